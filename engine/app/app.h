@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ * app.h: the command line's entry points. Exit codes: 0 fine, 1 the thing asked about is bad,
+ * 2 usage. Every command understands --help and, where it prints rows, --json. */
+#ifndef SH_APP_APP_H
+#define SH_APP_APP_H
+
+/* Choose the subcommand and run it; the process's exit code. */
+int sh_main(int argc, char **argv);
+
+/* Subcommands; argv[0] is the subcommand's name. */
+int sh_cmd_serve(int argc, char **argv);
+int sh_cmd_worker(int argc, char **argv);
+int sh_cmd_check(int argc, char **argv);
+int sh_cmd_try(int argc, char **argv);
+int sh_cmd_send(int argc, char **argv);
+int sh_cmd_list(int argc, char **argv); /* events, runs, records, callbacks, outbox */
+int sh_cmd_redrive(int argc, char **argv);
+int sh_cmd_version(int argc, char **argv);
+
+#endif

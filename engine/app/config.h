@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ * config.h: the configuration, read, checked whole, with defaults. */
+#ifndef SH_APP_CONFIG_H
+#define SH_APP_CONFIG_H
+
+#include "base/limits.h"
+#include "core/envelope.h"
+#include "core/frame.h"
+
+#include <cjson/cJSON.h>
+
+enum sh_auth_kind { SH_AUTH_UNSET, SH_AUTH_NONE, SH_AUTH_BEARER };
+
+struct sh_source_config {
+    struct sh_source source;
+    char *path;          /* "/hooks/webphone": exact match */
+    enum sh_auth_kind auth; /* UNSET: nobody said; refused off loopback at start */
+    char *bearer;        /* the token, BEARER only */
+    char **cors;         /* NULL-terminated origins allowed to post from a browser page, or NULL;
+                            "*" allows any */
+};
+
+struct sh_mail_config {
+    char *smtp;     /* "smtp://host:port" or "smtps://..."; NULL: .eml files under <data>/mail */
+    char *from;     /* "Name <a@b>" */
+    char *username, *password; /* NULL: no login */
+    bool require_tls;          /* STARTTLS or smtps, verified; default true off loopback */
+    char *ca_file;             /* NULL = system store */
+    long connections;          /* in flight at once, default 4 */
+    long timeout_ms;           /* per message, default 60000 */
+};
+
+struct sh_config {
+    char *file;          /* where it was read from, NULL = defaults */
+    char *listen_host;   /* "127.0.0.1" or "::1" */
+    int listen_port;     /* 0 = any free one (tests) */
+    char *data, *rules, *scripts;
+    struct sh_source_config *sources;
+    size_t n_sources;
+    struct sh_mail_config mail;
+    struct sh_budgets budgets;
+    long workers;        /* default: online CPUs, at most 8 */
+    int64_t *retry_ms;   /* delays after each failed attempt; then a dead letter */
+    size_t n_retry;
+    int64_t *mail_retry_ms; /* the same for deliveries: default 10 s, 1 min, 5 min, 30 min, 2 h,
+                               6 h, 12 h */
+    size_t n_mail_retry;
+    int64_t body_bytes, header_bytes, connections, header_timeout_ms, body_timeout_ms,
+        idle_timeout_ms;
+    int64_t backlog, memory_events, memory_body_bytes;
+    int64_t min_free_bytes;
+    int64_t retain_ms;   /* finished events are removed after this; 0 = never (default 90 days) */
+};
+
+/* Read path (NULL: ./switchhook.lua if it is there, else defaults). Every fault is collected:
+ * false, and *faults (owned cJSON array of {"file","line","key","msg"}). An unknown key names the
+ * nearest known one. With no file: one source `webphone` as shipped, auth unset. */
+bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults) SH_WARN_UNUSED;
+void sh_config_clear(struct sh_config *c);
+/* Is the listen address loopback (127.0.0.0/8, ::1)? */
+bool sh_config_is_loopback(const struct sh_config *c);
+
+#endif

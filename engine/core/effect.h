@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ * effect.h: what a run asked for, as data: made by the rule host, sent in frames, applied by the
+ * store in the transaction that marks the run done. */
+#ifndef SH_CORE_EFFECT_H
+#define SH_CORE_EFFECT_H
+
+#include "base/buf.h"
+#include "base/id.h"
+
+/* Numbers are part of the frame format; 8 to 10 are kept for HTTP calls, timers and cancels. */
+enum sh_effect_kind {
+    SH_FX_PUT = 1,      /* records.put: collection, id, doc */
+    SH_FX_PATCH = 2,    /* records.patch: RFC 7396 merge of doc */
+    SH_FX_DELETE = 3,   /* records.delete */
+    SH_FX_INCR = 4,     /* records.incr: field, n */
+    SH_FX_CALLBACK = 5, /* doc: {"number","name","due_at"(ms),"assignee","reason"} */
+    SH_FX_EMAIL = 6,    /* doc: {"to":[],"cc":[],"reply_to","subject","text","html"} */
+    SH_FX_EMIT = 7      /* type, doc = the new event's body */
+};
+
+/* All slices borrowed. Fields that a kind does not use are empty. */
+struct sh_effect {
+    enum sh_effect_kind kind;
+    struct sh_slice collection; /* records: collection; emit: event type */
+    struct sh_slice id;         /* records: id; others: the author's own key or empty */
+    struct sh_slice doc;        /* JSON text that passed sh_json_check() */
+    struct sh_slice field;      /* incr: a member name */
+    bool is_int;                /* incr: which of the two holds */
+    int64_t n_int;
+    double n_double;
+};
+
+void sh_effect_write(struct sh_buf *out, const struct sh_effect *fx);
+/* False: malformed; kind, UTF-8 and lengths are checked, JSON in doc with sh_json_check(). */
+bool sh_effect_read(struct sh_reader *r, struct sh_effect *fx) SH_WARN_UNUSED;
+
+const char *sh_effect_kind_name(enum sh_effect_kind kind); /* "records.put", "callback", ... */
+
+/* The effect as one JSON object for people and programs:
+ * {"kind":"records.patch","collection","id","doc"}, {"kind":"records.incr",..,"field","n"},
+ * {"kind":"callback",...doc}, {"kind":"email",...doc}, {"kind":"emit","type","data"}; due_at as
+ * RFC 3339 text. brief leaves out doc, text, html and data. */
+void sh_effect_json(struct sh_buf *out, const struct sh_effect *fx, bool brief);
+
+#define SH_EFFECT_KEY_TEXT 33
+/* The stable key of an effect that leaves the run (callback, email, emit): the same for every
+ * attempt of the same run. 32 hex digits of SHA-256 over event id, rule, and the author's key, or
+ * the ordinal (place among the run's effects, from 0) where there is none. */
+void sh_effect_key(struct sh_id event_id, struct sh_slice rule, const struct sh_effect *fx,
+                   uint32_t ordinal, char out[SH_EFFECT_KEY_TEXT]);
+
+#endif

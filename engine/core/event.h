@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ * event.h: one accepted delivery: raw bytes plus envelope. */
+#ifndef SH_CORE_EVENT_H
+#define SH_CORE_EVENT_H
+
+#include "base/buf.h"
+#include "base/id.h"
+
+#define SH_SOURCE_EMITTED "rules" /* the source of events that rules emit */
+
+/* All text is owned by the event and NUL-terminated. */
+struct sh_event {
+    struct sh_id id; /* given by the store when it accepts; zero before */
+    char *source;    /* configured name */
+    char *type;
+    char *key;           /* order is kept per (source, key); "" = a key of its own */
+    char *dedupe_id;     /* unique per source while the event is retained */
+    int64_t received_ms; /* when the engine had read it whole */
+    uint32_t depth;      /* 0 from outside; emitting event's depth + 1 otherwise */
+    char *cause;         /* id text of the event whose run emitted this one, or NULL */
+    char *body;          /* raw bytes, the truth; passed sh_json_check(); NUL added behind */
+    size_t body_len;
+};
+
+/* An empty event; free with sh_event_free(). */
+struct sh_event *sh_event_new(void) SH_WARN_UNUSED;
+void sh_event_free(struct sh_event *e); /* NULL is a no-op */
+/* Bytes of memory it takes, for the bound on undelivered work. */
+size_t sh_event_bytes(const struct sh_event *e);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * generation.h: one immutable rule set: every .lua file under the rules and scripts folders, named
+ * by the hash of their names and texts. */
+#ifndef SH_CORE_GENERATION_H
+#define SH_CORE_GENERATION_H
+
+#include "base/buf.h"
+
+#define SH_GENERATION_TEXT 17 /* 16 hex digits and a NUL */
+
+struct sh_file {
+    char *name; /* "rules/missed_call.lua" or "scripts/hours.lua", always with / */
+    char *text; /* owned, NUL-terminated */
+    size_t len;
+    bool is_rule; /* under the rules folder: run at load; otherwise found by require */
+};
+
+struct sh_generation {
+    char id[SH_GENERATION_TEXT];
+    struct sh_file *files; /* sorted by name */
+    size_t n_files;
+};
+
+/* Read every *.lua below rules_dir and scripts_dir (sub-folders too; names starting with '.' or
+ * ending in _spec.lua are left out; scripts_dir may be NULL or absent). NULL and *err: rules_dir
+ * missing, unreadable or without any .lua file; a file over 1 MiB; more than 1,000 files. */
+struct sh_generation *sh_generation_read(const char *rules_dir, const char *scripts_dir,
+                                         struct sh_error *err) SH_WARN_UNUSED;
+/* Build one from files in memory (takes nothing: copies). For frames and tests. */
+struct sh_generation *sh_generation_new(const struct sh_file *files, size_t n) SH_WARN_UNUSED;
+void sh_generation_free(struct sh_generation *g);
+
+#endif

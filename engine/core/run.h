@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * run.h: the shapes that travel between dispatch, worker, rule host and store: jobs, runs, reads.
+ */
+#ifndef SH_CORE_RUN_H
+#define SH_CORE_RUN_H
+
+#include "core/effect.h"
+#include "core/event.h"
+
+/* One event to run rules on. Borrowed throughout. */
+struct sh_job {
+    uint64_t token; /* the engine's name for this job; never 0 */
+    struct sh_id id;
+    struct sh_slice source, type, key, body;
+    int64_t received_ms;
+    int64_t now_ms;              /* the run's clock: now() */
+    uint32_t attempt;            /* 1 = first */
+    bool explain;                /* report rules that did not match, with the reason */
+    const struct sh_slice *only; /* if n_only: these rules alone (a retry) */
+    size_t n_only;
+    const struct sh_slice *skip; /* never these (already settled) */
+    size_t n_skip;
+};
+
+enum sh_outcome {
+    SH_RUN_DONE = 1,
+    SH_RUN_FAILED = 2,       /* error says why */
+    SH_RUN_GONE = 3,         /* `only` named a rule that this generation does not have */
+    SH_RUN_SKIPPED_ON = 4,   /* explain only: the type did not match; error says it */
+    SH_RUN_SKIPPED_WHEN = 5, /* explain only: `when` said no; error says where */
+    SH_RUN_RETRY = 6,        /* in the store: failed or in conflict, due again at retry_at_ms */
+    SH_RUN_DEAD = 7          /* in the store: attempts used up */
+};
+const char *sh_outcome_name(enum sh_outcome o); /* "done", "failed", "retry", "dead", ... */
+
+/* One rule on one event. Slices borrowed from the frame or host buffers. */
+struct sh_run {
+    struct sh_slice rule;
+    enum sh_outcome outcome;
+    uint32_t attempt;
+    struct sh_slice error; /* "rules/a.lua:12: message", maybe a traceback on further lines */
+    int64_t now_ms;        /* the recorded clock */
+    uint64_t duration_us;  /* CPU of the rule, without waits */
+    uint32_t n_effects;
+    struct sh_slice effects; /* n_effects times sh_effect_write() */
+    uint32_t n_reads;
+    struct sh_slice reads; /* n_reads times sh_read_mark_write() */
+    struct sh_slice logs;  /* JSON array of {"level","text"}; "" = none */
+    /* Between dispatch and store, not in frames: */
+    int64_t retry_at_ms; /* FAILED: when again; 0 = never, a dead letter */
+    bool conflict;       /* set by the store: a read had changed, nothing was applied */
+};
+
+struct sh_result { /* what became of one job */
+    uint64_t token;
+    struct sh_run *runs;
+    size_t n_runs;
+};
+
+enum sh_read_kind { SH_READ_GET = 1, SH_READ_FIND = 2 }; /* 3 is kept for http.get */
+
+/* A question a run asks. */
+struct sh_read_request {
+    enum sh_read_kind kind;
+    struct sh_slice collection;
+    struct sh_slice id;    /* get */
+    struct sh_slice query; /* find: {"filter":{path:value | {"eq","ne","lt","lte","gt","gte":v}},
+                              "order":"path" | "-path" | "id" | "-id", "limit":n} */
+};
+void sh_read_request_write(struct sh_buf *out, const struct sh_read_request *q);
+bool sh_read_request_read(struct sh_reader *r, struct sh_read_request *q) SH_WARN_UNUSED;
+
+/* What the run saw, to be compared when it settles: the request and a mark: for get the record's
+ * version (0 = absent), for find a hash over the (id, version) of every row in order. */
+struct sh_read_mark {
+    struct sh_read_request request;
+    uint64_t mark;
+};
+void sh_read_mark_write(struct sh_buf *out, const struct sh_read_mark *m);
+bool sh_read_mark_read(struct sh_reader *r, struct sh_read_mark *m) SH_WARN_UNUSED;
+
+/* The encoded answer to a read (made by the store, read by the rule host):
+ * u8 ok; not ok: bytes message. ok: u64 mark, uint n, n times (bytes id, bytes doc).
+ * For get n is 0 or 1. */
+struct sh_answer_row {
+    struct sh_slice id, doc;
+};
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ * store.h: the boundary to what is on disk. Batches of operations in, rows out; no SQL above it.
+ *
+ * A store has two threads of its own: the writer, which takes whatever operations wait, commits
+ * them in one transaction and reports back (group commit: one fsync serves many events; the batch
+ * forms by itself while the previous commit runs), and the reader, with a read-only connection.
+ * Without threads (sh_store_config.threads = false: simulator, command line) each operation is
+ * carried out within sh_store_submit(), through the same code.
+ *
+ * Operations of one kind are reported in the order submitted. An operation's `ok` is true only
+ * when its transaction is on disk (WAL, synchronous=FULL). One operation that the store refuses
+ * never fails its batch companions. When the disk is full every operation of the batch fails with
+ * SH_EFULL and nothing of it is kept. A failed fsync or a corrupt file fails the batch and
+ * everything after it with SH_EFATAL: the process must then end, and a restart recovers. */
+#ifndef SH_CORE_STORE_H
+#define SH_CORE_STORE_H
+
+#include "core/event.h"
+#include "core/generation.h"
+#include "core/run.h"
+
+#include <cjson/cJSON.h>
+
+struct sh_store;
+
+struct sh_store_config {
+    const char *dir;     /* data folder; NULL = in memory (simulator) */
+    bool threads;        /* true for the live engine */
+    void (*wake)(void *arg); /* called from a store thread when sh_store_reap() has work; may be
+                                called often and from both threads; NULL without threads */
+    void *wake_arg;
+    const char *vfs;     /* SQLite VFS name, NULL = default: for fault injection in tests */
+};
+
+/* Open or create <dir>/switchhook.db, apply migrations, start the threads. Creates dir (0700).
+ * Errors: SH_EBUSY another engine holds the folder (lock file <dir>/lock), SH_ESYS, SH_EFATAL
+ * (quick_check failed after an unclean end). */
+struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_error *err)
+    SH_WARN_UNUSED;
+/* Finish what is queued, checkpoint, close. Operations not yet reaped are freed unreported. */
+void sh_store_close(struct sh_store *s);
+
+enum sh_op_kind {
+    /* writer */
+    SH_OP_ACCEPT = 1, /* struct sh_op_accept */
+    SH_OP_SETTLE,     /* struct sh_op_settle */
+    SH_OP_DELIVERY,   /* struct sh_op_delivery */
+    SH_OP_GENERATION, /* struct sh_op_generation */
+    SH_OP_REDRIVE,    /* struct sh_op_redrive */
+    SH_OP_PRUNE,      /* struct sh_op_prune */
+    /* reader */
+    SH_OP_READ,       /* struct sh_op_read */
+    SH_OP_PENDING,    /* struct sh_op_pending */
+    SH_OP_RETRIES,    /* struct sh_op_pending: runs that are due again */
+    SH_OP_OUTBOX,     /* struct sh_op_outbox */
+    SH_OP_COUNT       /* struct sh_op_count */
+};
+
+/* Head of every operation; made by the caller (the struct must stay until done). */
+struct sh_op {
+    enum sh_op_kind kind;
+    bool ok;
+    struct sh_error err;             /* when not ok */
+    void (*done)(struct sh_op *op);  /* called by sh_store_reap() on the caller's thread; from then
+                                        on op is the caller's again */
+    void *arg;
+    struct sh_op *next; /* the store's */
+};
+
+/* Hand over an operation. Thread-safe. */
+void sh_store_submit(struct sh_store *s, struct sh_op *op);
+/* Call done() of every finished operation. On the thread that owns the loop. */
+void sh_store_reap(struct sh_store *s);
+/* Operations waiting for the writer, now. Thread-safe. */
+size_t sh_store_waiting(struct sh_store *s);
+
+/* Accept an event. The store gives event->id (UUIDv7, increasing). */
+struct sh_op_accept {
+    struct sh_op op;
+    struct sh_event *event; /* caller's; read-only until done, but for id */
+    bool duplicate;         /* out: (source, dedupe_id) is stored already; nothing was written */
+    struct sh_id first_id;  /* out: that event's id */
+};
+
+/* Settle runs of one event, all or nothing per run: check the run's reads against the store as it
+ * is now (a changed one: conflict = true, nothing of that run is applied, its row says RETRY, due
+ * now), apply effects, write the run's row. FAILED with retry_at_ms > 0 becomes RETRY, else DEAD;
+ * GONE becomes DEAD. An effect that cannot be applied (records.incr on text) makes that run DEAD
+ * with the reason (out: outcome and error_owned), its other effects undone. */
+struct sh_op_settle {
+    struct sh_op op;
+    struct sh_id event_id;
+    struct sh_slice event_source, event_type, event_key;
+    uint32_t event_depth;
+    const char *generation; /* id text */
+    struct sh_run *runs;
+    size_t n_runs;
+    bool closes; /* every rule has had its turn: the event leaves the unfinished. false: only these
+                    runs are settled (a suspect's failure), the rest is still to run */
+    /* out */
+    struct sh_event **emitted; /* array and events owned by the caller from done() on */
+    size_t n_emitted;
+    size_t n_queued;    /* outbox items added */
+    char **run_errors;  /* NULL, or n_runs owned texts (NULL where none): why the store refused */
+};
+/* Free the out members. */
+void sh_op_settle_clear(struct sh_op_settle *op);
+
+enum sh_delivery_state { SH_DELIVERY_SENT = 1, SH_DELIVERY_RETRY, SH_DELIVERY_DEAD };
+/* What became of one outbox item; counts an attempt. */
+struct sh_op_delivery {
+    struct sh_op op;
+    const char *item_id; /* borrowed until done */
+    enum sh_delivery_state state;
+    int64_t next_ms;   /* RETRY: when again */
+    const char *error; /* RETRY, DEAD: why; SENT: where to, such as the .eml path, or NULL */
+};
+
+struct sh_op_generation { /* keep a generation's text, once per id; also notes it went live */
+    struct sh_op op;
+    const struct sh_generation *generation;
+};
+
+/* Bring dead letters back: attempts start from 0, due now, same keys. */
+struct sh_op_redrive {
+    struct sh_op op;
+    const char *id;   /* an event id (all its dead runs), an outbox id, or NULL for every one */
+    const char *rule; /* with an event id or NULL: only this rule's runs; NULL = any */
+    size_t n_runs, n_items; /* out: how many were brought back */
+};
+
+struct sh_op_prune { /* one small slice of old, finished things */
+    struct sh_op op;
+    int64_t before_ms; /* received (events, with their runs), sent (outbox) earlier than this */
+    size_t limit;      /* rows at most */
+    size_t removed;    /* out; less than limit: nothing more to do */
+};
+
+struct sh_op_read { /* a run's question; answer encoded as run.h says, always ok unless fatal */
+    struct sh_op op;
+    struct sh_read_request request; /* borrowed until done */
+    struct sh_buf answer;           /* out: caller frees */
+};
+
+struct sh_pending { /* one event with work left */
+    struct sh_event *event;
+    char **rules;       /* PENDING: rules that have a row already (skip); RETRIES: the one to run */
+    size_t n_rules;
+    uint32_t attempt;   /* RETRIES: attempts used so far */
+};
+/* PENDING: unfinished events with order > after_order, oldest first, up to limit rows and
+ * max_bytes of bodies (at least one). RETRIES: runs due at or before before_ms, by due time. */
+struct sh_op_pending {
+    struct sh_op op;
+    int64_t after_order, before_ms;
+    size_t limit, max_bytes;
+    struct sh_pending *items; /* out: caller's, sh_pending_free() */
+    size_t n_items;
+    int64_t next_due_ms;      /* RETRIES out: earliest due time after before_ms, or 0 */
+};
+void sh_pending_free(struct sh_pending *items, size_t n); /* events that were taken are set NULL */
+
+struct sh_outbox_item {
+    char *id, *kind, *key, *event_id, *rule; /* owned */
+    char *payload;                           /* the effect's doc (effect.h), JSON */
+    uint32_t attempts;
+    int64_t created_ms;
+};
+struct sh_op_outbox { /* items due at or before before_ms, by due time */
+    struct sh_op op;
+    int64_t before_ms;
+    size_t limit;
+    struct sh_outbox_item *items; /* out: sh_outbox_items_free() */
+    size_t n_items;
+    int64_t next_due_ms;
+};
+void sh_outbox_items_free(struct sh_outbox_item *items, size_t n);
+
+struct sh_op_count {
+    struct sh_op op;
+    int64_t unfinished, retries, dead_runs, queued, dead_items; /* out */
+};
+
+/* --- Rows for people: the command line, the simulator, later the API ------------------------ */
+
+enum sh_list_what { SH_LIST_EVENTS, SH_LIST_RUNS, SH_LIST_RECORDS, SH_LIST_CALLBACKS,
+                    SH_LIST_OUTBOX };
+struct sh_list_query {
+    enum sh_list_what what;
+    const char *collection; /* RECORDS: required */
+    const char *id;         /* this event, record, callback or outbox item alone */
+    const char *event_id;   /* RUNS, CALLBACKS, OUTBOX: of this event alone */
+    const char *state;      /* events: stored|done|dead; runs: outcome; outbox: state;
+                               callbacks: status */
+    const char *type;       /* EVENTS */
+    int64_t since_ms;       /* 0 = all */
+    size_t limit;           /* 0 = all; else the newest ones; rows always come oldest first */
+};
+/* One row as an object with exactly the members README and docs promise:
+ * event {id, source, type, key, received_at, state}, with .id set also body (parsed JSON);
+ * record {id, doc, updated_at}; callback {id, number, name, due_at, assignee, reason, status,
+ * event_id}; outbox {id, kind, to, state, attempts, error, event_id, key} with .id also payload;
+ * run {event_id, rule, generation, outcome, attempts, effects, error, duration_ms, logs}
+ * (effects: array of brief effects). Times RFC 3339 UTC with milliseconds. The row is the
+ * callee's loan. Returning false stops. */
+typedef bool sh_list_fn(void *arg, const cJSON *row);
+
+/* Read-only view of a data folder, also beside a running engine. Errors: SH_ENOTFOUND no store
+ * there. From an open store (the simulator's), use sh_store_list(). */
+struct sh_store_view;
+struct sh_store_view *sh_store_view_open(const char *dir, struct sh_error *err) SH_WARN_UNUSED;
+void sh_store_view_close(struct sh_store_view *v);
+bool sh_store_view_list(struct sh_store_view *v, const struct sh_list_query *q, sh_list_fn *fn,
+                        void *arg, struct sh_error *err) SH_WARN_UNUSED;
+/* Names of the collections, as strings in an array; caller deletes. */
+cJSON *sh_store_view_collections(struct sh_store_view *v) SH_WARN_UNUSED;
+bool sh_store_list(struct sh_store *s, const struct sh_list_query *q, sh_list_fn *fn, void *arg,
+                   struct sh_error *err) SH_WARN_UNUSED; /* without threads only */
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ * config_file.h: read switchhook.lua, a Lua file that returns a table, into a JSON tree. */
+#ifndef SH_LUA_CONFIG_FILE_H
+#define SH_LUA_CONFIG_FILE_H
+
+#include "base/error.h"
+
+#include <cjson/cJSON.h>
+
+/* Run the file in a state of its own with only `env NAME` (environment variable; an unset one is
+ * an error with its line), string, table, math and tostring/tonumber/ipairs/pairs; time and memory
+ * limited. The returned table as a tree (caller deletes), or NULL and err ("switchhook.lua:7: ..").
+ * *text (owned) is the file's text for sh_config_line(). */
+cJSON *sh_config_file_read(const char *path, char **text, struct sh_error *err) SH_WARN_UNUSED;
+
+/* The line (from 1) on which the key of a dotted path ("sources.webphone.path") is written in a
+ * configuration text, or of its nearest enclosing key; 0 if none is found. */
+int sh_config_line(const char *text, const char *path);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * http_server.h: evhttp with guards around its known holes. On the loop thread only.
+ *
+ * Guards (libevent 2.1.12 has none of them): total input per request capped whatever its framing
+ * (an endless chunk-size line costs at most body + headers + 64 KiB, no quadratic rescans);
+ * absolute deadlines for headers and body, however steadily bytes trickle; connection caps in
+ * total and per peer address; two or differing Content-Length, any Transfer-Encoding but exactly
+ * `chunked`, TE together with CL, odd chunk sizes, empty or spaced header names, NUL or bare CR
+ * in a value, obs-fold, missing or doubled Host on HTTP/1.1: 400 and close; EMFILE pauses the
+ * listener instead of spinning. */
+#ifndef SH_SVC_HTTP_SERVER_H
+#define SH_SVC_HTTP_SERVER_H
+
+#include "base/buf.h"
+
+struct event_base;
+struct sh_http_server;
+struct sh_http_request; /* one request; lives until its reply is sent or the server is freed */
+
+struct sh_http_limits {
+    size_t body_bytes, header_bytes;
+    int connections, connections_per_peer; /* per_peer 0 = no separate cap */
+    int header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+};
+
+enum sh_http_method { SH_HTTP_GET, SH_HTTP_HEAD, SH_HTTP_POST, SH_HTTP_PUT, SH_HTTP_DELETE,
+                      SH_HTTP_PATCH, SH_HTTP_OPTIONS, SH_HTTP_OTHER };
+
+/* A whole, well-formed request has arrived. The handler replies now or later, exactly once, with
+ * sh_http_reply(). */
+typedef void sh_http_handler_fn(void *arg, struct sh_http_request *req);
+/* A request was refused before it reached the handler (status 400, 408, 413, 431, 501 ...): fill
+ * body with the error's JSON. reason is a constant text. */
+typedef void sh_http_refused_fn(void *arg, int status, const char *reason, struct sh_buf *body);
+
+/* Bind host (numeric IPv4 or IPv6) and port (0 = any) and serve on base. NULL and *err if the
+ * address cannot be bound (message names address and cause). */
+struct sh_http_server *sh_http_server_new(struct event_base *base, const char *host, int port,
+                                          const struct sh_http_limits *limits,
+                                          sh_http_handler_fn *handler, sh_http_refused_fn *refused,
+                                          void *arg, struct sh_error *err) SH_WARN_UNUSED;
+int sh_http_server_port(const struct sh_http_server *s);
+int sh_http_server_open_connections(const struct sh_http_server *s);
+/* Stop listening; connections that are open get `Connection: close` with their next answer. */
+void sh_http_server_stop(struct sh_http_server *s);
+/* Requests whose reply is still owed. */
+size_t sh_http_server_pending(const struct sh_http_server *s);
+void sh_http_server_free(struct sh_http_server *s);
+
+enum sh_http_method sh_http_method(const struct sh_http_request *req);
+const char *sh_http_path(const struct sh_http_request *req);  /* percent-decoded, without query;
+                                                                 bad escapes and %00 were refused */
+const char *sh_http_query(const struct sh_http_request *req); /* raw, "" if none */
+const char *sh_http_header(const struct sh_http_request *req, const char *name); /* or NULL */
+const char *sh_http_peer(const struct sh_http_request *req);  /* numeric address */
+/* The body, contiguous, with a NUL behind. Borrowed until reply. */
+struct sh_slice sh_http_body(struct sh_http_request *req);
+/* Add a header to the answer to come. CR or LF in either: dropped, with a log line. */
+void sh_http_add_header(struct sh_http_request *req, const char *name, const char *value);
+/* Answer. body is copied; content_type NULL = application/json. If the client went away meanwhile
+ * nothing is sent. req is gone afterwards. */
+void sh_http_reply(struct sh_http_request *req, int status, const char *content_type,
+                   struct sh_slice body);
+
+#endif
