@@ -13,16 +13,16 @@ enum sh_auth_kind { SH_AUTH_UNSET, SH_AUTH_NONE, SH_AUTH_BEARER };
 
 struct sh_source_config {
     struct sh_source source;
-    char *path;          /* "/hooks/webphone": exact match */
+    char *path;             /* "/hooks/webphone": exact match */
     enum sh_auth_kind auth; /* UNSET: nobody said; refused off loopback at start */
-    char *bearer;        /* the token, BEARER only */
-    char **cors;         /* NULL-terminated origins allowed to post from a browser page, or NULL;
-                            "*" allows any */
+    char *bearer;           /* the token, BEARER only */
+    char **cors;            /* NULL-terminated origins allowed to post from a browser page, or NULL;
+                               "*" allows any */
 };
 
 struct sh_mail_config {
-    char *smtp;     /* "smtp://host:port" or "smtps://..."; NULL: .eml files under <data>/mail */
-    char *from;     /* "Name <a@b>" */
+    char *smtp; /* "smtp://host:port" or "smtps://..."; NULL: .eml files under <data>/mail */
+    char *from; /* "Name <a@b>" */
     char *username, *password; /* NULL: no login */
     bool require_tls;          /* STARTTLS or smtps, verified; default true off loopback */
     char *ca_file;             /* NULL = system store */
@@ -31,16 +31,16 @@ struct sh_mail_config {
 };
 
 struct sh_config {
-    char *file;          /* where it was read from, NULL = defaults */
-    char *listen_host;   /* "127.0.0.1" or "::1" */
-    int listen_port;     /* 0 = any free one (tests) */
+    char *file;        /* where it was read from, NULL = defaults */
+    char *listen_host; /* "127.0.0.1" or "::1" */
+    int listen_port;   /* 0 = any free one (tests) */
     char *data, *rules, *scripts;
     struct sh_source_config *sources;
     size_t n_sources;
     struct sh_mail_config mail;
     struct sh_budgets budgets;
-    long workers;        /* default: online CPUs, at most 8 */
-    int64_t *retry_ms;   /* delays after each failed attempt; then a dead letter */
+    long workers;      /* default: online CPUs, at most 8 */
+    int64_t *retry_ms; /* delays after each failed attempt; then a dead letter */
     size_t n_retry;
     int64_t *mail_retry_ms; /* the same for deliveries: default 10 s, 1 min, 5 min, 30 min, 2 h,
                                6 h, 12 h */
@@ -49,7 +49,7 @@ struct sh_config {
         idle_timeout_ms;
     int64_t backlog, memory_events, memory_body_bytes;
     int64_t min_free_bytes;
-    int64_t retain_ms;   /* finished events are removed after this; 0 = never (default 90 days) */
+    int64_t retain_ms; /* finished events are removed after this; 0 = never (default 90 days) */
 };
 
 /* Read path (NULL: ./switchhook.lua if it is there, else defaults). Every fault is collected:
@@ -59,5 +59,20 @@ bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults) SH_WA
 void sh_config_clear(struct sh_config *c);
 /* Is the listen address loopback (127.0.0.0/8, ::1)? */
 bool sh_config_is_loopback(const struct sh_config *c);
+/* May every source be reached as it is configured? False, and err says what to write: a source of
+ * which nobody said how its senders prove themselves, on an address that others can reach. To be
+ * asked after --listen has had its say. */
+bool sh_config_check_exposure(const struct sh_config *c, struct sh_error *err) SH_WARN_UNUSED;
+
+/* "127.0.0.1:8080", "[::1]:8080", "localhost:8080" into listen_host and listen_port. False: c is
+ * unchanged. */
+bool sh_config_set_listen(struct sh_config *c, const char *text,
+                          struct sh_error *err) SH_WARN_UNUSED;
+/* Put a value from the command line in place of a setting; NULL leaves it. */
+void sh_config_override(char **setting, const char *value);
+/* The source of that name, or NULL. Borrowed. */
+const struct sh_source_config *sh_config_source(const struct sh_config *c, const char *name);
+/* Every fault as "file:line: key: message", one a line, on standard error. */
+void sh_config_print_faults(const cJSON *faults);
 
 #endif

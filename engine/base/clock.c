@@ -20,19 +20,23 @@ int64_t sh_mono_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+#define YEAR_0_MS    INT64_C(-62167219200000)
+#define YEAR_9999_MS INT64_C(253402300799999)
+
 const char *sh_time_text(int64_t ms, char out[SH_TIME_TEXT])
 {
-    int64_t frac = ms % 1000;
-    if (frac < 0)
-        frac += 1000;
-    time_t t = (time_t)((ms - frac) / 1000);
-    struct tm tm;
-    if (!gmtime_r(&t, &tm) || tm.tm_year < -1900 || tm.tm_year > 8099) {
+    if (ms < YEAR_0_MS || ms > YEAR_9999_MS) {
         snprintf(out, SH_TIME_TEXT, "invalid-time");
         return out;
     }
-    size_t n = strftime(out, SH_TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, SH_TIME_TEXT - n, ".%03dZ", (int)frac);
+    int64_t frac = (ms % 1000 + 1000) % 1000;
+    time_t t = (time_t)((ms - frac) / 1000);
+    struct tm tm;
+    char text[80];
+    sh_require(gmtime_r(&t, &tm));
+    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)frac);
+    snprintf(out, SH_TIME_TEXT, "%.31s", text);
     return out;
 }
 

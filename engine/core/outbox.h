@@ -31,8 +31,9 @@ struct sh_carrier {
 struct sh_outbox_config {
     const struct sh_carrier *carriers; /* borrowed, must outlive the outbox */
     size_t n_carriers;
-    size_t in_flight;        /* at once, over all kinds */
-    const int64_t *retry_ms; /* delay after each failed attempt, +-10 % jitter; then dead */
+    size_t in_flight;        /* at once, over all kinds; at least 1 */
+    const int64_t *retry_ms; /* copied; delay after each failed attempt, +-10 % jitter; then dead:
+                                n_retry + 1 attempts in all */
     size_t n_retry;
 };
 
@@ -40,9 +41,13 @@ struct sh_outbox *sh_outbox_new(struct event_base *base, struct sh_store *store,
                                 const struct sh_outbox_config *config) SH_WARN_UNUSED;
 /* New items may be due: call after a settle queued some, after a redrive, and once at start. */
 void sh_outbox_poke(struct sh_outbox *o);
+/* Items taken from the store whose verdict is not yet committed; after sh_outbox_stop() also a
+ * question to the store under way. 0 after stop: nothing will be called any more. */
 size_t sh_outbox_in_flight(const struct sh_outbox *o);
 /* Take no new items; those in flight finish. */
 void sh_outbox_stop(struct sh_outbox *o);
+/* Before the store is closed and before the carriers go, which must not call done() afterwards.
+ * Items in flight stay queued in the store: they are sent again after the next start. */
 void sh_outbox_free(struct sh_outbox *o);
 
 #endif

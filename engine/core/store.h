@@ -30,6 +30,9 @@ struct sh_store_config {
                                 called often and from both threads; NULL without threads */
     void *wake_arg;
     const char *vfs;     /* SQLite VFS name, NULL = default: for fault injection in tests */
+    bool shared;         /* beside a running engine, for one small write (redrive): no folder lock,
+                            no check, no threads (threads must be false). Its transactions wait up
+                            to 5 s for the engine's and the other way round */
 };
 
 /* Open or create <dir>/switchhook.db, apply migrations, start the threads. Creates dir (0700).
@@ -73,6 +76,11 @@ void sh_store_submit(struct sh_store *s, struct sh_op *op);
 void sh_store_reap(struct sh_store *s);
 /* Operations waiting for the writer, now. Thread-safe. */
 size_t sh_store_waiting(struct sh_store *s);
+/* Write transactions since the start. Thread-safe. */
+int64_t sh_store_commits(struct sh_store *s);
+/* Can what is on disk no longer be trusted? Then *err says why, every operation fails with
+ * SH_EFATAL, and the process must end. Thread-safe. */
+bool sh_store_failed(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
 
 /* Accept an event. The store gives event->id (UUIDv7, increasing). */
 struct sh_op_accept {

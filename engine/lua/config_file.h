@@ -17,4 +17,7 @@ cJSON *sh_config_file_read(const char *path, char **text, struct sh_error *err) 
  * configuration text, or of its nearest enclosing key; 0 if none is found. */
 int sh_config_line(const char *text, const char *path);
 
+/* "5.4.4": the Lua release that the engine was built with. */
+const char *sh_config_lua_release(void);
+
 #endif

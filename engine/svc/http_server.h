@@ -23,8 +23,16 @@ struct sh_http_limits {
     int header_timeout_ms, body_timeout_ms, idle_timeout_ms;
 };
 
-enum sh_http_method { SH_HTTP_GET, SH_HTTP_HEAD, SH_HTTP_POST, SH_HTTP_PUT, SH_HTTP_DELETE,
-                      SH_HTTP_PATCH, SH_HTTP_OPTIONS, SH_HTTP_OTHER };
+enum sh_http_method {
+    SH_HTTP_GET,
+    SH_HTTP_HEAD,
+    SH_HTTP_POST,
+    SH_HTTP_PUT,
+    SH_HTTP_DELETE,
+    SH_HTTP_PATCH,
+    SH_HTTP_OPTIONS,
+    SH_HTTP_OTHER
+};
 
 /* A whole, well-formed request has arrived. The handler replies now or later, exactly once, with
  * sh_http_reply(). */
@@ -43,7 +51,7 @@ int sh_http_server_port(const struct sh_http_server *s);
 int sh_http_server_open_connections(const struct sh_http_server *s);
 /* Stop listening; connections that are open get `Connection: close` with their next answer. */
 void sh_http_server_stop(struct sh_http_server *s);
-/* Requests whose reply is still owed. */
+/* Requests whose reply is still owed or on its way out. */
 size_t sh_http_server_pending(const struct sh_http_server *s);
 void sh_http_server_free(struct sh_http_server *s);
 
@@ -52,9 +60,11 @@ const char *sh_http_path(const struct sh_http_request *req);  /* percent-decoded
                                                                  bad escapes and %00 were refused */
 const char *sh_http_query(const struct sh_http_request *req); /* raw, "" if none */
 const char *sh_http_header(const struct sh_http_request *req, const char *name); /* or NULL */
-const char *sh_http_peer(const struct sh_http_request *req);  /* numeric address */
+const char *sh_http_peer(const struct sh_http_request *req); /* numeric address */
 /* The body, contiguous, with a NUL behind. Borrowed until reply. */
 struct sh_slice sh_http_body(struct sh_http_request *req);
+/* The same as a copy of the caller's own (free()), NUL behind: one copy, however it arrived. */
+char *sh_http_body_copy(struct sh_http_request *req, size_t *len) SH_WARN_UNUSED;
 /* Add a header to the answer to come. CR or LF in either: dropped, with a log line. */
 void sh_http_add_header(struct sh_http_request *req, const char *name, const char *value);
 /* Answer. body is copied; content_type NULL = application/json. If the client went away meanwhile

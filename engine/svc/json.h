@@ -18,6 +18,10 @@
 
 #include <cjson/cJSON.h>
 
+/* A number with a fraction or exponent may be this long; the longest exact decimal of a double has
+ * 1,079 bytes. */
+#define SH_JSON_MAX_NUMBER_BYTES 1100
+
 enum sh_json_kind {
     SH_JSON_NONE, /* no such field */
     SH_JSON_NULL,
@@ -38,23 +42,26 @@ struct sh_json_fault {
 };
 
 /* Is text[0..len) one JSON value as described above? Linear time, bounded memory.
- * False fills *fault. text needs no NUL. */
+ * False fills *fault (NULL: nobody asks). text needs no NUL. */
 bool sh_json_check(const char *text, size_t len, struct sh_json_fault *fault) SH_WARN_UNUSED;
 
 /* Tree of a text that passed sh_json_check(), exact as described above; NULL if it does not parse
  * (err says why; checks again only what safety needs). Caller frees with cJSON_Delete(). */
 cJSON *sh_json_parse(const char *text, size_t len, struct sh_error *err) SH_WARN_UNUSED;
 
-/* Compact text of a tree; numbers exact, round trip. False: past the buffer's maximum, or a number
- * that JSON cannot say (NaN, infinity). */
+/* Compact text of a tree; numbers exact, round trip. False: past the buffer's maximum, nested
+ * deeper than SH_JSON_MAX_DEPTH, or a number that JSON cannot say (NaN, infinity); out may then
+ * hold a part. */
 bool sh_json_print(const cJSON *tree, struct sh_buf *out) SH_WARN_UNUSED;
 
 /* Nodes for numbers that print exactly. Never NULL. */
 cJSON *sh_json_int(int64_t n) SH_WARN_UNUSED;
-cJSON *sh_json_double(double n) SH_WARN_UNUSED; /* shortest text that reads back equal */
+/* Printed as the shortest text that reads back equal; whole numbers below 2^53 as digits alone. */
+cJSON *sh_json_double(double n) SH_WARN_UNUSED;
 
 bool sh_json_is_number(const cJSON *node); /* either form */
-/* Exact integer value; false if node is no number or not an integer of 64 bits (1.0 and 1e3 are). */
+/* Exact integer value; false if node is no number or not an integer of 64 bits (1.0 and 1e3
+ * are). */
 bool sh_json_get_int(const cJSON *node, int64_t *out) SH_WARN_UNUSED;
 bool sh_json_get_double(const cJSON *node, double *out) SH_WARN_UNUSED;
 /* Member of an object by case-sensitive name, or NULL. */

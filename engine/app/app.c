@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ * app.c: the list of commands, and which one is meant. */
+#include "app/app.h"
+
+#include "app/options.h"
+#include "app/suggest.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+struct entry {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary; /* NULL: not listed */
+};
+
+static int cmd_help(int argc, char **argv);
+
+static const struct entry commands[] = {
+    {"serve", sh_cmd_serve, "run the engine"},
+    {"check", sh_cmd_check, "read configuration and rules, and say everything that is wrong"},
+    {"try", sh_cmd_try, "dry run: what the rules would do with an event"},
+    {"send", sh_cmd_send, "post events, or a sample day, to a running engine"},
+    {"events", sh_cmd_list, "list stored events"},
+    {"runs", sh_cmd_list, "list what rules did with them"},
+    {"records", sh_cmd_list, "list collections, or the records of one"},
+    {"callbacks", sh_cmd_list, "list phone calls that a person should make"},
+    {"outbox", sh_cmd_list, "list what leaves the machine"},
+    {"redrive", sh_cmd_redrive, "bring dead letters back"},
+    {"worker", sh_cmd_worker, NULL}, /* started by serve */
+    {"version", sh_cmd_version, "say the version, and those of the libraries"},
+    {"help", cmd_help, "this list"},
+};
+
+static void list_commands(FILE *f)
+{
+    fprintf(f, "switchhook: webhooks in, durable events, Lua rules, effects out.\n\n"
+               "Usage: switchhook COMMAND [options]\n\nCommands:\n");
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (commands[i].summary)
+            fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(f, "\nswitchhook COMMAND --help says more about one.\n");
+}
+
+static int unknown_command(const char *name)
+{
+    const char *known[COUNT(commands)];
+    for (size_t i = 0; i < COUNT(commands); i++)
+        known[i] = commands[i].name;
+    const char *near = sh_suggest(name, known, COUNT(commands));
+    fprintf(stderr, "switchhook: unknown command \"%s\"", name);
+    if (near)
+        fprintf(stderr, "; did you mean %s?", near);
+    fprintf(stderr, "\nTry: switchhook help\n");
+    return SH_EXIT_USAGE;
+}
+
+static const struct entry *find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    const struct entry *e = argc > 1 ? find(argv[1]) : NULL;
+    if (argc > 1 && !e && argv[1][0] != '-')
+        return unknown_command(argv[1]);
+    if (e && e->run != cmd_help) {
+        char help[] = "--help";
+        char *args[] = {argv[1], help, NULL};
+        return e->run(2, args);
+    }
+    list_commands(stdout);
+    return 0;
+}
+
+/* Output that could not be written (a full disk behind a redirect) is a failure too. */
+static int finish(int code)
+{
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
+        fprintf(stderr, "switchhook: cannot write the output: %s\n", strerror(errno));
+        return SH_EXIT_BAD;
+    }
+    return code;
+}
+
+int sh_main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of letters in tables; numbers stay in C */
+    if (argc < 2) {
+        list_commands(stderr);
+        return SH_EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    else if (strcmp(name, "--version") == 0)
+        name = "version";
+    const struct entry *e = find(name);
+    return e ? finish(e->run(argc - 1, argv + 1)) : unknown_command(name);
+}

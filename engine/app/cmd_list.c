@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_list.c: events, runs, records, callbacks, outbox: rows of a data folder, also beside a
+ * running engine. */
+#include "app/app.h"
+
+#include "app/data_dir.h"
+#include "app/options.h"
+#include "app/print.h"
+#include "app/suggest.h"
+#include "app/units.h"
+#include "base/clock.h"
+#include "core/store.h"
+#include "svc/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FOR_PEOPLE 50 /* rows, unless --limit says otherwise */
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+
+#define DATA_OPTION                                                                                \
+    {                                                                                              \
+        "data", "DIR", "data folder (default: as configured, var/)"                                \
+    }
+#define CONFIG_OPTION                                                                              \
+    {                                                                                              \
+        "config", "FILE", "configuration (default: switchhook.lua, if it is there)"                \
+    }
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        "json", NULL, "one JSON object a line, all rows unless --limit"                            \
+    }
+#define LIMIT_OPTION                                                                               \
+    {                                                                                              \
+        "limit", "N", "the newest N, 0 = all (default: 50, with --json all)"                       \
+    }
+#define SINCE_OPTION                                                                               \
+    {                                                                                              \
+        "since", "TIME", "from this time on: 2026-06-12T10:00:00Z, or 2h for two hours ago"        \
+    }
+
+static const struct sh_option event_options[] = {
+    DATA_OPTION,
+    CONFIG_OPTION,
+    JSON_OPTION,
+    LIMIT_OPTION,
+    SINCE_OPTION,
+    {"id", "ID", "this event alone, with its body"},
+    {"state", "STATE", "stored, done or dead"},
+    {"type", "TYPE", "of this type"},
+};
+static const struct sh_option run_options[] = {
+    DATA_OPTION,
+    CONFIG_OPTION,
+    JSON_OPTION,
+    LIMIT_OPTION,
+    SINCE_OPTION,
+    {"event", "ID", "of this event"},
+    {"state", "OUTCOME", "done, retry or dead"},
+};
+static const struct sh_option record_options[] = {
+    DATA_OPTION,  CONFIG_OPTION, JSON_OPTION,
+    LIMIT_OPTION, SINCE_OPTION,  {"id", "ID", "this record alone"},
+};
+static const struct sh_option callback_options[] = {
+    DATA_OPTION,
+    CONFIG_OPTION,
+    JSON_OPTION,
+    LIMIT_OPTION,
+    SINCE_OPTION,
+    {"id", "ID", "this callback alone"},
+    {"event", "ID", "asked for by this event"},
+    {"state", "STATUS", "scheduled, for example"},
+};
+static const struct sh_option outbox_options[] = {
+    DATA_OPTION,
+    CONFIG_OPTION,
+    JSON_OPTION,
+    LIMIT_OPTION,
+    SINCE_OPTION,
+    {"id", "ID", "this item alone, with its payload"},
+    {"event", "ID", "asked for by this event"},
+    {"state", "STATE", "queued, sent or dead"},
+};
+
+static const struct sh_column event_columns[] = {{"RECEIVED", "received_at", false, false},
+                                                 {"ID", "id", false, false},
+                                                 {"STATE", "state", false, false},
+                                                 {"SOURCE", "source", false, true},
+                                                 {"TYPE", "type", false, true},
+                                                 {"KEY", "key", false, true}};
+static const struct sh_column run_columns[] = {
+    {"EVENT", "event_id", false, false}, {"OUTCOME", "outcome", false, false},
+    {"RULE", "rule", false, true},       {"ATTEMPTS", "attempts", true, false},
+    {"MS", "duration_ms", true, false},  {"EFFECTS", "effect_kinds", false, true},
+    {"ERROR", "error", false, true}};
+static const struct sh_column record_columns[] = {{"UPDATED", "updated_at", false, false},
+                                                  {"ID", "id", false, true},
+                                                  {"DOC", "doc", false, true}};
+static const struct sh_column collection_columns[] = {{"COLLECTION", "collection", false, true}};
+static const struct sh_column callback_columns[] = {
+    {"DUE", "due_at", false, false},       {"STATUS", "status", false, false},
+    {"NUMBER", "number", false, true},     {"NAME", "name", false, true},
+    {"ASSIGNEE", "assignee", false, true}, {"REASON", "reason", false, true}};
+static const struct sh_column outbox_columns[] = {
+    {"KIND", "kind", false, false},  {"STATE", "state", false, false},
+    {"TO", "to", false, true},       {"ATTEMPTS", "attempts", true, false},
+    {"ERROR", "error", false, true}, {"ID", "id", false, false}};
+
+#define SET(array) array, COUNT(array)
+
+struct listing {
+    struct sh_command command;
+    enum sh_list_what what;
+    const struct sh_column *columns;
+    size_t n_columns;
+    const char *nothing;
+};
+
+static const struct listing listings[] = {
+    {{"events", NULL, "List stored events, oldest first.",
+      "States: stored (rules have still to run), done, dead (a rule used up its attempts).",
+      "  switchhook events --data var --state dead\n"
+      "  switchhook events --id 019756a2-3c1e-7000-8000-0123456789ab",
+      SET(event_options), 0, 0},
+     SH_LIST_EVENTS,
+     SET(event_columns),
+     "No events."},
+    {{"runs", NULL, "List what rules did with events, oldest first.", NULL,
+      "  switchhook runs --data var --state dead", SET(run_options), 0, 0},
+     SH_LIST_RUNS,
+     SET(run_columns),
+     "No runs."},
+    {{"records", "[COLLECTION]", "List the records of a collection, or the collections.", NULL,
+      "  switchhook records --data var\n  switchhook records calls --data var --json",
+      SET(record_options), 0, 1},
+     SH_LIST_RECORDS,
+     SET(record_columns),
+     "No records."},
+    {{"callbacks", NULL, "List phone calls that a person should make.", NULL,
+      "  switchhook callbacks --data var --state scheduled", SET(callback_options), 0, 0},
+     SH_LIST_CALLBACKS,
+     SET(callback_columns),
+     "No callbacks."},
+    {{"outbox", NULL, "List what leaves the machine: emails, with their delivery.", NULL,
+      "  switchhook outbox --data var --state dead", SET(outbox_options), 0, 0},
+     SH_LIST_OUTBOX,
+     SET(outbox_columns),
+     "Nothing in the outbox."},
+};
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+struct output {
+    struct sh_table *table; /* NULL: JSON lines */
+    size_t n;
+};
+
+/* "2 callback, email" is easier to read than the effects' JSON. */
+static cJSON *effect_kinds(const cJSON *effects)
+{
+    struct sh_buf text;
+    sh_buf_init(&text, 2000);
+    const cJSON *fx;
+    cJSON_ArrayForEach(fx, effects)
+    {
+        const char *kind = sh_json_string(fx, "kind");
+        sh_buf_addf(&text, "%s%s", text.len ? ", " : "", kind ? kind : "?");
+    }
+    cJSON *out = cJSON_CreateString(text.data ? text.data : "");
+    sh_buf_free(&text);
+    return out;
+}
+
+static bool show(void *arg, const cJSON *row)
+{
+    struct output *out = arg;
+    out->n++;
+    if (!out->table) {
+        sh_print_json(row);
+        return !ferror(stdout);
+    }
+    const cJSON *effects = sh_json_member(row, "effects");
+    cJSON *more = effects ? cJSON_Duplicate(row, true) : NULL;
+    if (more)
+        cJSON_AddItemToObject(more, "effect_kinds", effect_kinds(effects));
+    sh_table_add(out->table, more ? more : row);
+    cJSON_Delete(more);
+    return true;
+}
+
+/* One thing asked for by id: every member on a line of its own. */
+static bool show_whole(void *arg, const cJSON *row)
+{
+    struct output *out = arg;
+    out->n++;
+    const cJSON *m;
+    cJSON_ArrayForEach(m, row)
+    {
+        printf("%s%-12s%s ", sh_style(stdout, SH_BOLD), m->string, sh_style(stdout, SH_PLAIN));
+        char *text = cJSON_IsString(m) ? NULL : cJSON_Print(m);
+        sh_print_text(stdout,
+                      text                ? text
+                      : cJSON_IsString(m) ? m->valuestring
+                                          : "",
+                      "             ");
+        cJSON_free(text);
+        printf("\n");
+    }
+    return true;
+}
+
+static void show_collections(struct sh_store_view *v, struct output *out)
+{
+    cJSON *names = sh_store_view_collections(v);
+    const cJSON *name;
+    cJSON_ArrayForEach(name, names)
+    {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "collection", name->valuestring);
+        (void)!show(out, row);
+        cJSON_Delete(row);
+    }
+    cJSON_Delete(names);
+}
+
+/* --- what is asked for ----------------------------------------------------------------------- */
+
+static bool has_option(const struct sh_options *o, const char *name)
+{
+    for (size_t i = 0; i < o->command->n_options; i++)
+        if (strcmp(o->command->options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static const char *given(const struct sh_options *o, const char *name)
+{
+    return has_option(o, name) ? sh_options_get(o, name) : NULL;
+}
+
+static bool read_since(const struct sh_options *o, int64_t *since_ms)
+{
+    const char *text = sh_options_get(o, "since");
+    int64_t ago_ms;
+    if (!text || sh_time_parse(text, strlen(text), since_ms))
+        return true;
+    if (sh_parse_duration(text, &ago_ms)) {
+        *since_ms = sh_now_ms() - ago_ms;
+        return true;
+    }
+    sh_usage_error(o->command,
+                   "--since \"%s\": expected a time such as 2026-06-12T10:00:00Z, or a duration "
+                   "such as 2h",
+                   text);
+    return false;
+}
+
+/* A state that no row can have is a mistake, not an empty list. */
+static bool check_state(const struct listing *l, const char *state)
+{
+    static const char *const events[] = {"stored", "done", "dead"};
+    static const char *const runs[] = {"done", "retry", "dead"};
+    if (!state || (l->what != SH_LIST_EVENTS && l->what != SH_LIST_RUNS))
+        return true;
+    const char *const *known = l->what == SH_LIST_EVENTS ? events : runs;
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(known[i], state) == 0)
+            return true;
+    sh_usage_error(&l->command, "--state \"%s\": expected %s, %s or %s", state, known[0], known[1],
+                   known[2]);
+    return false;
+}
+
+static bool read_query(const struct listing *l, const struct sh_options *o, bool json,
+                       struct sh_list_query *q)
+{
+    int64_t limit = json ? 0 : FOR_PEOPLE;
+    *q = (struct sh_list_query){.what = l->what,
+                                .collection = l->what == SH_LIST_RECORDS ? o->args[0] : NULL,
+                                .id = given(o, "id"),
+                                .event_id = given(o, "event"),
+                                .state = given(o, "state"),
+                                .type = given(o, "type")};
+    if (!sh_options_int(o, "limit", 0, 1000000000, &limit) || !read_since(o, &q->since_ms) ||
+        !check_state(l, q->state))
+        return false;
+    q->limit = (size_t)limit;
+    return true;
+}
+
+static int print_list(const struct listing *l, struct sh_store_view *v,
+                      const struct sh_list_query *q, bool json)
+{
+    struct sh_error err;
+    bool collections = l->what == SH_LIST_RECORDS && !q->collection;
+    bool whole = q->id && !json;
+    struct output out = {0};
+    if (!json && !whole)
+        out.table = collections ? sh_table_new(SET(collection_columns))
+                                : sh_table_new(l->columns, l->n_columns);
+    bool ok = true;
+    if (collections)
+        show_collections(v, &out);
+    else
+        ok = sh_store_view_list(v, q, whole ? show_whole : show, &out, &err);
+    if (out.table)
+        sh_table_print(out.table);
+    sh_table_free(out.table);
+    if (!ok)
+        fprintf(stderr, "switchhook %s: %s\n", l->command.name, err.msg);
+    else if (out.n == 0 && !json)
+        printf("%s\n", q->id ? "Not found." : l->nothing);
+    else if (!json && !whole && q->limit > 0 && out.n == q->limit)
+        printf("\nThe newest %zu; --limit 0 shows all.\n", q->limit);
+    return ok && !(q->id && out.n == 0) ? 0 : SH_EXIT_BAD;
+}
+
+static int list(const struct listing *l, const struct sh_options *o)
+{
+    struct sh_list_query q;
+    struct sh_error err;
+    bool json = sh_options_get(o, "json") != NULL;
+    if (!read_query(l, o, json, &q))
+        return SH_EXIT_USAGE;
+    char *dir = sh_data_dir(o);
+    if (!dir)
+        return SH_EXIT_BAD;
+    struct sh_store_view *v = sh_store_view_open(dir, &err);
+    free(dir);
+    if (!v) {
+        fprintf(stderr, "switchhook %s: %s\n", l->command.name, err.msg);
+        return SH_EXIT_BAD;
+    }
+    int code = print_list(l, v, &q, json);
+    sh_store_view_close(v);
+    return code;
+}
+
+int sh_cmd_list(int argc, char **argv)
+{
+    const struct listing *l = NULL;
+    for (size_t i = 0; i < COUNT(listings); i++)
+        if (strcmp(listings[i].command.name, argv[0]) == 0)
+            l = &listings[i];
+    sh_require(l);
+    struct sh_options o;
+    int code = sh_options_parse(&l->command, argc, argv, &o);
+    if (code < 0)
+        code = list(l, &o);
+    sh_options_clear(&o);
+    return code;
+}

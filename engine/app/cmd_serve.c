@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_serve.c: `switchhook serve`: configuration and command line, then the engine. */
+#include "app/app.h"
+#include "app/options.h"
+#include "app/serve.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct sh_option options[] = {
+    {"config", "FILE", "configuration (default: switchhook.lua here, if there is one)"},
+    {"listen", "ADDR:PORT", "address to listen on; port 0 takes any free one"},
+    {"data", "DIR", "where the store, the mail files and the lock live"},
+    {"rules", "DIR", "rule files"},
+    {"scripts", "DIR", "Lua modules that rules require"},
+    {"workers", "N", "rule worker processes (default: one a core, at most 8)"},
+    {"verbose", NULL, "log more"},
+};
+
+static const struct sh_command command = {
+    .name = "serve",
+    .summary = "take webhooks, run rules, deliver what they ask for",
+    .details = "Prints one line when it is ready; GET /healthz answers 200 from then on. Stops in\n"
+               "order on SIGTERM or Ctrl-C: what is under way is finished or parked, nothing is\n"
+               "lost. Exit code 3 means that the store failed (a failed fsync, a damaged file):\n"
+               "start it again, it recovers by itself.",
+    .example = "switchhook serve --listen 127.0.0.1:8080 --rules rules --data var",
+    .options = options,
+    .n_options = sizeof(options) / sizeof(*options),
+};
+
+/* What the command line says goes over what the file says. */
+static int override(const struct sh_options *o, struct sh_config *c)
+{
+    struct sh_error err;
+    int64_t workers = c->workers;
+    const char *listen = sh_options_get(o, "listen");
+    if (listen && !sh_config_set_listen(c, listen, &err))
+        return sh_usage_error(&command, "--listen: %s", err.msg);
+    sh_config_override(&c->data, sh_options_get(o, "data"));
+    sh_config_override(&c->rules, sh_options_get(o, "rules"));
+    sh_config_override(&c->scripts, sh_options_get(o, "scripts"));
+    if (!sh_options_int(o, "workers", 1, 64, &workers))
+        return SH_EXIT_USAGE;
+    c->workers = (long)workers;
+    if (sh_options_get(o, "verbose"))
+        sh_log_set_level(SH_LOG_DEBUG);
+    if (sh_config_check_exposure(c, &err))
+        return -1;
+    fprintf(stderr, "switchhook: %s\n", err.msg);
+    return SH_EXIT_BAD;
+}
+
+static int serve_with(const struct sh_options *o)
+{
+    struct sh_config config;
+    cJSON *faults = NULL;
+    if (!sh_config_load(sh_options_get(o, "config"), &config, &faults)) {
+        sh_config_print_faults(faults);
+        cJSON_Delete(faults);
+        sh_config_clear(&config);
+        return SH_EXIT_BAD;
+    }
+    cJSON_Delete(faults);
+    int rc = override(o, &config);
+    if (rc < 0)
+        rc = sh_serve(&config);
+    sh_config_clear(&config);
+    return rc;
+}
+
+int sh_cmd_serve(int argc, char **argv)
+{
+    struct sh_options o;
+    int rc = sh_options_parse(&command, argc, argv, &o);
+    if (rc < 0)
+        rc = serve_with(&o);
+    sh_options_clear(&o);
+    return rc;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * config_reader.h: typed values out of the configuration's tree, faults collected. Private to
+ * config.c and config_check.c. */
+#ifndef SH_APP_CONFIG_READER_H
+#define SH_APP_CONFIG_READER_H
+
+#include "app/config.h"
+
+#define SH_CFG_PATH 512
+
+struct sh_cfg {
+    const char *file; /* as given, for messages */
+    const char *text; /* its text, for lines; NULL: no file */
+    char *folder;     /* what relative paths start from, "" = the current folder; owned */
+    cJSON *faults;
+};
+
+enum sh_cfg_kind {
+    SH_CFG_STRING,   /* char * */
+    SH_CFG_PATHNAME, /* char *, relative to cfg->folder */
+    SH_CFG_INT,      /* int64_t */
+    SH_CFG_SIZE,     /* int64_t, bytes */
+    SH_CFG_DURATION, /* int64_t, ms */
+    SH_CFG_BOOL,     /* bool */
+    SH_CFG_CUSTOM    /* read() */
+};
+
+/* One known key of a table. */
+struct sh_cfg_setting {
+    const char *name;
+    enum sh_cfg_kind kind;
+    size_t offset;    /* of the value in the struct that the table fills */
+    int64_t min, max; /* INT, SIZE, DURATION */
+    void (*read)(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base);
+};
+
+/* Note a fault of the key at path (dotted), at the line where it is written. */
+void sh_cfg_fault(struct sh_cfg *cfg, const char *path, const char *fmt, ...) SH_PRINTF(3, 4);
+/* Put them in the order of their lines. */
+void sh_cfg_sort_faults(struct sh_cfg *cfg);
+/* "expected <what>, got <a description of node>". */
+void sh_cfg_expected(struct sh_cfg *cfg, const char *path, const char *what, const cJSON *node);
+/* path + "." + name into out; returns out. */
+const char *sh_cfg_join(char out[SH_CFG_PATH], const char *path, const char *name);
+
+/* Read every member of the table node into base; unknown keys are faults. */
+void sh_cfg_table(struct sh_cfg *cfg, const cJSON *node, const char *path,
+                  const struct sh_cfg_setting *settings, size_t n, void *base);
+/* A list of strings or durations; false: a fault was noted. Nothing is replaced then. */
+bool sh_cfg_strings(struct sh_cfg *cfg, const cJSON *node, const char *path, const char *what,
+                    char ***out) SH_WARN_UNUSED;
+bool sh_cfg_durations(struct sh_cfg *cfg, const cJSON *node, const char *path, int64_t **out,
+                      size_t *n) SH_WARN_UNUSED;
+/* A non-empty string; NULL: a fault was noted. Borrowed from node. */
+const char *sh_cfg_string(struct sh_cfg *cfg, const cJSON *node, const char *path,
+                          const char *what) SH_WARN_UNUSED;
+
+/* config_check.c */
+void sh_cfg_sources(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+void sh_cfg_check_sources(struct sh_cfg *cfg, const struct sh_config *c);
+/* tls_said: the file has mail.tls; otherwise it is chosen here by where the server is. */
+void sh_cfg_check_mail(struct sh_cfg *cfg, struct sh_config *c, bool tls_said);
+void sh_source_config_clear(struct sh_source_config *s);
+
+#endif

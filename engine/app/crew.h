@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * crew.h: the rule workers: started, fed, watched, replaced. On the loop thread.
+ *
+ * Each worker is a process (`switchhook worker`) with one generation. Its pulse page tells which
+ * run is on since when; a run past its wall budget inside something that cannot be interrupted is
+ * ended with its worker. When a worker dies, the run that was on is charged with a failed attempt
+ * and everything else it had is run again elsewhere. */
+#ifndef SH_APP_CREW_H
+#define SH_APP_CREW_H
+
+#include "core/dispatch.h"
+#include "core/frame.h"
+
+#include <cjson/cJSON.h>
+
+struct event_base;
+struct sh_crew;
+
+struct sh_crew_config {
+    struct event_base *base;
+    struct sh_store *store;                 /* answers the runs' reads */
+    const struct sh_generation *generation; /* borrowed */
+    struct sh_budgets budgets;
+    size_t workers;
+    /* The first worker has loaded the rules, or failed to: its report (host.h), borrowed. Called
+     * once; without ok in it nothing will ever run. */
+    void (*loaded)(void *arg, const cJSON *report);
+    void *arg;
+};
+
+struct sh_crew *sh_crew_new(const struct sh_crew_config *config) SH_WARN_UNUSED;
+/* Whom results and losses are told. Set before any job is given. */
+void sh_crew_set_dispatch(struct sh_crew *c, struct sh_dispatch *d);
+/* Hand a job to the least busy worker; false if all are full or none is up. Bytes leave with
+ * sh_crew_flush(). */
+bool sh_crew_give(struct sh_crew *c, const struct sh_job *job);
+void sh_crew_flush(struct sh_crew *c);
+size_t sh_crew_ready(const struct sh_crew *c); /* workers that are up */
+int64_t sh_crew_restarts(const struct sh_crew *c);
+/* End all workers (they get end of file, then SIGKILL after wait_ms) and free. */
+void sh_crew_free(struct sh_crew *c, int wait_ms);
+
+#endif

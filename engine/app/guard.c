@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ * guard.c: watches the pulse of a rule host in the same process. */
+#include "app/guard.h"
+
+#include "base/clock.h"
+#include "svc/json.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_EVERY_MS 20
+
+struct sh_guard {
+    struct sh_pulse pulse;
+    _Atomic int64_t busy_since_us; /* 0: no Lua runs */
+    int64_t limit_us;
+    pthread_t thread;
+    pthread_mutex_t lock; /* over what follows */
+    pthread_cond_t stop_asked;
+    bool stop;
+    const cJSON *rules; /* borrowed */
+};
+
+static _Noreturn void give_up(struct sh_guard *g)
+{
+    int64_t line = 0;
+    uint32_t index = atomic_load(&g->pulse.rule);
+    pthread_mutex_lock(&g->lock);
+    const cJSON *rule = g->rules ? cJSON_GetArrayItem(g->rules, (int)index) : NULL;
+    const char *name = sh_json_string(rule, "name"), *file = sh_json_string(rule, "file");
+    (void)!sh_json_get_int(sh_json_member(rule, "line"), &line);
+    fflush(stdout);
+    if (name && file)
+        fprintf(stderr, "%s:%" PRId64 ": rule \"%s\"", file, line, name);
+    else
+        fprintf(stderr, "A rule file, while it was loaded,");
+    fprintf(stderr,
+            " has been inside one built-in function for more than %" PRId64
+            " ms, which nothing can interrupt (a pattern such as \".*.*.*x\" on a long text?)\n",
+            g->limit_us / 1000);
+    _exit(1);
+}
+
+static bool stuck(struct sh_guard *g)
+{
+    int64_t since = atomic_load(&g->busy_since_us);
+    if (since == 0)
+        return false;
+    if (atomic_load(&g->pulse.token) != 0) {
+        int64_t stretch = atomic_load(&g->pulse.since_us);
+        since = stretch > since ? stretch : since;
+    }
+    return sh_mono_us() - since > g->limit_us;
+}
+
+static void *watch(void *arg)
+{
+    struct sh_guard *g = arg;
+    pthread_mutex_lock(&g->lock);
+    while (!g->stop) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LOOK_EVERY_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&g->stop_asked, &g->lock, &until);
+        pthread_mutex_unlock(&g->lock);
+        if (stuck(g))
+            give_up(g);
+        pthread_mutex_lock(&g->lock);
+    }
+    pthread_mutex_unlock(&g->lock);
+    return NULL;
+}
+
+/* The thread must not take the signals of the CPU budget, which belong to the thread that runs
+ * Lua. */
+static void start(struct sh_guard *g)
+{
+    sigset_t all, was;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &was);
+    sh_require(pthread_create(&g->thread, NULL, watch, g) == 0);
+    pthread_sigmask(SIG_SETMASK, &was, NULL);
+}
+
+struct sh_guard *sh_guard_new(int64_t limit_ms)
+{
+    struct sh_guard *g = sh_alloc(1, sizeof(*g));
+    pthread_condattr_t attr;
+    g->limit_us = limit_ms * 1000;
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&g->stop_asked, &attr);
+    pthread_condattr_destroy(&attr);
+    start(g);
+    return g;
+}
+
+void sh_guard_free(struct sh_guard *g)
+{
+    if (!g)
+        return;
+    pthread_mutex_lock(&g->lock);
+    g->stop = true;
+    pthread_cond_signal(&g->stop_asked);
+    pthread_mutex_unlock(&g->lock);
+    pthread_join(g->thread, NULL);
+    pthread_cond_destroy(&g->stop_asked);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+}
+
+struct sh_pulse *sh_guard_pulse(struct sh_guard *g)
+{
+    return &g->pulse;
+}
+
+void sh_guard_set_rules(struct sh_guard *g, const cJSON *report)
+{
+    pthread_mutex_lock(&g->lock);
+    g->rules = sh_json_member(report, "rules");
+    pthread_mutex_unlock(&g->lock);
+}
+
+void sh_guard_enter(struct sh_guard *g)
+{
+    atomic_store(&g->busy_since_us, sh_mono_us());
+}
+
+void sh_guard_leave(struct sh_guard *g)
+{
+    atomic_store(&g->busy_since_us, 0);
+}

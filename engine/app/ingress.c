@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT
+ * ingress.c: sources, admission, and the way of a request into the store and back. */
+#include "app/ingress.h"
+
+#include "app/media_type.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "svc/crypto.h"
+#include "svc/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#define MAX_ANSWER_BYTES   4096
+#define RETRY_AFTER_S      "5"
+#define PREFLIGHT_KEEP_S   "600" /* Access-Control-Max-Age */
+#define LOG_LINES_A_SECOND 10
+#define MAX_ACCEPT_BYTES   (32U * 1024 * 1024) /* in the store's hands at once, then 503 */
+
+/* One request on its way through the store. */
+struct accept {
+    struct sh_op_accept op;
+    struct sh_ingress *in; /* NULL once the ingress is freed */
+    struct sh_http_request *req;
+    TAILQ_ENTRY(accept) link;
+};
+
+struct sh_ingress {
+    const struct sh_config *config;
+    struct sh_store *store;
+    struct sh_http_server *server;
+    sh_ingress_accepted_fn *accepted;
+    void *arg;
+    sh_http_handler_fn *other;
+    void *other_arg;
+    char *refusing; /* NULL = accepting */
+    TAILQ_HEAD(, accept) accepts;
+    size_t accept_bytes; /* of the bodies on their way through the store */
+    struct sh_ingress_stats counts;
+    int64_t log_second; /* lines about refusals are rationed: a sender must not fill the log */
+    int log_lines;
+};
+
+/* --- Answers ---------------------------------------------------------------------------------- */
+
+const char *sh_refusal_name(enum sh_refusal why)
+{
+    static const char *const names[SH_N_REFUSALS] = {
+        [SH_REFUSED_REQUEST] = "request",   [SH_REFUSED_NOT_FOUND] = "not_found",
+        [SH_REFUSED_METHOD] = "method",     [SH_REFUSED_ORIGIN] = "origin",
+        [SH_REFUSED_AUTH] = "unauthorized", [SH_REFUSED_MEDIA] = "media_type",
+        [SH_REFUSED_SIZE] = "too_large",    [SH_REFUSED_JSON] = "json",
+        [SH_REFUSED_ENVELOPE] = "envelope", [SH_REFUSED_OVERLOAD] = "overloaded",
+        [SH_REFUSED_STORE] = "store",
+    };
+    return names[why];
+}
+
+static void error_open(struct sh_buf *b, const char *code, const char *message)
+{
+    sh_buf_adds(b, "{\"error\":{\"code\":");
+    sh_json_quote(b, sh_slice_str(code));
+    sh_buf_adds(b, ",\"message\":");
+    sh_json_quote(b, sh_slice_str(message));
+}
+
+static void error_close(struct sh_buf *b)
+{
+    sh_buf_adds(b, "}}");
+}
+
+static void reply_buf(struct sh_http_request *req, int status, struct sh_buf *b)
+{
+    sh_require(sh_buf_ok(b));
+    sh_http_reply(req, status, NULL, sh_slice(b->data, b->len));
+    sh_buf_free(b);
+}
+
+void sh_ingress_reply_error(struct sh_http_request *req, int status, const char *code,
+                            const char *message)
+{
+    struct sh_buf b;
+    sh_buf_init(&b, MAX_ANSWER_BYTES);
+    error_open(&b, code, message);
+    error_close(&b);
+    if (status == 503)
+        sh_http_add_header(req, "Retry-After", RETRY_AFTER_S);
+    reply_buf(req, status, &b);
+}
+
+/* Count and, within the ration, log a refusal. */
+static void note(struct sh_ingress *in, enum sh_refusal why, const char *peer, const char *path,
+                 const char *message)
+{
+    const int64_t second = sh_mono_us() / 1000000;
+    in->counts.refused[why]++;
+    if (second != in->log_second) {
+        in->log_second = second;
+        in->log_lines = 0;
+    }
+    if (in->log_lines++ < LOG_LINES_A_SECOND)
+        sh_info("request refused", "why", sh_refusal_name(why), "message", message, "peer", peer,
+                "path", path);
+}
+
+static void refuse(struct sh_ingress *in, struct sh_http_request *req, enum sh_refusal why,
+                   int status, const char *code, const char *message)
+{
+    note(in, why, sh_http_peer(req), sh_http_path(req), message);
+    sh_ingress_reply_error(req, status, code, message);
+}
+
+/* What the HTTP server refuses by itself, in the same shape. */
+static void on_refused(void *arg, int status, const char *reason, struct sh_buf *body)
+{
+    static const struct {
+        int status;
+        const char *code;
+    } codes[] = {{408, "request_timeout"},      {413, "body_too_large"},    {414, "uri_too_long"},
+                 {417, "expectation_failed"},   {431, "headers_too_large"}, {501, "method_unknown"},
+                 {503, "too_many_connections"}, {505, "http_version"}};
+    struct sh_ingress *in = arg;
+    const char *code = "bad_request";
+    for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+        if (codes[i].status == status)
+            code = codes[i].code;
+    note(in, status == 413 ? SH_REFUSED_SIZE : SH_REFUSED_REQUEST, "", "", reason);
+    error_open(body, code, reason);
+    if (status == 413)
+        sh_buf_addf(body, ",\"limit_bytes\":%lld", (long long)in->config->body_bytes);
+    error_close(body);
+}
+
+/* --- Who may send ----------------------------------------------------------------------------- */
+
+static bool origin_allowed(const struct sh_source_config *source, const char *origin)
+{
+    for (char **o = source->cors; o && *o; o++)
+        if (strcmp(*o, "*") == 0 || strcasecmp(*o, origin) == 0)
+            return true;
+    return false;
+}
+
+/* Every answer to an allowed page says so, errors included: otherwise the page sees only that
+ * something failed. */
+static void add_cors(const struct sh_source_config *source, struct sh_http_request *req,
+                     const char *origin)
+{
+    if (source->cors)
+        sh_http_add_header(req, "Vary", "Origin");
+    if (!origin || !origin_allowed(source, origin))
+        return;
+    sh_http_add_header(req, "Access-Control-Allow-Origin", origin);
+    sh_http_add_header(req, "Access-Control-Expose-Headers", "Retry-After");
+}
+
+static void preflight(struct sh_ingress *in, const struct sh_source_config *source,
+                      struct sh_http_request *req, const char *origin)
+{
+    if (!origin) {
+        sh_http_add_header(req, "Allow", "POST, OPTIONS");
+        sh_http_reply(req, 204, NULL, sh_slice("", 0));
+        return;
+    }
+    if (!origin_allowed(source, origin)) {
+        refuse(in, req, SH_REFUSED_ORIGIN, 403, "origin_not_allowed",
+               "pages of this origin may not post here: it is not in the source's cors list");
+        return;
+    }
+    sh_http_add_header(req, "Access-Control-Allow-Methods", "POST");
+    sh_http_add_header(req, "Access-Control-Allow-Headers",
+                       "Content-Type, Authorization, Webhook-Id");
+    sh_http_add_header(req, "Access-Control-Max-Age", PREFLIGHT_KEEP_S);
+    sh_http_reply(req, 204, NULL, sh_slice("", 0));
+}
+
+static bool authorized(const struct sh_source_config *source, const struct sh_http_request *req)
+{
+    if (source->auth != SH_AUTH_BEARER)
+        return true;
+    const char *value = sh_http_header(req, "Authorization");
+    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
+        return false;
+    value += 7 + strspn(value + 7, " ");
+    return sh_secret_eq(sh_slice_str(value), sh_slice_str(source->bearer));
+}
+
+/* --- Into the store and back ------------------------------------------------------------------ */
+
+static void answer_id(struct sh_http_request *req, struct sh_id id, bool duplicate)
+{
+    char text[SH_ID_TEXT], body[SH_ID_TEXT + 32];
+    int n = snprintf(body, sizeof(body), "{\"id\":\"%s\"%s}", sh_id_text(id, text),
+                     duplicate ? ",\"duplicate\":true" : "");
+    sh_http_reply(req, 200, NULL, sh_slice(body, (size_t)n));
+}
+
+static void answer_failed(struct sh_ingress *in, struct sh_http_request *req,
+                          const struct sh_error *err)
+{
+    const bool full = err->code == SH_EFULL;
+    note(in, SH_REFUSED_STORE, sh_http_peer(req), sh_http_path(req), err->msg);
+    sh_ingress_reply_error(req, 503, full ? "no_space" : "store_failed",
+                           full ? "no room to store the event; send it again later"
+                                : "the event could not be stored; send it again later");
+}
+
+static void on_stored(struct sh_op *op)
+{
+    struct accept *a = op->arg;
+    struct sh_ingress *in = a->in;
+    struct sh_event *event = a->op.event;
+    if (!in) {
+        sh_event_free(event);
+        free(a);
+        return;
+    }
+    TAILQ_REMOVE(&in->accepts, a, link);
+    in->accept_bytes -= event->body_len;
+    if (!op->ok) {
+        answer_failed(in, a->req, &op->err);
+        sh_event_free(event);
+    } else if (a->op.duplicate) {
+        in->counts.duplicates++;
+        answer_id(a->req, a->op.first_id, true);
+        sh_event_free(event);
+    } else {
+        in->counts.accepted++;
+        answer_id(a->req, event->id, false);
+        in->accepted(in->arg, event);
+    }
+    free(a);
+}
+
+static void submit(struct sh_ingress *in, struct sh_http_request *req, struct sh_event *event)
+{
+    struct accept *a = sh_alloc(1, sizeof(*a));
+    a->in = in;
+    a->req = req;
+    a->op.event = event;
+    a->op.op.kind = SH_OP_ACCEPT;
+    a->op.op.done = on_stored;
+    a->op.op.arg = a;
+    TAILQ_INSERT_TAIL(&in->accepts, a, link);
+    in->accept_bytes += event->body_len;
+    sh_store_submit(in->store, &a->op.op);
+}
+
+/* --- What was sent ---------------------------------------------------------------------------- */
+
+static void refuse_json(struct sh_ingress *in, struct sh_http_request *req,
+                        const struct sh_json_fault *fault)
+{
+    struct sh_buf b;
+    sh_buf_init(&b, MAX_ANSWER_BYTES);
+    note(in, SH_REFUSED_JSON, sh_http_peer(req), sh_http_path(req), fault->msg);
+    error_open(&b, "invalid_json", fault->msg);
+    sh_buf_addf(&b, ",\"byte\":%zu,\"line\":%zu,\"column\":%zu", fault->byte, fault->line,
+                fault->col);
+    error_close(&b);
+    reply_buf(req, 400, &b);
+}
+
+static void refuse_envelope(struct sh_ingress *in, struct sh_http_request *req, const char *field,
+                            const char *message)
+{
+    struct sh_buf b;
+    sh_buf_init(&b, MAX_ANSWER_BYTES);
+    note(in, SH_REFUSED_ENVELOPE, sh_http_peer(req), sh_http_path(req), message);
+    error_open(&b, "invalid_envelope", message);
+    sh_buf_adds(&b, ",\"field\":");
+    sh_json_quote(&b, sh_slice_str(field));
+    error_close(&b);
+    reply_buf(req, 422, &b);
+}
+
+static bool is_object(const struct sh_event *event)
+{
+    return event->body[strspn(event->body, " \t\r\n")] == '{';
+}
+
+static void take(struct sh_ingress *in, const struct sh_source_config *source,
+                 struct sh_http_request *req)
+{
+    struct sh_json_fault fault;
+    struct sh_envelope_fault missing;
+    struct sh_event *event = sh_event_new();
+    event->received_ms = sh_now_ms();
+    event->body = sh_http_body_copy(req, &event->body_len);
+    const struct sh_slice body = sh_slice(event->body, event->body_len);
+    const char *webhook_id = sh_http_header(req, "webhook-id");
+    if (!sh_json_check(body.p, body.n, &fault)) {
+        refuse_json(in, req, &fault);
+    } else if (!is_object(event)) {
+        refuse_envelope(in, req, "", "an event is a JSON object: { ... }");
+    } else if (!sh_envelope_read(&source->source, body, webhook_id, event, &missing)) {
+        refuse_envelope(in, req, missing.field, missing.msg);
+    } else {
+        submit(in, req, event);
+        return;
+    }
+    sh_event_free(event);
+}
+
+static void on_post(struct sh_ingress *in, const struct sh_source_config *source,
+                    struct sh_http_request *req, const char *origin)
+{
+    const char *wrong;
+    if (origin && !origin_allowed(source, origin)) {
+        refuse(in, req, SH_REFUSED_ORIGIN, 403, "origin_not_allowed",
+               "pages of this origin may not post here: it is not in the source's cors list");
+    } else if (!authorized(source, req)) {
+        sh_http_add_header(req, "WWW-Authenticate", "Bearer");
+        refuse(in, req, SH_REFUSED_AUTH, 401, "unauthorized", "a valid bearer token is needed");
+    } else if (!sh_media_accepted(sh_http_header(req, "Content-Type"),
+                                  sh_http_header(req, "Content-Encoding"), &wrong)) {
+        refuse(in, req, SH_REFUSED_MEDIA, 415, "unsupported_media_type", wrong);
+    } else if (in->refusing || in->accept_bytes > MAX_ACCEPT_BYTES) {
+        refuse(in, req, SH_REFUSED_OVERLOAD, 503, "overloaded",
+               in->refusing ? in->refusing : "too many events are being stored");
+    } else {
+        take(in, source, req);
+    }
+}
+
+/* --- Paths ------------------------------------------------------------------------------------ */
+
+static void on_source(struct sh_ingress *in, const struct sh_source_config *source,
+                      struct sh_http_request *req)
+{
+    const char *origin = sh_http_header(req, "Origin");
+    add_cors(source, req, origin);
+    if (sh_http_method(req) == SH_HTTP_POST) {
+        on_post(in, source, req, origin);
+    } else if (sh_http_method(req) == SH_HTTP_OPTIONS) {
+        preflight(in, source, req, origin);
+    } else {
+        sh_http_add_header(req, "Allow", "POST, OPTIONS");
+        refuse(in, req, SH_REFUSED_METHOD, 405, "method_not_allowed",
+               "events are sent here with POST");
+    }
+}
+
+static void on_health(struct sh_ingress *in, struct sh_http_request *req)
+{
+    if (sh_http_method(req) == SH_HTTP_GET || sh_http_method(req) == SH_HTTP_HEAD) {
+        sh_http_add_header(req, "Cache-Control", "no-store");
+        sh_http_reply(req, 200, NULL, SH_SLICE("{\"status\":\"ok\"}"));
+        return;
+    }
+    sh_http_add_header(req, "Allow", "GET, HEAD");
+    refuse(in, req, SH_REFUSED_METHOD, 405, "method_not_allowed", "use GET here");
+}
+
+static void on_request(void *arg, struct sh_http_request *req)
+{
+    struct sh_ingress *in = arg;
+    const char *path = sh_http_path(req);
+    for (size_t i = 0; i < in->config->n_sources; i++) {
+        if (strcmp(in->config->sources[i].path, path) == 0) {
+            on_source(in, &in->config->sources[i], req);
+            return;
+        }
+    }
+    if (strcmp(path, "/healthz") == 0)
+        on_health(in, req);
+    else if (in->other)
+        in->other(in->other_arg, req);
+    else
+        refuse(in, req, SH_REFUSED_NOT_FOUND, 404, "not_found", "no source has this path");
+}
+
+/* --- Life ------------------------------------------------------------------------------------- */
+
+struct sh_ingress *sh_ingress_new(struct event_base *base, const struct sh_config *config,
+                                  struct sh_store *store, sh_ingress_accepted_fn *accepted,
+                                  void *arg, struct sh_error *err)
+{
+    const struct sh_http_limits limits = {
+        .body_bytes = (size_t)config->body_bytes,
+        .header_bytes = (size_t)config->header_bytes,
+        .connections = (int)config->connections,
+        .header_timeout_ms = (int)config->header_timeout_ms,
+        .body_timeout_ms = (int)config->body_timeout_ms,
+        .idle_timeout_ms = (int)config->idle_timeout_ms,
+    };
+    struct sh_ingress *in = sh_alloc(1, sizeof(*in));
+    in->config = config;
+    in->store = store;
+    in->accepted = accepted;
+    in->arg = arg;
+    TAILQ_INIT(&in->accepts);
+    in->server = sh_http_server_new(base, config->listen_host, config->listen_port, &limits,
+                                    on_request, on_refused, in, err);
+    if (in->server)
+        return in;
+    sh_ingress_free(in);
+    return NULL;
+}
+
+void sh_ingress_free(struct sh_ingress *in)
+{
+    struct accept *a;
+    if (!in)
+        return;
+    TAILQ_FOREACH(a, &in->accepts, link)
+    a->in = NULL;
+    sh_http_server_free(in->server);
+    free(in->refusing);
+    free(in);
+}
+
+int sh_ingress_port(const struct sh_ingress *in)
+{
+    return sh_http_server_port(in->server);
+}
+
+void sh_ingress_stop(struct sh_ingress *in)
+{
+    sh_http_server_stop(in->server);
+}
+
+void sh_ingress_set_other(struct sh_ingress *in, sh_http_handler_fn *fn, void *arg)
+{
+    in->other = fn;
+    in->other_arg = arg;
+}
+
+void sh_ingress_set_refusing(struct sh_ingress *in, const char *reason)
+{
+    free(in->refusing);
+    in->refusing = sh_strdup(reason);
+}
+
+size_t sh_ingress_pending(const struct sh_ingress *in)
+{
+    return sh_http_server_pending(in->server);
+}
+
+void sh_ingress_stats(const struct sh_ingress *in, struct sh_ingress_stats *out)
+{
+    *out = in->counts;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * input.h: event bodies from files and standard input. */
+#ifndef SH_APP_INPUT_H
+#define SH_APP_INPUT_H
+
+#include "base/buf.h"
+
+#define SH_MAX_INPUT_BYTES (64U * 1024 * 1024)
+
+struct sh_input {
+    char *name;           /* file name, "-" or "day.jsonl:3"; owned */
+    bool is_line;         /* one of several in its file */
+    struct sh_slice body; /* borrowed from the list's text */
+};
+struct sh_inputs {
+    struct sh_input *items;
+    size_t n;
+    char **texts; /* owned */
+    size_t n_texts;
+};
+
+/* Add the bodies of a file; "-" is standard input. A file is one body. Standard input, and a file
+ * named *.jsonl or *.ndjson, may be JSON lines: then each line that is not blank is one. */
+bool sh_inputs_add(struct sh_inputs *in, const char *path, struct sh_error *err) SH_WARN_UNUSED;
+/* Add one body under a name; both are copied. */
+void sh_inputs_add_text(struct sh_inputs *in, const char *name, const char *body);
+void sh_inputs_clear(struct sh_inputs *in);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ * media_type.h: which Content-Type and Content-Encoding an event may come with. */
+#ifndef SH_APP_MEDIA_TYPE_H
+#define SH_APP_MEDIA_TYPE_H
+
+#include "base/error.h"
+
+/* Accepted: application/json, any type that ends in +json (RFC 6839), text/plain (what a browser
+ * page can send without a preflight), or none at all (lax senders); charset UTF-8 or unsaid;
+ * encoding identity or unsaid. Values as sent, NULL for no header.
+ * False: *wrong is a constant text for the sender. */
+bool sh_media_accepted(const char *type, const char *encoding, const char **wrong) SH_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ * rules.c: rules for the command line. */
+#include "app/rules.h"
+
+#include "app/print.h"
+#include "svc/json.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The folder "scripts" beside a folder: its parent's, also of "." and "a/b/". */
+static char *scripts_beside(const char *rules_dir)
+{
+    size_t n = strlen(rules_dir);
+    while (n > 1 && rules_dir[n - 1] == '/')
+        n--;
+    size_t base = n;
+    while (base > 0 && rules_dir[base - 1] != '/')
+        base--;
+    bool dots = strncmp(rules_dir + base, ".", n - base) == 0 ||
+                strncmp(rules_dir + base, "..", n - base) == 0;
+    return dots ? sh_strf("%.*s/../scripts", (int)n, rules_dir)
+                : sh_strf("%.*sscripts", (int)base, rules_dir);
+}
+
+struct sh_generation *sh_rules_read(const char *rules_dir, const char *scripts_dir,
+                                    struct sh_error *err)
+{
+    char *beside = scripts_dir ? NULL : scripts_beside(rules_dir);
+    const char *scripts = scripts_dir ? scripts_dir : is_dir(beside) ? beside : NULL;
+    struct sh_generation *g = NULL;
+    if (scripts_dir && !is_dir(scripts_dir))
+        sh_error_set(err, SH_ENOTFOUND, "%s: no such folder (scripts)", scripts_dir);
+    else
+        g = sh_generation_read(rules_dir, scripts, err);
+    free(beside);
+    return g;
+}
+
+static void print_fault(FILE *f, const cJSON *fault, const char *kind, const char *rules_dir,
+                        const char *scripts_dir)
+{
+    const char *file = sh_json_string(fault, "file"), *msg = sh_json_string(fault, "msg");
+    int64_t line = 0;
+    (void)!sh_json_get_int(sh_json_member(fault, "line"), &line);
+    if (file && strncmp(file, "rules/", 6) == 0)
+        fprintf(f, "%s/%s:", rules_dir, file + 6);
+    else if (file && scripts_dir && strncmp(file, "scripts/", 8) == 0)
+        fprintf(f, "%s/%s:", scripts_dir, file + 8);
+    else
+        fprintf(f, "%s:", file ? file : rules_dir);
+    if (line > 0)
+        fprintf(f, "%" PRId64 ":", line);
+    fprintf(f, " %s", kind);
+    sh_print_text(f, msg ? msg : "", "    ");
+    fputc('\n', f);
+}
+
+void sh_rules_print_faults(FILE *f, const cJSON *report, const char *rules_dir,
+                           const char *scripts_dir)
+{
+    const cJSON *fault;
+    cJSON_ArrayForEach(fault, sh_json_member(report, "errors"))
+        print_fault(f, fault, "", rules_dir, scripts_dir);
+    cJSON_ArrayForEach(fault, sh_json_member(report, "warnings"))
+        print_fault(f, fault, "warning: ", rules_dir, scripts_dir);
+}

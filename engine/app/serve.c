@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT
+ * serve.c: the live engine on its loop. */
+#include "app/serve.h"
+
+#include "app/crew.h"
+#include "app/ingress.h"
+#include "app/mail_carrier.h"
+#include "app/options.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "core/outbox.h"
+#include "svc/json.h"
+#include "svc/loop.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define TICK_MS       500
+#define STOP_MS       4000 /* what is under way may finish for this long */
+#define WORKER_END_MS 500
+#define FATAL_MS      200 /* for the 503s to leave */
+#define PRUNE_MS      60000
+#define PRUNE_BUSY_MS 50 /* between slices while there is more to remove */
+#define PRUNE_ROWS    500
+
+struct server {
+    const struct sh_config *config;
+    struct event_base *base;
+    struct sh_waker *waker;
+    struct sh_timer *tick, *prune, *deadline;
+    struct sh_signal *term, *interrupt;
+    struct sh_store *store;
+    struct sh_generation *generation;
+    struct sh_crew *crew;
+    struct sh_dispatch *dispatch;
+    struct sh_mail_carrier *mail;
+    struct sh_carrier carrier;
+    struct sh_outbox *outbox;
+    struct sh_ingress *ingress;
+    struct sh_op_count count;
+    struct sh_op_generation keep;
+    struct sh_op_prune prune_op;
+    bool counted, kept, rules_ok, live, stopping, prune_out;
+    size_t n_rules;
+    int64_t unfinished, started_us;
+    int exit_code;
+};
+
+static void leave(struct server *s, int exit_code)
+{
+    s->exit_code = exit_code;
+    sh_loop_stop(s->base);
+}
+
+/* --- the store can no longer be trusted ---------------------------------------------------- */
+
+static void on_deadline(void *arg)
+{
+    sh_loop_stop(((struct server *)arg)->base);
+}
+
+static void fail_for_good(void *arg, const struct sh_error *err)
+{
+    struct server *s = arg;
+    if (s->exit_code == SH_EXIT_FATAL)
+        return;
+    s->exit_code = SH_EXIT_FATAL;
+    sh_err("the store can no longer be trusted; ending so that a restart recovers", "error",
+           err->msg);
+    if (s->ingress)
+        sh_ingress_set_refusing(s->ingress, "the store has failed");
+    if (s->dispatch)
+        sh_dispatch_stop(s->dispatch);
+    sh_timer_set(s->deadline, FATAL_MS);
+}
+
+static void on_wake(void *arg)
+{
+    struct server *s = arg;
+    struct sh_error err;
+    sh_store_reap(s->store);
+    if (s->crew)
+        sh_crew_flush(s->crew);
+    if (sh_store_failed(s->store, &err))
+        fail_for_good(s, &err);
+}
+
+/* --- ticking ------------------------------------------------------------------------------- */
+
+static bool disk_is_low(const struct server *s, int64_t *free_bytes)
+{
+    struct statvfs fs;
+    if (statvfs(s->config->data, &fs) != 0)
+        return false;
+    *free_bytes = (int64_t)(fs.f_bavail * fs.f_frsize);
+    return *free_bytes < s->config->min_free_bytes;
+}
+
+/* Why new events are not taken now, or NULL. */
+static const char *reason_to_refuse(const struct server *s)
+{
+    struct sh_dispatch_stats stats;
+    int64_t free_bytes = 0;
+    sh_dispatch_stats(s->dispatch, &stats);
+    if (s->stopping)
+        return "the engine is stopping";
+    if (s->exit_code == SH_EXIT_FATAL)
+        return "the store has failed";
+    if (disk_is_low(s, &free_bytes))
+        return "the disk is nearly full";
+    return stats.unfinished >= s->config->backlog ? "too many events wait for their rules" : NULL;
+}
+
+static void on_tick(void *arg)
+{
+    struct server *s = arg;
+    sh_timer_set(s->tick, TICK_MS);
+    if (!s->live)
+        return;
+    const char *reason = reason_to_refuse(s);
+    sh_ingress_set_refusing(s->ingress, reason);
+    sh_dispatch_tick(s->dispatch, sh_now_ms());
+    sh_crew_flush(s->crew);
+}
+
+static void on_pruned(struct sh_op *op)
+{
+    struct server *s = op->arg;
+    s->prune_out = false;
+    bool more = op->ok && s->prune_op.removed >= PRUNE_ROWS;
+    sh_timer_set(s->prune, more ? PRUNE_BUSY_MS : PRUNE_MS);
+}
+
+static void on_prune(void *arg)
+{
+    struct server *s = arg;
+    if (s->prune_out || s->stopping || s->config->retain_ms <= 0)
+        return;
+    s->prune_op = (struct sh_op_prune){.op = {.kind = SH_OP_PRUNE, .done = on_pruned, .arg = s},
+                                       .before_ms = sh_now_ms() - s->config->retain_ms,
+                                       .limit = PRUNE_ROWS};
+    s->prune_out = true;
+    sh_store_submit(s->store, &s->prune_op.op);
+}
+
+/* --- stopping ------------------------------------------------------------------------------ */
+
+static void on_drain(void *arg)
+{
+    struct server *s = arg;
+    struct sh_dispatch_stats stats;
+    sh_dispatch_stats(s->dispatch, &stats);
+    if (sh_ingress_pending(s->ingress) == 0 && stats.active == 0 &&
+        sh_outbox_in_flight(s->outbox) == 0)
+        sh_loop_stop(s->base);
+    else
+        sh_timer_set(s->tick, 10);
+}
+
+static void on_signal(void *arg)
+{
+    struct server *s = arg;
+    if (s->stopping || !s->live) {
+        sh_loop_stop(s->base);
+        return;
+    }
+    s->stopping = true;
+    sh_info("stopping");
+    sh_ingress_set_refusing(s->ingress, "the engine is stopping");
+    sh_ingress_stop(s->ingress);
+    sh_dispatch_stop(s->dispatch);
+    sh_outbox_stop(s->outbox);
+    sh_timer_free(s->tick);
+    s->tick = sh_timer_new(s->base, on_drain, s);
+    sh_timer_set(s->tick, 1);
+    sh_timer_set(s->deadline, STOP_MS);
+}
+
+/* --- starting ------------------------------------------------------------------------------ */
+
+static bool give(void *arg, const struct sh_job *job)
+{
+    return sh_crew_give(((struct server *)arg)->crew, job);
+}
+
+static void on_queued(void *arg)
+{
+    sh_outbox_poke(((struct server *)arg)->outbox);
+}
+
+static void on_accepted(void *arg, struct sh_event *event)
+{
+    struct server *s = arg;
+    sh_dispatch_add(s->dispatch, event);
+    sh_dispatch_pump(s->dispatch);
+}
+
+static void start_dispatch(struct server *s)
+{
+    const struct sh_dispatch_config config = {
+        .store = s->store,
+        .generation = s->generation->id,
+        .retry_ms = s->config->retry_ms,
+        .n_retry = s->config->n_retry,
+        .memory_events = s->config->memory_events,
+        .memory_bytes = s->config->memory_body_bytes,
+        .give = give,
+        .queued = on_queued,
+        .fatal = fail_for_good,
+        .arg = s,
+    };
+    s->dispatch = sh_dispatch_new(&config);
+    sh_crew_set_dispatch(s->crew, s->dispatch);
+}
+
+static bool start_outbox(struct server *s, struct sh_error *err)
+{
+    s->mail = sh_mail_carrier_new(s->base, &s->config->mail, s->config->data, err);
+    if (!s->mail)
+        return false;
+    s->carrier = sh_mail_carrier_as_carrier(s->mail);
+    const struct sh_outbox_config config = {
+        .carriers = &s->carrier,
+        .n_carriers = 1,
+        .in_flight = (size_t)s->config->mail.connections,
+        .retry_ms = s->config->mail_retry_ms,
+        .n_retry = s->config->n_mail_retry,
+    };
+    s->outbox = sh_outbox_new(s->base, s->store, &config);
+    return true;
+}
+
+static void print_ready(const struct server *s)
+{
+    const char *host = s->config->listen_host;
+    bool v6 = strchr(host, ':') != NULL;
+    printf("switchhook %s ready on http://%s%s%s:%d (rules: %zu, generation %s, workers: %ld, "
+           "data: %s, unfinished: %" PRId64 ", started in %" PRId64 " ms)\n",
+           SH_VERSION, v6 ? "[" : "", host, v6 ? "]" : "", sh_ingress_port(s->ingress), s->n_rules,
+           s->generation->id, s->config->workers, s->config->data, s->unfinished,
+           (sh_mono_us() - s->started_us) / 1000);
+    fflush(stdout);
+}
+
+/* The rules are loaded, the generation kept, the backlog counted: open the doors. */
+static void go_live(struct server *s)
+{
+    struct sh_error err;
+    if (s->live || s->stopping || !s->counted || !s->kept || !s->rules_ok)
+        return;
+    start_dispatch(s);
+    if (!start_outbox(s, &err) ||
+        !(s->ingress = sh_ingress_new(s->base, s->config, s->store, on_accepted, s, &err))) {
+        fprintf(stderr, "switchhook: %s\n", err.msg);
+        leave(s, SH_EXIT_BAD);
+        return;
+    }
+    s->live = true;
+    sh_ingress_set_refusing(s->ingress, reason_to_refuse(s));
+    sh_dispatch_start(s->dispatch, s->unfinished);
+    sh_outbox_poke(s->outbox);
+    sh_timer_set(s->prune, PRUNE_MS);
+    print_ready(s);
+}
+
+static void print_faults(const cJSON *report, const char *what)
+{
+    const cJSON *fault;
+    cJSON_ArrayForEach(fault, sh_json_member(report, what))
+    {
+        const char *file = sh_json_string(fault, "file"), *msg = sh_json_string(fault, "msg");
+        int64_t line = 0;
+        if (!sh_json_get_int(sh_json_member(fault, "line"), &line))
+            line = 0;
+        fprintf(stderr, "%s:%" PRId64 ": %s\n", file ? file : "rules", line, msg ? msg : "?");
+    }
+}
+
+static void on_loaded(void *arg, const cJSON *report)
+{
+    struct server *s = arg;
+    print_faults(report, "warnings");
+    s->rules_ok = report && cJSON_IsTrue(sh_json_member(report, "ok"));
+    if (!s->rules_ok) {
+        print_faults(report, "errors");
+        fprintf(stderr, "switchhook: the rules did not load; nothing was started\n");
+        leave(s, SH_EXIT_BAD);
+        return;
+    }
+    s->n_rules = (size_t)cJSON_GetArraySize(sh_json_member(report, "rules"));
+    go_live(s);
+}
+
+static void on_counted(struct sh_op *op)
+{
+    struct server *s = op->arg;
+    if (!op->ok) {
+        fail_for_good(s, &op->err);
+        return;
+    }
+    s->counted = true;
+    s->unfinished = s->count.unfinished;
+    go_live(s);
+}
+
+static void on_kept(struct sh_op *op)
+{
+    struct server *s = op->arg;
+    if (!op->ok) {
+        fprintf(stderr, "switchhook: cannot keep the rule set: %s\n", op->err.msg);
+        leave(s, SH_EXIT_BAD);
+        return;
+    }
+    s->kept = true;
+    go_live(s);
+}
+
+static void start_loop(struct server *s)
+{
+    s->base = sh_loop_new();
+    s->waker = sh_waker_new(s->base, on_wake, s);
+    s->tick = sh_timer_new(s->base, on_tick, s);
+    s->prune = sh_timer_new(s->base, on_prune, s);
+    s->deadline = sh_timer_new(s->base, on_deadline, s);
+    s->term = sh_signal_new(s->base, SIGTERM, on_signal, s);
+    s->interrupt = sh_signal_new(s->base, SIGINT, on_signal, s);
+    sh_timer_set(s->tick, TICK_MS);
+}
+
+static bool start(struct server *s, struct sh_error *err)
+{
+    const struct sh_store_config store = {
+        .dir = s->config->data, .threads = true, .wake = sh_waker_ring, .wake_arg = s->waker};
+    s->generation = sh_generation_read(s->config->rules, s->config->scripts, err);
+    if (!s->generation)
+        return false;
+    s->store = sh_store_open(&store, err);
+    if (!s->store)
+        return false;
+    s->keep = (struct sh_op_generation){.op = {.kind = SH_OP_GENERATION, .done = on_kept, .arg = s},
+                                        .generation = s->generation};
+    s->count = (struct sh_op_count){.op = {.kind = SH_OP_COUNT, .done = on_counted, .arg = s}};
+    sh_store_submit(s->store, &s->keep.op);
+    sh_store_submit(s->store, &s->count.op);
+    const struct sh_crew_config crew = {.base = s->base,
+                                        .store = s->store,
+                                        .generation = s->generation,
+                                        .budgets = s->config->budgets,
+                                        .workers = (size_t)s->config->workers,
+                                        .loaded = on_loaded,
+                                        .arg = s};
+    s->crew = sh_crew_new(&crew);
+    return true;
+}
+
+static void report_end(const struct server *s)
+{
+    struct sh_dispatch_stats d = {0};
+    if (!s->live)
+        return;
+    sh_dispatch_stats(s->dispatch, &d);
+    struct sh_ingress_stats in;
+    sh_ingress_stats(s->ingress, &in);
+    sh_info("stopped", "accepted", SH_NUM(in.accepted), "duplicates", SH_NUM(in.duplicates),
+            "settled", SH_NUM(d.settled), "runs", SH_NUM(d.runs_done), "failed",
+            SH_NUM(d.runs_failed), "dead", SH_NUM(d.runs_dead), "conflicts", SH_NUM(d.conflicts),
+            "commits", SH_NUM(sh_store_commits(s->store)), "worker_restarts",
+            SH_NUM(sh_crew_restarts(s->crew)), "unfinished", SH_NUM(d.unfinished));
+}
+
+/* Order: nothing may be told to a part that is already gone. */
+static void finish(struct server *s)
+{
+    report_end(s);
+    sh_crew_free(s->crew, WORKER_END_MS);
+    sh_outbox_free(s->outbox);
+    sh_mail_carrier_free(s->mail);
+    sh_store_close(s->store);
+    sh_ingress_free(s->ingress);
+    sh_dispatch_free(s->dispatch);
+    sh_generation_free(s->generation);
+    sh_timer_free(s->tick);
+    sh_timer_free(s->prune);
+    sh_timer_free(s->deadline);
+    sh_signal_free(s->term);
+    sh_signal_free(s->interrupt);
+    sh_waker_free(s->waker);
+    sh_loop_free(s->base);
+}
+
+int sh_serve(const struct sh_config *config)
+{
+    struct server s = {.config = config, .started_us = sh_mono_us()};
+    struct sh_error err;
+    signal(SIGPIPE, SIG_IGN);
+    start_loop(&s);
+    if (start(&s, &err)) {
+        sh_loop_run(s.base);
+    } else {
+        fprintf(stderr, "switchhook: %s\n", err.msg);
+        s.exit_code = SH_EXIT_BAD;
+    }
+    int exit_code = s.exit_code;
+    finish(&s);
+    return exit_code;
+}

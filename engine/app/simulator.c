@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT
+ * simulator.c: one event after the other through envelope, journal, rule host and settle. */
+#include "app/simulator.h"
+
+#include "app/guard.h"
+#include "app/simulator_json.h"
+#include "core/store.h"
+#include "lua/host.h"
+#include "svc/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_RERUNS 100   /* of one run whose reads another run of the same event changed */
+#define MAX_EVENTS 10000 /* that follow from one, emitted by rules */
+#define RETRIES    16
+
+struct sh_simulator {
+    struct sh_store *store;
+    struct sh_host *host;
+    struct sh_guard *guard;
+    cJSON *report; /* owned copy */
+    char generation[SH_GENERATION_TEXT];
+    int64_t now_ms;
+    int64_t *retry_ms;
+    size_t n_retry;
+    struct sh_event **queue; /* stored, not yet run; owned */
+    size_t n_queue, cap_queue;
+    cJSON *collections; /* names that runs wrote to: members of an object */
+    uint64_t last_token;
+    /* the job that runs now */
+    const struct sh_event *event;
+    uint32_t attempt;
+    bool first; /* not a retry */
+    bool finished;
+    cJSON *runs;            /* entries being filled */
+    struct sh_slice *again; /* rules in conflict: names owned */
+    size_t n_again;
+};
+
+/* --- store operations, carried out at once --------------------------------------------------- */
+
+static void note_done(struct sh_op *op)
+{
+    *(bool *)op->arg = true;
+}
+
+static void carry_out(struct sh_simulator *s, struct sh_op *op)
+{
+    bool done = false;
+    op->done = note_done;
+    op->arg = &done;
+    sh_store_submit(s->store, op);
+    sh_store_reap(s->store);
+    sh_require(done);
+}
+
+static void answer_read(void *arg, uint64_t read_id, const struct sh_read_request *q)
+{
+    struct sh_simulator *s = arg;
+    struct sh_op_read op = {.op.kind = SH_OP_READ, .request = *q};
+    carry_out(s, &op.op);
+    if (!op.op.ok) {
+        sh_buf_free(&op.answer);
+        sh_buf_init(&op.answer, 2 * sizeof(op.op.err.msg));
+        sh_buf_u8(&op.answer, 0);
+        sh_buf_bytes(&op.answer, sh_slice_str(op.op.err.msg));
+    }
+    (void)!sh_host_answer(s->host, read_id, sh_slice(op.answer.data, op.answer.len));
+    sh_buf_free(&op.answer);
+}
+
+/* --- settle ---------------------------------------------------------------------------------- */
+
+static void enqueue(struct sh_simulator *s, struct sh_event *e)
+{
+    if (s->n_queue == s->cap_queue) {
+        s->cap_queue = s->cap_queue ? 2 * s->cap_queue : 16;
+        s->queue = sh_realloc(s->queue, s->cap_queue * sizeof(*s->queue));
+    }
+    s->queue[s->n_queue++] = e;
+}
+
+static int64_t retry_at(const struct sh_simulator *s, uint32_t attempt)
+{
+    return attempt >= 1 && attempt <= s->n_retry ? s->now_ms + s->retry_ms[attempt - 1] : 0;
+}
+
+static void clear_again(struct sh_simulator *s)
+{
+    for (size_t i = 0; i < s->n_again; i++)
+        free((char *)(uintptr_t)s->again[i].p);
+    free(s->again);
+    s->again = NULL;
+    s->n_again = 0;
+}
+
+static void run_again(struct sh_simulator *s, struct sh_slice rule)
+{
+    s->again = sh_realloc(s->again, (s->n_again + 1) * sizeof(*s->again));
+    s->again[s->n_again++] = sh_slice(sh_slice_dup(rule), rule.n);
+}
+
+/* What the store made of the runs that it was given. */
+static void note_settled(struct sh_simulator *s, struct sh_op_settle *op)
+{
+    for (size_t i = 0; i < op->n_runs; i++) {
+        struct sh_run *run = &op->runs[i];
+        const char *refused = op->run_errors ? op->run_errors[i] : NULL;
+        cJSON *entry = sh_sim_entry(s->runs, s->report, run->rule);
+        if (run->conflict && op->op.ok) {
+            run_again(s, run->rule);
+            continue;
+        }
+        if (!op->op.ok)
+            refused = op->op.err.msg;
+        sh_sim_fill(entry, run, refused);
+        if (!refused && run->outcome == SH_RUN_DONE)
+            sh_sim_collections(s->collections, run);
+    }
+    for (size_t i = 0; i < op->n_emitted; i++) {
+        enqueue(s, op->emitted[i]);
+        op->emitted[i] = NULL;
+    }
+}
+
+static void settle(struct sh_simulator *s, struct sh_run *runs, size_t n)
+{
+    const struct sh_event *e = s->event;
+    struct sh_op_settle op = {
+        .op.kind = SH_OP_SETTLE,
+        .event_id = e->id,
+        .event_source = sh_slice_str(e->source),
+        .event_type = sh_slice_str(e->type),
+        .event_key = sh_slice_str(e->key),
+        .event_depth = e->depth,
+        .generation = s->generation,
+        .runs = runs,
+        .n_runs = n,
+        .closes = s->first,
+    };
+    carry_out(s, &op.op);
+    note_settled(s, &op);
+    sh_op_settle_clear(&op);
+}
+
+/* A retried rule that no longer matches has no run, and its row is to be closed all the same. */
+static struct sh_run close_unmatched(const struct sh_simulator *s, const struct sh_run *skipped)
+{
+    return (struct sh_run){
+        .rule = skipped->rule, .outcome = SH_RUN_DONE, .attempt = s->attempt, .now_ms = s->now_ms};
+}
+
+static void on_finished(void *arg, const struct sh_result *r)
+{
+    struct sh_simulator *s = arg;
+    struct sh_run *runs = sh_alloc(r->n_runs + 1, sizeof(*runs));
+    size_t n = 0;
+    bool retried = !s->first;
+    s->finished = true;
+    for (size_t i = 0; i < r->n_runs; i++) /* in this order */
+        (void)sh_sim_entry(s->runs, s->report, r->runs[i].rule);
+    for (size_t i = 0; i < r->n_runs; i++) {
+        struct sh_run run = r->runs[i];
+        bool skipped = run.outcome == SH_RUN_SKIPPED_ON || run.outcome == SH_RUN_SKIPPED_WHEN;
+        if (skipped) {
+            sh_sim_fill(sh_sim_entry(s->runs, s->report, run.rule), &run, NULL);
+            if (!retried)
+                continue;
+            run = close_unmatched(s, &run);
+        }
+        run.attempt = s->attempt;
+        run.retry_at_ms = run.outcome == SH_RUN_FAILED ? retry_at(s, s->attempt) : 0;
+        runs[n++] = run;
+    }
+    settle(s, runs, n);
+    free(runs);
+}
+
+/* --- one event ------------------------------------------------------------------------------- */
+
+static void give(struct sh_simulator *s, const struct sh_slice *only, size_t n_only)
+{
+    const struct sh_event *e = s->event;
+    const struct sh_job job = {
+        .token = ++s->last_token,
+        .id = e->id,
+        .source = sh_slice_str(e->source),
+        .type = sh_slice_str(e->type),
+        .key = sh_slice_str(e->key),
+        .body = sh_slice(e->body, e->body_len),
+        .received_ms = e->received_ms,
+        .now_ms = s->now_ms,
+        .attempt = s->attempt,
+        .explain = true,
+        .only = only,
+        .n_only = n_only,
+    };
+    s->finished = false;
+    sh_guard_enter(s->guard);
+    sh_host_job(s->host, &job);
+    sh_guard_leave(s->guard);
+    sh_require(s->finished); /* every read is answered within */
+}
+
+static void run_job(struct sh_simulator *s, const struct sh_slice *only, size_t n_only)
+{
+    give(s, only, n_only);
+    for (int rerun = 0; s->n_again > 0 && rerun < MAX_RERUNS; rerun++) {
+        struct sh_slice *names = s->again;
+        size_t n = s->n_again;
+        bool was_first = s->first;
+        s->again = NULL;
+        s->n_again = 0;
+        s->first = false; /* the event is closed; these rules' rows are due again */
+        give(s, names, n);
+        s->first = was_first;
+        for (size_t i = 0; i < n; i++)
+            free((char *)(uintptr_t)names[i].p);
+        free(names);
+    }
+    sh_require(s->n_again == 0); /* a run alone always gets through */
+}
+
+/* Run rules on an event (only == NULL: every matching one) and describe it in results. */
+static void run_event(struct sh_simulator *s, const struct sh_event *e, uint32_t attempt,
+                      const struct sh_slice *only, size_t n_only, cJSON *results)
+{
+    s->event = e;
+    s->attempt = attempt;
+    s->first = only == NULL;
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddItemToObject(entry, "event", sh_sim_event(e));
+    s->runs = cJSON_AddArrayToObject(entry, "runs");
+    cJSON_AddItemToArray(results, entry);
+    run_job(s, only, n_only);
+    s->event = NULL;
+    s->runs = NULL;
+}
+
+/* Everything that waits, and what that emits, in order. */
+static void run_queue(struct sh_simulator *s, cJSON *results)
+{
+    for (size_t i = 0; i < s->n_queue; i++) {
+        if (i < MAX_EVENTS)
+            run_event(s, s->queue[i], 1, NULL, 0, results);
+        sh_event_free(s->queue[i]);
+    }
+    if (s->n_queue > MAX_EVENTS)
+        cJSON_AddItemToArray(
+            results, sh_sim_refused("too_many_events", "one event led to more than 10,000 others"));
+    s->n_queue = 0;
+}
+
+/* --- the front door -------------------------------------------------------------------------- */
+
+static cJSON *accept_event(struct sh_simulator *s, struct sh_event *e, bool *stored)
+{
+    struct sh_op_accept op = {.op.kind = SH_OP_ACCEPT, .event = e};
+    carry_out(s, &op.op);
+    *stored = op.op.ok && !op.duplicate;
+    if (*stored)
+        return NULL;
+    if (!op.op.ok)
+        return sh_sim_refused("not_stored", op.op.err.msg);
+    e->id = op.first_id;
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddItemToObject(entry, "event", sh_sim_event(e));
+    cJSON_AddBoolToObject(entry, "duplicate", true);
+    return entry;
+}
+
+/* The event of a body, or NULL and why it was refused. */
+static struct sh_event *read_event(const struct sh_simulator *s, const struct sh_source *source,
+                                   struct sh_slice body, int64_t max_bytes, cJSON **refused)
+{
+    struct sh_json_fault json;
+    struct sh_envelope_fault envelope = {0};
+    if (max_bytes > 0 && body.n > (uint64_t)max_bytes) {
+        char *msg = sh_strf("%zu bytes; at most %" PRId64 " (limits.body)", body.n, max_bytes);
+        *refused = sh_sim_refused("too_large", msg);
+        free(msg);
+        return NULL;
+    }
+    if (!sh_json_check(body.p, body.n, &json)) {
+        *refused = sh_sim_bad_json(&json);
+        return NULL;
+    }
+    if (body.p[strspn(body.p, " \t\r\n")] != '{') { /* as ingress does */
+        snprintf(envelope.msg, sizeof(envelope.msg), "an event is a JSON object: { ... }");
+        *refused = sh_sim_bad_envelope(&envelope);
+        return NULL;
+    }
+    struct sh_event *e = sh_event_new();
+    if (!sh_envelope_read(source, body, NULL, e, &envelope)) {
+        *refused = sh_sim_bad_envelope(&envelope);
+        sh_event_free(e);
+        return NULL;
+    }
+    e->body = sh_memdup(body.p, body.n);
+    e->body_len = body.n;
+    e->received_ms = s->now_ms;
+    return e;
+}
+
+cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
+                         struct sh_slice body, int64_t max_bytes)
+{
+    cJSON *results = cJSON_CreateArray(), *refused = NULL;
+    struct sh_event *e = read_event(s, &source->source, body, max_bytes, &refused);
+    if (!e) {
+        cJSON_AddItemToArray(results, refused);
+        return results;
+    }
+    bool stored;
+    cJSON *entry = accept_event(s, e, &stored);
+    if (stored) {
+        enqueue(s, e);
+    } else {
+        cJSON_AddItemToArray(results, entry);
+        sh_event_free(e);
+    }
+    run_queue(s, results);
+    return results;
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+static void run_retries(struct sh_simulator *s, struct sh_op_pending *op, cJSON *results)
+{
+    for (size_t i = 0; i < op->n_items; i++) {
+        struct sh_pending *p = &op->items[i];
+        if (p->n_rules == 0)
+            continue;
+        const struct sh_slice rule = sh_slice_str(p->rules[0]);
+        run_event(s, p->event, p->attempt + 1, &rule, 1, results);
+        run_queue(s, results);
+    }
+}
+
+cJSON *sh_simulator_advance_ms(struct sh_simulator *s, int64_t ms)
+{
+    cJSON *results = cJSON_CreateArray();
+    int64_t until = s->now_ms + ms;
+    for (;;) {
+        struct sh_op_pending op = {.op.kind = SH_OP_RETRIES,
+                                   .before_ms = s->now_ms,
+                                   .limit = RETRIES,
+                                   .max_bytes = SIZE_MAX / 2};
+        carry_out(s, &op.op);
+        if (!op.op.ok)
+            break;
+        run_retries(s, &op, results);
+        bool idle = op.n_items == 0;
+        sh_pending_free(op.items, op.n_items);
+        if (!idle)
+            continue;
+        if (op.next_due_ms <= s->now_ms || op.next_due_ms > until)
+            break;
+        s->now_ms = op.next_due_ms;
+    }
+    s->now_ms = until;
+    return results;
+}
+
+int64_t sh_simulator_now_ms(const struct sh_simulator *s)
+{
+    return s->now_ms;
+}
+
+/* --- what is there --------------------------------------------------------------------------- */
+
+static cJSON *list(struct sh_simulator *s, enum sh_list_what what, const char *collection)
+{
+    struct sh_list_query q = {.what = what, .collection = collection};
+    struct sh_error err;
+    cJSON *rows = cJSON_CreateArray();
+    if (!sh_store_list(s->store, &q, sh_sim_keep_row, rows, &err))
+        cJSON_AddItemToArray(rows, sh_sim_refused("not_listed", err.msg));
+    return rows;
+}
+
+cJSON *sh_simulator_world(struct sh_simulator *s)
+{
+    cJSON *world = cJSON_CreateObject(), *records = cJSON_AddObjectToObject(world, "records");
+    const cJSON *c;
+    cJSON_ArrayForEach(c, s->collections)
+        cJSON_AddItemToObject(records, c->string, list(s, SH_LIST_RECORDS, c->string));
+    cJSON_AddItemToObject(world, "callbacks", list(s, SH_LIST_CALLBACKS, NULL));
+    cJSON_AddItemToObject(world, "outbox", list(s, SH_LIST_OUTBOX, NULL));
+    return world;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static bool load(struct sh_simulator *s, const struct sh_generation *g, cJSON **report,
+                 struct sh_error *err)
+{
+    sh_guard_enter(s->guard);
+    bool ok = sh_host_load(s->host, g, report);
+    sh_guard_leave(s->guard);
+    if (!ok)
+        return sh_error_set(err, SH_EINVAL, "the rules do not load");
+    s->report = cJSON_Duplicate(*report, true);
+    sh_guard_set_rules(s->guard, s->report);
+    struct sh_op_generation op = {.op.kind = SH_OP_GENERATION, .generation = g};
+    carry_out(s, &op.op);
+    if (!op.op.ok)
+        *err = op.op.err;
+    return op.op.ok;
+}
+
+struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, cJSON **report,
+                                      struct sh_error *err)
+{
+    struct sh_simulator *s = sh_alloc(1, sizeof(*s));
+    const struct sh_store_config store = {.dir = NULL, .threads = false};
+    *report = NULL;
+    s->now_ms = config->start_ms;
+    s->n_retry = config->n_retry;
+    s->retry_ms = sh_alloc(config->n_retry + 1, sizeof(*s->retry_ms));
+    for (size_t i = 0; i < config->n_retry; i++)
+        s->retry_ms[i] = config->retry_ms[i];
+    memcpy(s->generation, config->generation->id, sizeof(s->generation));
+    s->collections = cJSON_CreateObject();
+    s->guard = sh_guard_new(2 * config->budgets.wall_ms);
+    const struct sh_host_calls calls = {
+        .arg = s, .read = answer_read, .finished = on_finished, .pulse = sh_guard_pulse(s->guard)};
+    s->host = sh_host_new(&config->budgets, &calls);
+    s->store = sh_store_open(&store, err);
+    bool ok = s->store && load(s, config->generation, report, err);
+    if (!*report)
+        *report = cJSON_CreateObject();
+    if (ok)
+        return s;
+    sh_simulator_free(s);
+    return NULL;
+}
+
+void sh_simulator_free(struct sh_simulator *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n_queue; i++)
+        sh_event_free(s->queue[i]);
+    free(s->queue);
+    clear_again(s);
+    sh_host_free(s->host);
+    sh_guard_free(s->guard);
+    if (s->store)
+        sh_store_close(s->store);
+    cJSON_Delete(s->report);
+    cJSON_Delete(s->collections);
+    free(s->retry_ms);
+    free(s);
+}

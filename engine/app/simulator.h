@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * simulator.h: the live engine's core on a store in memory and a clock that stands still: the same
+ * envelope, journal, rule host, settle and retries, nothing that leaves the machine. Behind `try`,
+ * `test` and, later, `backtest`.
+ *
+ * Events are handled one at a time, in the order given; those that rules emit come after the one
+ * that emitted them. One thread; a second one only watches that no rule is stuck inside a C
+ * function (a pattern cannot be interrupted from within): then it prints which rule, and ends the
+ * process with exit code 1. */
+#ifndef SH_APP_SIMULATOR_H
+#define SH_APP_SIMULATOR_H
+
+#include "app/config.h"
+#include "core/generation.h"
+
+#include <cjson/cJSON.h>
+
+struct sh_simulator;
+
+struct sh_simulator_config {
+    const struct sh_generation *generation; /* borrowed for the call */
+    struct sh_budgets budgets;
+    int64_t start_ms;        /* where the clock stands: Unix milliseconds */
+    const int64_t *retry_ms; /* copied: delays after each failed attempt, then a dead letter */
+    size_t n_retry;
+};
+
+/* Load the rules. *report (owned by the caller, never NULL) is what sh_host_load() says. NULL: a
+ * rule file does not load (err.code SH_EINVAL: read the report), or no store. */
+struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, cJSON **report,
+                                      struct sh_error *err) SH_WARN_UNUSED;
+void sh_simulator_free(struct sh_simulator *s); /* NULL is a no-op */
+
+/* Post a body to a source and let everything happen that follows at once. The result is an array
+ * (caller deletes), first this event, then the ones emitted on the way:
+ *   {"event":{"id","source","type","key","cause"?},
+ *    "runs":[{"rule","file","line","outcome","why","error","effects":[..],"logs":[..]}]}
+ *   outcome: "done", "failed" (error says why; retry_at when it will be tried again), "dead",
+ *   "skipped_on", "skipped_when" (why says it). effects: as effect.h prints them, only of a run
+ *   that is done. logs: {"level","text"}.
+ *   {"event":{..}, "duplicate":true}  the body was seen before; event is the first one
+ *   {"refused":{"code","message","line"?,"column"?,"byte"?,"field"?}}  what ingress would answer
+ * source must be one that the configuration knows. max_bytes: limits.body. */
+cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
+                         struct sh_slice body, int64_t max_bytes) SH_WARN_UNUSED;
+
+/* Move the clock and run every retry that falls due on the way, each at its own time. The result
+ * is as above, one entry a retried run. */
+cJSON *sh_simulator_advance_ms(struct sh_simulator *s, int64_t ms) SH_WARN_UNUSED;
+int64_t sh_simulator_now_ms(const struct sh_simulator *s);
+
+/* What is in the store: {"records":{"calls":[{"id","doc"}]},"callbacks":[..],"outbox":[..]}. */
+cJSON *sh_simulator_world(struct sh_simulator *s) SH_WARN_UNUSED;
+
+#endif

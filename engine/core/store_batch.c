@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ * store_batch.c: operations of the writer, committed together.
+ *
+ * The fast way has no savepoints. When an operation turns out to be refused, the transaction is
+ * rolled back and everything is done again the safe way, with a savepoint around each operation
+ * and each run, so that only the refused one is lost. */
+#include "core/store_impl.h"
+#include "base/log.h"
+
+bool sh_store_dooms_batch(enum sh_code code)
+{
+    return code == SH_EFATAL || code == SH_EFULL || code == SH_ESYS || code == SH_EBUSY;
+}
+
+static void reset_op(struct sh_op *op)
+{
+    op->err = (struct sh_error){0};
+    op->ok = false;
+    switch (op->kind) {
+    case SH_OP_ACCEPT: {
+        struct sh_op_accept *a = (struct sh_op_accept *)op;
+        a->duplicate = false;
+        a->event->id = a->first_id = (struct sh_id){0};
+        break;
+    }
+    case SH_OP_SETTLE:
+        sh_store_settle_begin((struct sh_op_settle *)op);
+        break;
+    case SH_OP_REDRIVE:
+        ((struct sh_op_redrive *)op)->n_runs = ((struct sh_op_redrive *)op)->n_items = 0;
+        break;
+    case SH_OP_PRUNE:
+        ((struct sh_op_prune *)op)->removed = 0;
+        break;
+    default:
+        break;
+    }
+}
+
+static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
+{
+    switch (op->kind) {
+    case SH_OP_ACCEPT:
+        return sh_store_accept(s, (struct sh_op_accept *)op, err);
+    case SH_OP_SETTLE:
+        return sh_store_settle(s, (struct sh_op_settle *)op, safe, err);
+    case SH_OP_DELIVERY:
+        return sh_store_delivery(s, (struct sh_op_delivery *)op, err);
+    case SH_OP_GENERATION:
+        return sh_store_generation(s, (struct sh_op_generation *)op, err);
+    case SH_OP_REDRIVE:
+        return sh_store_redrive(s, (struct sh_op_redrive *)op, err);
+    case SH_OP_PRUNE:
+        return sh_store_prune(s, (struct sh_op_prune *)op, err);
+    default:
+        return sh_error_set(err, SH_EINVAL, "the writer has no operation %d", (int)op->kind);
+    }
+}
+
+/* One operation that can be taken back alone. False: the batch is lost. */
+static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *err)
+{
+    if (!sh_store_do(&s->w, SH_ST_SAVE_OP, err))
+        return false;
+    if (!apply(s, op, true, err)) {
+        if (sh_store_dooms_batch(err->code))
+            return false;
+        struct sh_error why = *err;
+        if (!sh_store_do(&s->w, SH_ST_BACK_OP, err))
+            return false;
+        reset_op(op);
+        op->err = why;
+    }
+    return sh_store_do(&s->w, SH_ST_FREE_OP, err);
+}
+
+static bool apply_all(struct sh_store *s, struct sh_op *ops, bool safe, struct sh_error *err)
+{
+    for (struct sh_op *op = ops; op; op = op->next) {
+        reset_op(op);
+        if (safe ? !apply_safe(s, op, err) : !apply(s, op, false, err))
+            return false;
+    }
+    return sh_store_views_flush(s, err);
+}
+
+/* After a failed COMMIT nobody knows whether the transaction is in the log: a read error there,
+ * or anything else that is not plainly "no room", ends the process. */
+static bool commit(struct sh_store *s, struct sh_error *err)
+{
+    if (sh_store_do(&s->w, SH_ST_COMMIT, err))
+        return true;
+    if (err->code == SH_ESYS)
+        err->code = SH_EFATAL;
+    return false;
+}
+
+static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct sh_error *err)
+{
+    if (!sh_store_do(&s->w, SH_ST_BEGIN, err)) {
+        for (struct sh_op *op = ops; op; op = op->next)
+            reset_op(op);
+        return false;
+    }
+    if (apply_all(s, ops, safe, err) && commit(s, err)) {
+        s->version_kept = s->version_limit;
+        sh_store_views_committed(s);
+        return true;
+    }
+    /* no room, I/O errors and lack of memory may have rolled back already */
+    if (!sqlite3_get_autocommit(s->w.db))
+        sqlite3_exec(s->w.db, "ROLLBACK", NULL, NULL, NULL);
+    s->version_limit = s->version_kept;
+    sh_store_views_rolled_back(s);
+    return false;
+}
+
+static void fail_all(struct sh_op *ops, const struct sh_error *err)
+{
+    for (struct sh_op *op = ops; op; op = op->next) {
+        reset_op(op);
+        op->err = *err;
+    }
+}
+
+static void report(struct sh_op *ops)
+{
+    for (struct sh_op *op = ops; op; op = op->next) {
+        op->ok = op->err.code == SH_OK;
+        if (op->ok && op->kind == SH_OP_SETTLE)
+            sh_store_settle_finish((struct sh_op_settle *)op);
+    }
+}
+
+void sh_store_batch(struct sh_store *s, struct sh_op *ops)
+{
+    struct sh_error err = {0};
+    bool ok = false;
+    if (!sh_store_get_fatal(s, &err)) {
+        sh_store_write_begin(s);
+        ok = transaction(s, ops, false, &err) ||
+             (!sh_store_dooms_batch(err.code) && transaction(s, ops, true, &err));
+        sh_store_write_end(s);
+        if (!ok && err.code == SH_EFATAL)
+            sh_store_set_fatal(s, &err);
+    }
+    if (ok)
+        report(ops);
+    else
+        fail_all(ops, &err);
+}

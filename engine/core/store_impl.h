@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ * store_impl.h: what the files of the SQLite store share; nobody else includes it.
+ *
+ * How a function of the store fails tells what must happen, by the error's code
+ * (sh_store_dooms_batch): SH_EFATAL, SH_EFULL, SH_ESYS, SH_EBUSY lose the whole transaction; the
+ * others are one operation's own fault and cost its companions nothing. */
+#ifndef SH_CORE_STORE_IMPL_H
+#define SH_CORE_STORE_IMPL_H
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "core/store.h"
+#include "svc/sqlite.h"
+
+#include <pthread.h>
+
+#define SH_STORE_SCHEMA       1    /* newest migration */
+#define SH_STORE_BATCH        1024 /* operations in one transaction */
+#define SH_STORE_WAL_PAGES    4096 /* WAL longer than this is checkpointed: 16 MiB */
+#define SH_STORE_CHECK_BYTES  (64LL * 1024 * 1024) /* larger files are checked after the start */
+#define SH_STORE_VERSIONS     1000000              /* record versions reserved at once */
+#define SH_STORE_FINDS        16                   /* prepared records.find statements kept */
+#define SH_STORE_CONDITIONS   32                   /* in one records.find */
+#define SH_STORE_PATH_BYTES   512                  /* of a field's path in records.find */
+#define SH_STORE_ANSWER_BYTES (8U * 1024 * 1024)   /* of one answer to a read */
+#define SH_STORE_VIEWS        256                  /* collections with a typed view */
+#define SH_STORE_BRIEF_BYTES  (8U * 1024 * 1024)   /* of a run's effects in short */
+
+/* Every statement that is kept prepared; texts in store_sql.c. */
+enum sh_stmt {
+    SH_ST_BEGIN,
+    SH_ST_COMMIT,
+    SH_ST_SAVE_OP,
+    SH_ST_BACK_OP,
+    SH_ST_FREE_OP,
+    SH_ST_SAVE_RUN,
+    SH_ST_BACK_RUN,
+    SH_ST_FREE_RUN,
+    SH_ST_DEDUPE_ADD,
+    SH_ST_DEDUPE_FIRST,
+    SH_ST_EVENT_ADD,
+    SH_ST_UNFINISHED_ADD,
+    SH_ST_UNFINISHED_DEL,
+    SH_ST_RUN_PUT,
+    SH_ST_RECORD_GET,
+    SH_ST_RECORD_VERSION,
+    SH_ST_RECORD_PUT,
+    SH_ST_RECORD_DEL,
+    SH_ST_VERSIONS_SET,
+    SH_ST_CALLBACK_ADD,
+    SH_ST_OUTBOX_ADD,
+    SH_ST_DELIVERY,
+    SH_ST_GENERATION_ADD,
+    SH_ST_GENERATION_FILE,
+    SH_ST_REDRIVE_RUNS,
+    SH_ST_REDRIVE_ITEMS,
+    SH_ST_PRUNE_FIND,
+    SH_ST_PRUNE_EVENT,
+    SH_ST_PRUNE_DEDUPE,
+    SH_ST_PRUNE_RUNS,
+    SH_ST_PRUNE_OUTBOX,
+    SH_ST_FIELD_ADD,
+    SH_ST_PENDING,
+    SH_ST_RULES_OF,
+    SH_ST_RETRIES,
+    SH_ST_RETRIES_NEXT,
+    SH_ST_OUTBOX_DUE,
+    SH_ST_OUTBOX_NEXT,
+    SH_ST_COUNTS,
+    SH_ST_COUNT
+};
+extern const char *const sh_store_sql[SH_ST_COUNT];
+extern const char *const sh_store_migrations[SH_STORE_SCHEMA];
+
+struct sh_store_find { /* one kept records.find statement */
+    char *sql;
+    sqlite3_stmt *st;
+    unsigned used; /* conn->clock when last used */
+};
+
+/* A connection with its statements; belongs to one thread. */
+struct sh_store_conn {
+    sqlite3 *db;
+    sqlite3_stmt *st[SH_ST_COUNT];
+    struct sh_store_find finds[SH_STORE_FINDS];
+    unsigned clock;
+};
+
+struct sh_store_queue {
+    pthread_mutex_t mu;
+    pthread_cond_t more;
+    struct sh_op *head, *tail;
+    size_t n;
+    bool stop;
+};
+
+struct sh_store_views; /* known fields of every collection, store_views.c */
+
+struct sh_store {
+    struct sh_store_config config;
+    char *path; /* database file, NULL in memory */
+    int lock_fd;
+    struct sh_store_conn w;  /* writer's */
+    struct sh_store_conn rd; /* reader's; unused without threads */
+    struct sh_store_conn *r; /* &rd, or &w without threads */
+    sqlite3 *ckpt;           /* checkpointer's */
+    struct sh_store_queue wq, rq;
+    struct sh_op *done_head, *done_tail;
+    pthread_mutex_t done_mu;
+    pthread_t writer, reader, keeper;
+    bool threads_up;
+    bool check_later; /* quick_check is still owed: the keeper does it */
+
+    pthread_mutex_t keep_mu; /* of the three below: writer and checkpointer take turns by them */
+    pthread_cond_t keep_cond;
+    int wal_pages; /* length of the WAL after the last commit */
+    bool writing, gate, keep_stop;
+
+    _Atomic int64_t commits;
+    pthread_mutex_t fatal_mu;
+    struct sh_error fatal; /* code SH_OK while all is well */
+
+    /* the writer's alone */
+    struct sh_id_maker ids;
+    uint64_t version, version_limit, version_kept; /* last given; reserved; reserved on disk */
+    struct sh_store_views *views;
+    struct sh_effect *fx; /* scratch: effects of the run in hand */
+    size_t fx_cap;
+    struct sh_buf brief, doc; /* scratch */
+};
+
+/* --- store_schema.c: what is on disk ------------------------------------------------------- */
+bool sh_store_disk_open(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
+void sh_store_disk_close(struct sh_store *s);
+/* quick_check on a connection. False: damage, SH_EFATAL. */
+bool sh_store_check(sqlite3 *db, struct sh_error *err) SH_WARN_UNUSED;
+void sh_store_conn_close(struct sh_store_conn *c);
+/* The prepared statement; prepared at its first use. NULL and *err when that fails. */
+sqlite3_stmt *sh_store_stmt(struct sh_store_conn *c, enum sh_stmt which,
+                            struct sh_error *err) SH_WARN_UNUSED;
+/* sh_store_stmt() and sh_sqlite_run() for one without parameters. */
+bool sh_store_do(struct sh_store_conn *c, enum sh_stmt which, struct sh_error *err) SH_WARN_UNUSED;
+char *sh_store_db_path(const char *dir) SH_WARN_UNUSED;
+
+/* --- store.c: threads ----------------------------------------------------------------------- */
+void sh_store_set_fatal(struct sh_store *s, const struct sh_error *err);
+bool sh_store_get_fatal(struct sh_store *s, struct sh_error *err); /* true: it is; fills err */
+/* Between them the writer is in a transaction; the checkpointer waits, or is waited for. */
+void sh_store_write_begin(struct sh_store *s);
+void sh_store_write_end(struct sh_store *s);
+
+/* --- store_keep.c: checkpoints and the check after an unclean end, on a thread of its own ---- */
+void *sh_store_keeper_main(void *store);
+
+/* --- store_batch.c: one transaction ---------------------------------------------------------- */
+void sh_store_batch(struct sh_store *s, struct sh_op *ops); /* fills ok and err of each */
+bool sh_store_dooms_batch(enum sh_code code);
+
+/* --- operations on the writer. False: see the head of this file. ----------------------------- */
+bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_error *err);
+bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *first, bool *dup,
+                        struct sh_error *err);
+bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_error *err);
+bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);
+bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
+bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error *err);
+/* safe: each run in a savepoint of its own, and an effect that cannot be applied makes its run
+ * DEAD. Not safe: it makes the function fail, and the batch is done again with safe. */
+bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, struct sh_error *err);
+void sh_store_settle_begin(struct sh_op_settle *op);  /* out members to nothing */
+void sh_store_settle_finish(struct sh_op_settle *op); /* committed: outcomes as they now are */
+
+/* --- store_effect.c --------------------------------------------------------------------------- */
+/* The run's effects into s->fx. */
+bool sh_store_decode(struct sh_store *s, const struct sh_run *run, struct sh_error *err);
+bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
+                    struct sh_error *err);
+bool sh_store_collection_ok(struct sh_slice name, struct sh_error *err);
+bool sh_store_record_id_ok(struct sh_slice id, struct sh_error *err);
+
+/* --- store_doc.c: documents as text ------------------------------------------------------------
+ */
+struct sh_doc_iter {
+    const char *p, *end;
+};
+/* Members of an object that passed sh_json_check(), without a tree. False: not an object. */
+bool sh_doc_begin(struct sh_doc_iter *it, struct sh_slice doc) SH_WARN_UNUSED;
+/* key: without its quotes, still escaped. False: no more. */
+bool sh_doc_next(struct sh_doc_iter *it, struct sh_slice *key, struct sh_slice *value);
+/* RFC 7396: target changed by patch (an object), appended to out. A target that is no object
+ * counts as {}. Numbers and strings keep their text. */
+void sh_doc_merge(struct sh_buf *out, struct sh_slice target, struct sh_slice patch);
+/* Add to the number in a top-level member; absent counts as 0. Integers stay exact. */
+bool sh_doc_incr(struct sh_buf *out, struct sh_slice doc, const struct sh_effect *fx,
+                 struct sh_error *err);
+
+/* --- store_views.c -------------------------------------------------------------------------------
+ */
+struct sh_store_views *sh_store_views_new(void) SH_WARN_UNUSED;
+void sh_store_views_free(struct sh_store_views *v);
+bool sh_store_views_load(struct sh_store *s, struct sh_error *err);
+/* Note the top-level fields of a document written to a collection. */
+void sh_store_views_see(struct sh_store *s, struct sh_slice collection, struct sh_slice doc);
+/* Before commit: make again the views that have new fields. After: keep or forget them. */
+bool sh_store_views_flush(struct sh_store *s, struct sh_error *err);
+void sh_store_views_committed(struct sh_store *s);
+void sh_store_views_rolled_back(struct sh_store *s);
+
+/* --- store_find.c and store_read.c: questions ----------------------------------------------------
+ */
+/* Answer a request: mark, and unless rows is NULL the rows appended (bytes id, bytes doc). False
+ * with SH_EINVAL or SH_ELIMIT: the question is at fault. */
+bool sh_store_ask(struct sh_store_conn *c, const struct sh_read_request *q, uint64_t *mark,
+                  uint64_t *n, struct sh_buf *rows, struct sh_error *err);
+bool sh_store_find(struct sh_store_conn *c, const struct sh_read_request *q, uint64_t *mark,
+                   uint64_t *n, struct sh_buf *rows, struct sh_error *err);
+void sh_store_read_op(struct sh_store *s, struct sh_op *op); /* any reader operation */
+
+/* --- store_list.c
+ * ---------------------------------------------------------------------------------- */
+bool sh_store_list_on(sqlite3 *db, const struct sh_list_query *q, sh_list_fn *fn, void *arg,
+                      struct sh_error *err);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT
+ * store_schema.c: the data folder, connections, migrations, the check after an unclean end. */
+#include "core/store_impl.h"
+#include "base/log.h"
+#include "svc/crypto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define APPLICATION_ID 0x53574f4b /* "SWOK", in the file's header */
+
+char *sh_store_db_path(const char *dir)
+{
+    return sh_strf("%s/switchhook.db", dir);
+}
+
+/* The entry of a new folder or file lasts only when its parent folder is synced too. */
+static bool sync_dir(const char *dir, struct sh_error *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return sh_error_set(err, SH_ESYS, "data folder %s: open: %s", dir, strerror(errno));
+    bool ok = fsync(fd) == 0;
+    if (!ok)
+        sh_error_set(err, SH_ESYS, "data folder %s: fsync: %s", dir, strerror(errno));
+    close(fd);
+    return ok;
+}
+
+/* mkdir -p; the last folder is the owner's alone. */
+static bool make_dir(const char *dir, struct sh_error *err)
+{
+    struct stat st;
+    if (stat(dir, &st) == 0)
+        return S_ISDIR(st.st_mode) ||
+               sh_error_set(err, SH_ESYS, "data folder %s: is not a folder", dir);
+    char *parent = sh_strdup(dir);
+    char *slash = strrchr(parent, '/');
+    while (slash && slash > parent && !slash[1]) { /* a slash at the end */
+        *slash = '\0';
+        slash = strrchr(parent, '/');
+    }
+    if (slash)
+        slash[slash == parent] = '\0';
+    bool ok = !slash || make_dir(parent, err);
+    if (ok && mkdir(dir, 0700) != 0 && errno != EEXIST)
+        ok = sh_error_set(err, SH_ESYS, "data folder %s: cannot be made: %s", dir, strerror(errno));
+    ok = ok && sync_dir(slash ? parent : ".", err);
+    free(parent);
+    return ok;
+}
+
+static bool lock_dir(struct sh_store *s, struct sh_error *err)
+{
+    char *path = sh_strf("%s/lock", s->config.dir);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool ok = s->lock_fd >= 0;
+    if (!ok)
+        sh_error_set(err, SH_ESYS, "lock file %s: %s", path, strerror(errno));
+    else if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        ok = errno == EWOULDBLOCK
+                 ? sh_error_set(err, SH_EBUSY, "data folder %s: another engine is using it",
+                                s->config.dir)
+                 : sh_error_set(err, SH_ESYS, "lock file %s: flock: %s", path, strerror(errno));
+    }
+    free(path);
+    return ok;
+}
+
+sqlite3_stmt *sh_store_stmt(struct sh_store_conn *c, enum sh_stmt which, struct sh_error *err)
+{
+    if (!c->st[which])
+        c->st[which] = sh_sqlite_prepare(c->db, sh_store_sql[which], err);
+    return c->st[which];
+}
+
+bool sh_store_do(struct sh_store_conn *c, enum sh_stmt which, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(c, which, err);
+    return st && sh_sqlite_run(st, err);
+}
+
+void sh_store_conn_close(struct sh_store_conn *c)
+{
+    for (size_t i = 0; i < SH_ST_COUNT; i++)
+        sqlite3_finalize(c->st[i]);
+    for (size_t i = 0; i < SH_STORE_FINDS; i++) {
+        sqlite3_finalize(c->finds[i].st);
+        free(c->finds[i].sql);
+    }
+    sh_sqlite_close(c->db);
+    *c = (struct sh_store_conn){0};
+}
+
+static bool ask_int(sqlite3 *db, const char *sql, int64_t *out, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_sqlite_prepare(db, sql, err);
+    bool ok = st && sh_sqlite_int(st, out, err);
+    sqlite3_finalize(st);
+    return ok;
+}
+
+static bool apply_migration(sqlite3 *db, int version, struct sh_error *err)
+{
+    char note[160];
+    snprintf(note, sizeof(note), "INSERT INTO sh_migrations VALUES(%d, %lld)", version,
+             (long long)sh_now_ms());
+    return sh_sqlite_exec(db, sh_store_migrations[version - 1], err) &&
+           sh_sqlite_exec(db, note, err);
+}
+
+static bool migrate_within(sqlite3 *db, const char *name, struct sh_error *err)
+{
+    int64_t have = 0;
+    if (!sh_sqlite_exec(db,
+                        "CREATE TABLE IF NOT EXISTS sh_migrations("
+                        "version INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL) STRICT",
+                        err) ||
+        !ask_int(db, "SELECT max(version) FROM sh_migrations", &have, err))
+        return false;
+    if (have > SH_STORE_SCHEMA)
+        return sh_error_set(err, SH_EINVAL,
+                            "%s: made by a newer switchhook (schema %lld, this one knows up to %d)",
+                            name, (long long)have, SH_STORE_SCHEMA);
+    for (int v = (int)have + 1; v <= SH_STORE_SCHEMA; v++)
+        if (!apply_migration(db, v, err))
+            return false;
+    return true;
+}
+
+static bool migrate(sqlite3 *db, const char *name, struct sh_error *err)
+{
+    char mark[64];
+    int64_t have = -1, is_ours = 0;
+    if (!ask_int(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'sh_migrations'", &is_ours,
+                 err))
+        return false;
+    if (is_ours && !ask_int(db, "SELECT max(version) FROM sh_migrations", &have, err))
+        return false;
+    if (have == SH_STORE_SCHEMA)
+        return true; /* the usual case takes no write lock */
+    snprintf(mark, sizeof(mark), "PRAGMA application_id=%d", APPLICATION_ID);
+    if (!sh_sqlite_exec(db, "BEGIN IMMEDIATE", err))
+        return false;
+    if (migrate_within(db, name, err) && sh_sqlite_exec(db, mark, err) &&
+        sh_sqlite_exec(db, "COMMIT", err))
+        return true;
+    if (!sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return false;
+}
+
+bool sh_store_check(sqlite3 *db, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_sqlite_prepare(db, "PRAGMA quick_check(3)", err);
+    if (!st)
+        return false;
+    bool ok = true;
+    int got;
+    while ((got = sh_sqlite_step(st, err)) == 1) {
+        struct sh_slice said = sh_sqlite_text(st, 0);
+        if (ok && !sh_slice_eq(said, SH_SLICE("ok")))
+            ok = sh_error_set(err, SH_EFATAL, "the database is damaged: %.*s",
+                              said.n > 300 ? 300 : (int)said.n, said.p);
+    }
+    sqlite3_finalize(st);
+    return ok && got == 0;
+}
+
+/* Ids go on behind the largest ever given, record versions behind the last block reserved. */
+static bool load_counters(struct sh_store *s, struct sh_error *err)
+{
+    int64_t last = 0, versions = 0;
+    uint8_t seed[16];
+    if (!ask_int(s->w.db, "SELECT max(seq) FROM sh_events", &last, err) ||
+        !ask_int(s->w.db, "SELECT value FROM sh_meta WHERE name = 'record_versions'", &versions,
+                 err))
+        return false;
+    sh_random(seed, sizeof(seed));
+    sh_id_maker_init(&s->ids, last, seed);
+    s->version = s->version_limit = s->version_kept = (uint64_t)versions;
+    return true;
+}
+
+static sqlite3 *connect(struct sh_store *s, bool read_only, int cache_kib, struct sh_error *err)
+{
+    const struct sh_sqlite_config c = {.path = s->path,
+                                       .vfs = s->config.vfs,
+                                       .read_only = read_only,
+                                       .cache_kib = cache_kib,
+                                       .busy_ms = 5000};
+    return sh_sqlite_open(&c, err);
+}
+
+/* A log that is still there was not folded in by a clean close. */
+static bool ended_unclean(const struct sh_store *s)
+{
+    char *wal = sh_strf("%s-wal", s->path);
+    struct stat st;
+    bool unclean = stat(wal, &st) == 0 && st.st_size > 0;
+    free(wal);
+    return unclean;
+}
+
+static bool check_now(struct sh_store *s, struct sh_error *err)
+{
+    struct stat st;
+    if (stat(s->path, &st) != 0 || st.st_size > SH_STORE_CHECK_BYTES) {
+        s->check_later = s->config.threads;
+        return true;
+    }
+    struct sh_error why = {0};
+    if (sh_store_check(s->w.db, &why))
+        return true;
+    return sh_error_set(err, SH_EFATAL, "%s: %s", s->path, why.msg);
+}
+
+static bool open_file(struct sh_store *s, struct sh_error *err)
+{
+    if (!s->config.shared && (!make_dir(s->config.dir, err) || !lock_dir(s, err)))
+        return false;
+    s->path = sh_store_db_path(s->config.dir);
+    if (s->config.shared && access(s->path, F_OK) != 0)
+        return sh_error_set(err, SH_ENOTFOUND, "%s: no store there", s->config.dir);
+    bool unclean = !s->config.shared && ended_unclean(s);
+    s->w.db = connect(s, false, 8192, err);
+    if (!s->w.db || !migrate(s->w.db, s->path, err))
+        return false;
+    return !unclean || check_now(s, err);
+}
+
+bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
+{
+    if (s->config.dir) {
+        if (!open_file(s, err))
+            return false;
+    } else {
+        s->w.db = connect(s, false, 8192, err);
+        if (!s->w.db || !migrate(s->w.db, "memory", err))
+            return false;
+    }
+    if (!load_counters(s, err) || !sh_store_views_load(s, err))
+        return false;
+    s->r = &s->w;
+    if (!s->config.threads)
+        return true;
+    s->r = &s->rd;
+    s->rd.db = connect(s, true, 4096, err);
+    s->ckpt = s->rd.db ? connect(s, false, 256, err) : NULL;
+    return s->ckpt != NULL;
+}
+
+void sh_store_disk_close(struct sh_store *s)
+{
+    sh_store_conn_close(&s->rd);
+    sh_sqlite_close(s->ckpt);
+    s->ckpt = NULL;
+    if (s->w.db && s->path && !s->config.shared && s->fatal.code == SH_OK)
+        sqlite3_wal_checkpoint_v2(s->w.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (s->w.db && s->fatal.code != SH_OK) /* leave the log as it is: the next start recovers */
+        sqlite3_db_config(s->w.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sh_store_conn_close(&s->w);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    s->lock_fd = -1;
+    free(s->path);
+    s->path = NULL;
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT
+ * store_write.c: accept, settle, delivery, generation, redrive, prune. All on the writer's
+ * connection, within the batch's transaction. */
+#include "core/store_impl.h"
+#include "svc/crypto.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_BYTES 16 /* of SHA-256 in sh_dedupe: no two of 2^50 events will meet */
+
+static void dedupe_hash(struct sh_slice source, struct sh_slice dedupe_id,
+                        uint8_t out[SH_SHA256_BYTES])
+{
+    const struct sh_slice parts[] = {source, sh_slice("", 1), dedupe_id};
+    sh_sha256(parts, 3, out);
+}
+
+/* --- accept --------------------------------------------------------------------------------------
+ */
+
+static bool insert_event(struct sh_store *s, const struct sh_event *e, int64_t seq,
+                         struct sh_error *err)
+{
+    char id[SH_ID_TEXT];
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_EVENT_ADD, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_int(st, 1, seq);
+    sh_sqlite_bind_text(st, 2, sh_slice(sh_id_text(e->id, id), SH_ID_TEXT - 1));
+    sh_sqlite_bind_text(st, 3, sh_slice_str(e->source));
+    sh_sqlite_bind_text(st, 4, sh_slice_str(e->type));
+    sh_sqlite_bind_text(st, 5, sh_slice_str(e->key));
+    sh_sqlite_bind_text(st, 6, sh_slice_str(e->dedupe_id));
+    sh_sqlite_bind_int(st, 7, e->received_ms);
+    sh_sqlite_bind_int(st, 8, e->depth);
+    sh_sqlite_bind_str(st, 9, e->cause);
+    sh_sqlite_bind_blob(st, 10, e->body, e->body_len);
+    if (!sh_sqlite_run(st, err))
+        return false;
+    st = sh_store_stmt(&s->w, SH_ST_UNFINISHED_ADD, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_int(st, 1, seq);
+    return sh_sqlite_run(st, err);
+}
+
+static bool first_of(struct sh_store *s, const uint8_t *hash, struct sh_id *id,
+                     struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_DEDUPE_FIRST, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_blob(st, 1, hash, HASH_BYTES);
+    int got = sh_sqlite_step(st, err);
+    if (got != 1)
+        return got < 0 ? false
+                       : sh_error_set(err, SH_EINVAL, "a dedupe entry has no event: damaged store");
+    struct sh_slice text = sh_sqlite_text(st, 0);
+    bool ok = sh_id_parse(text.p, text.n, id) ||
+              sh_error_set(err, SH_EINVAL, "event id \"%.*s\" in the store is not a UUIDv7",
+                           (int)text.n, text.p);
+    sqlite3_reset(st);
+    return ok;
+}
+
+bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *first, bool *dup,
+                        struct sh_error *err)
+{
+    uint8_t hash[SH_SHA256_BYTES];
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_DEDUPE_ADD, err);
+    if (!st)
+        return false;
+    dedupe_hash(sh_slice_str(e->source), sh_slice_str(e->dedupe_id), hash);
+    e->id = sh_id_next(&s->ids, sh_now_ms());
+    int64_t seq = sh_id_order(e->id);
+    sh_sqlite_bind_blob(st, 1, hash, HASH_BYTES);
+    sh_sqlite_bind_int(st, 2, seq);
+    if (!sh_sqlite_run(st, err))
+        return false;
+    *dup = sqlite3_changes(s->w.db) == 0;
+    return *dup ? first_of(s, hash, first, err) : insert_event(s, e, seq, err);
+}
+
+bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_error *err)
+{
+    struct sh_event *e = op->event;
+    if (!e->source || !e->type || !e->key || !e->dedupe_id || !e->body)
+        return sh_error_set(err, SH_EINVAL, "event without source, type, key, dedupe id or body");
+    return sh_store_add_event(s, e, &op->first_id, &op->duplicate, err);
+}
+
+/* --- settle
+ * ----------------------------------------------------------------------------------------- */
+
+void sh_op_settle_clear(struct sh_op_settle *op)
+{
+    for (size_t i = 0; i < op->n_emitted; i++)
+        sh_event_free(op->emitted[i]);
+    free(op->emitted);
+    if (op->run_errors)
+        for (size_t i = 0; i < op->n_runs; i++)
+            free(op->run_errors[i]);
+    free(op->run_errors);
+    op->emitted = NULL;
+    op->run_errors = NULL;
+    op->n_emitted = op->n_queued = 0;
+}
+
+void sh_store_settle_begin(struct sh_op_settle *op)
+{
+    sh_op_settle_clear(op);
+    for (size_t i = 0; i < op->n_runs; i++)
+        op->runs[i].conflict = false;
+}
+
+static enum sh_outcome stored_outcome(const struct sh_run *run)
+{
+    switch (run->outcome) {
+    case SH_RUN_FAILED:
+        return run->retry_at_ms > 0 ? SH_RUN_RETRY : SH_RUN_DEAD;
+    case SH_RUN_GONE:
+        return SH_RUN_DEAD;
+    default:
+        return run->outcome;
+    }
+}
+
+void sh_store_settle_finish(struct sh_op_settle *op)
+{
+    for (size_t i = 0; i < op->n_runs; i++) {
+        struct sh_run *run = &op->runs[i];
+        if (op->run_errors && op->run_errors[i])
+            run->outcome = SH_RUN_DEAD;
+        else if (run->conflict)
+            run->outcome = SH_RUN_RETRY;
+        else
+            run->outcome = stored_outcome(run);
+    }
+}
+
+/* Does the store still say what the run read? */
+static bool reads_hold(struct sh_store *s, const struct sh_run *run, bool *hold,
+                       struct sh_error *err)
+{
+    struct sh_reader r = sh_reader_of(run->reads);
+    *hold = true;
+    for (uint32_t i = 0; i < run->n_reads && *hold; i++) {
+        struct sh_read_mark m;
+        uint64_t now, n;
+        if (!sh_read_mark_read(&r, &m))
+            return sh_error_set(err, SH_EINVAL, "read %u of the run is malformed", i + 1);
+        if (!sh_store_ask(&s->w, &m.request, &now, &n, NULL, err))
+            return false;
+        *hold = now == m.mark;
+    }
+    return true;
+}
+
+struct row { /* what a run's row will say */
+    enum sh_outcome outcome;
+    uint32_t attempts;
+    struct sh_slice error;
+    int64_t next_ms;
+    bool with_effects;
+};
+
+static bool brief_effects(struct sh_store *s, const struct sh_run *run, struct sh_error *err)
+{
+    sh_buf_reset(&s->brief);
+    sh_buf_addc(&s->brief, '[');
+    for (uint32_t i = 0; i < run->n_effects; i++) {
+        if (i)
+            sh_buf_addc(&s->brief, ',');
+        sh_effect_json(&s->brief, &s->fx[i], true);
+    }
+    sh_buf_addc(&s->brief, ']');
+    return sh_buf_ok(&s->brief) ||
+           sh_error_set(err, SH_ELIMIT, "the run's effects in short take more than %u bytes",
+                        SH_STORE_BRIEF_BYTES);
+}
+
+/* *fresh: the row was written; false when it says done already. */
+static bool put_row(struct sh_store *s, const struct sh_op_settle *op, const struct sh_run *run,
+                    const struct row *row, bool *fresh, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_RUN_PUT, err);
+    if (!st)
+        return false;
+    bool brief = row->with_effects && run->n_effects > 0;
+    sh_sqlite_bind_int(st, 1, sh_id_order(op->event_id));
+    sh_sqlite_bind_text(st, 2, run->rule);
+    sh_sqlite_bind_str(st, 3, op->generation ? op->generation : "");
+    sh_sqlite_bind_str(st, 4, sh_outcome_name(row->outcome));
+    sh_sqlite_bind_int(st, 5, row->attempts);
+    sh_sqlite_bind_text(st, 6, brief ? sh_slice(s->brief.data, s->brief.len) : SH_SLICE("[]"));
+    if (row->error.n)
+        sh_sqlite_bind_text(st, 7, row->error);
+    else
+        sh_sqlite_bind_null(st, 7);
+    sh_sqlite_bind_int(st, 8, (int64_t)run->duration_us);
+    sh_sqlite_bind_int(st, 9, run->now_ms);
+    if (row->outcome == SH_RUN_RETRY)
+        sh_sqlite_bind_int(st, 10, row->next_ms);
+    else
+        sh_sqlite_bind_null(st, 10);
+    if (run->logs.n)
+        sh_sqlite_bind_text(st, 11, run->logs);
+    else
+        sh_sqlite_bind_null(st, 11);
+    if (!sh_sqlite_run(st, err))
+        return false;
+    *fresh = sqlite3_changes(s->w.db) > 0;
+    return true;
+}
+
+static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_run *run,
+                       struct sh_error *err)
+{
+    struct row row = {.outcome = stored_outcome(run),
+                      .attempts = run->attempt,
+                      .error = run->error,
+                      .next_ms = run->retry_at_ms};
+    bool hold = true, fresh;
+    if (run->outcome == SH_RUN_DONE && run->n_reads && !reads_hold(s, run, &hold, err))
+        return false;
+    if (!hold) { /* no attempt is used up: the run was not at fault */
+        row = (struct row){.outcome = SH_RUN_RETRY,
+                           .attempts = run->attempt ? run->attempt - 1 : 0,
+                           .error = SH_SLICE("what the run had read was changed meanwhile"),
+                           .next_ms = run->now_ms};
+    }
+    row.with_effects = row.outcome == SH_RUN_DONE && run->n_effects > 0;
+    if (row.with_effects && (!sh_store_decode(s, run, err) || !brief_effects(s, run, err)))
+        return false;
+    if (!put_row(s, op, run, &row, &fresh, err))
+        return false;
+    if (!fresh)
+        return true; /* settled before: this result comes too late */
+    run->conflict = !hold;
+    return !row.with_effects || sh_store_apply(s, op, run, err);
+}
+
+/* The store refused this run: its row says dead, with the reason. */
+static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, struct sh_error *err)
+{
+    struct sh_error why = *err;
+    bool fresh;
+    if (!sh_store_do(&s->w, SH_ST_BACK_RUN, err))
+        return false;
+    const struct row row = {
+        .outcome = SH_RUN_DEAD, .attempts = op->runs[i].attempt, .error = sh_slice_str(why.msg)};
+    if (!put_row(s, op, &op->runs[i], &row, &fresh, err))
+        return false;
+    op->runs[i].conflict = false;
+    if (!op->run_errors)
+        op->run_errors = sh_alloc(op->n_runs, sizeof(*op->run_errors));
+    op->run_errors[i] = sh_strdup(why.msg);
+    return true;
+}
+
+static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t i,
+                            struct sh_error *err)
+{
+    size_t n_emitted = op->n_emitted, n_queued = op->n_queued;
+    if (!sh_store_do(&s->w, SH_ST_SAVE_RUN, err))
+        return false;
+    if (!settle_run(s, op, &op->runs[i], err)) {
+        if (sh_store_dooms_batch(err->code) || !bury_run(s, op, i, err))
+            return false;
+        while (op->n_emitted > n_emitted)
+            sh_event_free(op->emitted[--op->n_emitted]);
+        op->n_queued = n_queued;
+    }
+    return sh_store_do(&s->w, SH_ST_FREE_RUN, err);
+}
+
+bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, struct sh_error *err)
+{
+    for (size_t i = 0; i < op->n_runs; i++)
+        if (safe ? !settle_run_safe(s, op, i, err) : !settle_run(s, op, &op->runs[i], err))
+            return false;
+    if (!op->closes)
+        return true;
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_UNFINISHED_DEL, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_int(st, 1, sh_id_order(op->event_id));
+    return sh_sqlite_run(st, err);
+}
+
+/* --- the rest
+ * ----------------------------------------------------------------------------------------- */
+
+bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_error *err)
+{
+    static const char *const states[] = {NULL, "sent", "queued", "dead"};
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_DELIVERY, err);
+    if (!st)
+        return false;
+    if (op->state < SH_DELIVERY_SENT || op->state > SH_DELIVERY_DEAD)
+        return sh_error_set(err, SH_EINVAL, "delivery state %d is none", (int)op->state);
+    bool sent = op->state == SH_DELIVERY_SENT;
+    sh_sqlite_bind_str(st, 1, op->item_id);
+    sh_sqlite_bind_str(st, 2, states[op->state]);
+    sh_sqlite_bind_null(st, 3);
+    sh_sqlite_bind_null(st, 6);
+    if (op->state == SH_DELIVERY_RETRY)
+        sh_sqlite_bind_int(st, 3, op->next_ms);
+    sh_sqlite_bind_str(st, 4, sent ? NULL : op->error);
+    sh_sqlite_bind_str(st, 5, sent ? op->error : NULL);
+    if (sent)
+        sh_sqlite_bind_int(st, 6, sh_now_ms());
+    if (!sh_sqlite_run(st, err))
+        return false;
+    if (sqlite3_changes(s->w.db) == 0) /* nothing was written: companions need no second try */
+        sh_error_set(&op->op.err, SH_ENOTFOUND, "outbox item \"%s\" is not queued", op->item_id);
+    return true;
+}
+
+bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err)
+{
+    const struct sh_generation *g = op->generation;
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_GENERATION_ADD, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_str(st, 1, g->id);
+    sh_sqlite_bind_int(st, 2, sh_now_ms());
+    if (!sh_sqlite_run(st, err) || !(st = sh_store_stmt(&s->w, SH_ST_GENERATION_FILE, err)))
+        return false;
+    for (size_t i = 0; i < g->n_files; i++) {
+        sh_sqlite_bind_str(st, 1, g->id);
+        sh_sqlite_bind_str(st, 2, g->files[i].name);
+        sh_sqlite_bind_int(st, 3, g->files[i].is_rule);
+        sh_sqlite_bind_blob(st, 4, g->files[i].text, g->files[i].len);
+        if (!sh_sqlite_run(st, err))
+            return false;
+    }
+    return true;
+}
+
+static bool redrive_runs(struct sh_store *s, struct sh_op_redrive *op, const struct sh_id *id,
+                         struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_REDRIVE_RUNS, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_int(st, 1, sh_now_ms());
+    sh_sqlite_bind_null(st, 2);
+    if (id)
+        sh_sqlite_bind_int(st, 2, sh_id_order(*id));
+    sh_sqlite_bind_str(st, 3, op->rule);
+    sh_sqlite_bind_str(st, 4, id ? op->id : NULL);
+    if (!sh_sqlite_run(st, err))
+        return false;
+    op->n_runs = (size_t)sqlite3_changes(s->w.db);
+    return true;
+}
+
+static bool redrive_items(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_REDRIVE_ITEMS, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_int(st, 1, sh_now_ms());
+    sh_sqlite_bind_str(st, 2, op->id);
+    if (!sh_sqlite_run(st, err))
+        return false;
+    op->n_items = (size_t)sqlite3_changes(s->w.db);
+    return true;
+}
+
+bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err)
+{
+    struct sh_id id;
+    bool is_event = op->id && sh_id_parse(op->id, strlen(op->id), &id);
+    if ((is_event || !op->id) && !redrive_runs(s, op, is_event ? &id : NULL, err))
+        return false;
+    return is_event || (!op->id && op->rule) || redrive_items(s, op, err);
+}
+
+struct victim {
+    int64_t seq;
+    uint8_t hash[SH_SHA256_BYTES];
+};
+
+static bool find_victims(struct sh_store *s, const struct sh_op_prune *op, struct victim *out,
+                         size_t *n, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_PRUNE_FIND, err);
+    if (!st)
+        return false;
+    /* an id is never older than its event was: the bound on seq ends the scan */
+    sh_sqlite_bind_int(st, 1, op->before_ms > 0 ? op->before_ms << 12 : 0);
+    sh_sqlite_bind_int(st, 2, op->before_ms);
+    sh_sqlite_bind_int(st, 3, (int64_t)op->limit);
+    int got;
+    while ((got = sh_sqlite_step(st, err)) == 1) {
+        struct victim *v = &out[(*n)++];
+        v->seq = sqlite3_column_int64(st, 0);
+        dedupe_hash(sh_sqlite_text(st, 1), sh_sqlite_text(st, 2), v->hash);
+    }
+    return got == 0;
+}
+
+static bool remove_event(struct sh_store *s, const struct victim *v, struct sh_error *err)
+{
+    static const enum sh_stmt by_seq[] = {SH_ST_PRUNE_RUNS, SH_ST_PRUNE_EVENT};
+    for (size_t i = 0; i < 2; i++) {
+        sqlite3_stmt *st = sh_store_stmt(&s->w, by_seq[i], err);
+        if (!st)
+            return false;
+        sh_sqlite_bind_int(st, 1, v->seq);
+        if (!sh_sqlite_run(st, err))
+            return false;
+    }
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_PRUNE_DEDUPE, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_blob(st, 1, v->hash, HASH_BYTES);
+    sh_sqlite_bind_int(st, 2, v->seq);
+    return sh_sqlite_run(st, err);
+}
+
+static bool prune_outbox(struct sh_store *s, struct sh_op_prune *op, size_t limit,
+                         struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_PRUNE_OUTBOX, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_int(st, 1, op->before_ms);
+    sh_sqlite_bind_int(st, 2, (int64_t)limit);
+    if (!sh_sqlite_run(st, err))
+        return false;
+    op->removed += (size_t)sqlite3_changes(s->w.db);
+    return true;
+}
+
+bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error *err)
+{
+    if (op->limit == 0 || op->limit > 100000)
+        return sh_error_set(err, SH_EINVAL, "prune limit %zu out of range 1..100000", op->limit);
+    struct victim *victims = sh_alloc(op->limit, sizeof(*victims));
+    size_t n = 0;
+    bool ok = find_victims(s, op, victims, &n, err);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = remove_event(s, &victims[i], err);
+    free(victims);
+    if (!ok)
+        return false;
+    op->removed = n;
+    return n == op->limit || prune_outbox(s, op, op->limit - n, err);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT
+ * sandbox.c: what a rule file sees as its globals. An allow-list: nothing is there by accident. */
+#include "lua/internal.h"
+
+#include <lualib.h>
+#include <math.h>
+#include <string.h>
+
+/* --- globals that are not there ------------------------------------------------------------- */
+
+static const char *const absent[][2] = {
+    {"http", "is not available in this version"},
+    {"after", "is not available in this version"},
+    {"cancel", "is not available in this version"},
+    {"every", "is not available in this version"},
+    {"os", "is not available to rules: now() is the time, a run has no other way out than effects"},
+    {"io", "is not available to rules: a run has no files; log.info() writes a line"},
+    {"debug", "is not available to rules"},
+    {"package", "is not available to rules: require \"name\" finds scripts/name.lua"},
+    {"load", "is not available to rules: put the code in a file"},
+    {"loadstring", "is not available to rules: put the code in a file"},
+    {"loadfile", "is not available to rules: require \"name\" finds scripts/name.lua"},
+    {"dofile", "is not available to rules: require \"name\" finds scripts/name.lua"},
+    {"collectgarbage", "is not available to rules"},
+    {"rawset", "is not available to rules"},
+    {"rawget", "is not available to rules"},
+    {"rawlen", "is not available to rules"},
+    {"warn", "is not available to rules: use log.warn"},
+    {"_G", "is not available to rules: each file has globals of its own"},
+    {NULL, NULL}};
+
+static int undefined(lua_State *L)
+{
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return 0;
+    const char *name = lua_tostring(L, 2), *best = NULL;
+    for (size_t i = 0; absent[i][0]; i++)
+        if (strcmp(name, absent[i][0]) == 0)
+            sh_lua_raise(L, "%s %s", name, absent[i][1]);
+    unsigned limit = strlen(name) <= 3 ? 1 : 2;
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        lua_pop(L, 1);
+        const char *known = lua_tostring(L, -1);
+        if (sh_lua_distance(name, known, limit) <= limit)
+            best = known;
+    }
+    if (best)
+        sh_lua_raise(L, "undefined variable '%.100s' (did you mean '%s'?)", name, best);
+    sh_lua_raise(L, "undefined variable '%.100s'", name);
+}
+
+/* Upvalues: the file's own variables, the host's globals. */
+static int env_newindex(lua_State *L)
+{
+    struct sh_host *h = sh_lua_host(L);
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?";
+    if (!h->load)
+        sh_lua_raise(L,
+                     "a run cannot assign the global '%.100s': it keeps nothing to itself (make it "
+                     "local; to remember something, records are for that)",
+                     name);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+        sh_lua_raise(L, "'%.100s' is part of the rule API: choose another name", name);
+    lua_settop(L, 3);
+    lua_rawset(L, lua_upvalueindex(1));
+    return 0;
+}
+
+void sh_lua_push_env(lua_State *L)
+{
+    const struct sh_host *h = sh_lua_host(L);
+    lua_newtable(L); /* env */
+    lua_newtable(L); /* env meta */
+    lua_newtable(L); /* env meta vars */
+    lua_newtable(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->globals);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__index");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->globals);
+    lua_pushcclosure(L, env_newindex, 2);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "__switchhook_env");
+    lua_setmetatable(L, -2);
+}
+
+/* --- base ------------------------------------------------------------------------------------ */
+
+/* Text of the value at idx without any address. [-0, +1, e] */
+static void push_text(lua_State *L, int idx)
+{
+    int type = lua_type(L, idx);
+    if (luaL_callmeta(L, idx, "__tostring")) {
+        if (!lua_isstring(L, -1))
+            sh_lua_raise(L, "'__tostring' must return a string");
+    } else if (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, idx) == &sh_lua_null) {
+        lua_pushliteral(L, "null");
+    } else if (type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TTHREAD ||
+               type == LUA_TUSERDATA || type == LUA_TLIGHTUSERDATA) {
+        if (luaL_getmetafield(L, idx, "__name") != LUA_TSTRING)
+            lua_pushstring(L, lua_typename(L, type));
+    } else {
+        luaL_tolstring(L, idx, NULL);
+    }
+}
+
+static int l_tostring(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    push_text(L, 1);
+    return 1;
+}
+
+static int l_getmetatable(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (!lua_istable(L, 1)) {
+        lua_pushnil(L); /* the metatable of strings is shared by all */
+        return 1;
+    }
+    struct sh_host *h = sh_lua_host(L);
+    sh_lua_resolve(L, 1);
+    if (!lua_getmetatable(L, -1)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    const void *mt = lua_topointer(L, -1);
+    if (mt == h->array_mt_p || mt == h->object_mt_p || mt == h->view_mt_p)
+        lua_pushnil(L);
+    return 1;
+}
+
+static int l_setmetatable(lua_State *L)
+{
+    static const char *const refused[] = {"__gc", "__mode", "__metatable", NULL};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    if (!lua_istable(L, 2) && !lua_isnil(L, 2))
+        sh_lua_raise(L, "setmetatable: 'metatable' must be a table or nil, got %s",
+                     sh_lua_kind(L, 2));
+    lua_settop(L, 2);
+    sh_lua_resolve(L, 1);
+    if (!lua_rawequal(L, 1, -1))
+        sh_lua_raise(L, "setmetatable: this table is read-only here");
+    for (size_t i = 0; refused[i] && lua_istable(L, 2); i++) {
+        lua_pushstring(L, refused[i]);
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            sh_lua_raise(L, "setmetatable: %s is not available to rules", refused[i]);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* --- string ---------------------------------------------------------------------------------- */
+
+static int l_rep(lua_State *L)
+{
+    size_t n, sep_n;
+    luaL_checklstring(L, 1, &n);
+    lua_Integer times = luaL_checkinteger(L, 2);
+    luaL_optlstring(L, 3, "", &sep_n);
+    size_t cap = (size_t)sh_lua_host(L)->budgets.memory_bytes;
+    if (times <= 0 || n + sep_n == 0) {
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if ((lua_Unsigned)times > cap / (n + sep_n))
+        sh_lua_raise(L, "string.rep: the result would be over the memory budget of %zu KiB",
+                     cap / 1024);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+/* Turns values that have no text of their own into one, refuses %p, then the real format. */
+static int l_format(lua_State *L)
+{
+    int arg = 1, top = lua_gettop(L);
+    for (const char *f = luaL_checkstring(L, 1); *f; f++) {
+        if (*f != '%' || *++f == '%')
+            continue;
+        f += strspn(f, "-+ #0123456789.");
+        if (!*f)
+            break;
+        arg++;
+        if (*f == 'p')
+            sh_lua_raise(L, "string.format: %%p would show an address, which differs each time");
+        if (*f == 's' && arg <= top && lua_type(L, arg) > LUA_TNUMBER + 0 &&
+            lua_type(L, arg) != LUA_TSTRING) {
+            push_text(L, arg);
+            lua_replace(L, arg);
+        }
+        if (*f == 's' && arg <= top && lua_type(L, arg) == LUA_TLIGHTUSERDATA) {
+            push_text(L, arg);
+            lua_replace(L, arg);
+        }
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, top, 1);
+    return 1;
+}
+
+static void copy_names(lua_State *L, const char *const *names)
+{
+    for (; *names; names++) { /* from to */
+        lua_getfield(L, -2, *names);
+        lua_setfield(L, -2, *names);
+    }
+}
+
+/* Replace to[name] by fn with the original as its upvalue. */
+static void wrap(lua_State *L, const char *name, lua_CFunction fn)
+{
+    lua_getfield(L, -1, name);
+    lua_pushcclosure(L, fn, 1);
+    lua_setfield(L, -2, name);
+}
+
+static void open_string(lua_State *L, int globals)
+{
+    static const char *const names[] = {
+        "byte", "char",    "find", "format", "gmatch", "gsub",     "len",    "lower", "match",
+        "rep",  "reverse", "sub",  "upper",  "pack",   "packsize", "unpack", NULL};
+    lua_pushcfunction(L, luaopen_string);
+    lua_call(L, 0, 1);
+    lua_newtable(L);
+    copy_names(L, names);
+    wrap(L, "rep", l_rep);
+    wrap(L, "format", l_format);
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 2);
+    sh_lua_seal(L, "string");
+    lua_setfield(L, globals, "string");
+    lua_pop(L, 1);
+}
+
+/* --- table ----------------------------------------------------------------------------------- */
+
+static void check_span(lua_State *L, const char *what, lua_Integer from, lua_Integer to)
+{
+    if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= SH_LUA_SPAN)
+        sh_lua_raise(L, "table.%s: more than %d items at once", what, SH_LUA_SPAN);
+}
+
+/* A __len may say anything; these would loop over it in C, where no budget reaches. */
+static int spanned(lua_State *L)
+{
+    const char *what = lua_tostring(L, lua_upvalueindex(2));
+    luaL_checkany(L, 1);
+    if (lua_istable(L, 1) && lua_getmetatable(L, 1)) {
+        lua_pop(L, 1);
+        check_span(L, what, 1, luaL_len(L, 1));
+    }
+    if (strcmp(what, "concat") == 0)
+        check_span(L, what, luaL_optinteger(L, 3, 1),
+                   lua_isnoneornil(L, 4) ? 1 : luaL_checkinteger(L, 4));
+    if (strcmp(what, "move") == 0)
+        check_span(L, what, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+static void open_table(lua_State *L, int globals)
+{
+    static const char *const names[] = {"concat", "insert", "move",   "pack",
+                                        "remove", "sort",   "unpack", NULL};
+    static const char *const guarded[] = {"concat", "insert", "move", "remove", "sort", NULL};
+    lua_pushcfunction(L, luaopen_table);
+    lua_call(L, 0, 1);
+    lua_newtable(L);
+    copy_names(L, names);
+    for (size_t i = 0; guarded[i]; i++) {
+        lua_getfield(L, -1, guarded[i]);
+        lua_pushstring(L, guarded[i]);
+        lua_pushcclosure(L, spanned, 2);
+        lua_setfield(L, -2, guarded[i]);
+    }
+    sh_lua_seal(L, "table");
+    lua_setfield(L, globals, "table");
+    lua_pop(L, 1);
+}
+
+static void open_utf8(lua_State *L, int globals)
+{
+    static const char *const names[] = {"char", "charpattern", "codepoint", "codes",
+                                        "len",  "offset",      NULL};
+    lua_pushcfunction(L, luaopen_utf8);
+    lua_call(L, 0, 1);
+    lua_newtable(L);
+    copy_names(L, names);
+    sh_lua_seal(L, "utf8");
+    lua_setfield(L, globals, "utf8");
+    lua_pop(L, 1);
+}
+
+static void open_base(lua_State *L, int globals)
+{
+    static const char *const names[] = {"assert", "error",    "ipairs", "rawequal", "select",
+                                        "type",   "tonumber", "_VERSION", NULL};
+    static const luaL_Reg own[] = {{"tostring", l_tostring},
+                                   {"getmetatable", l_getmetatable},
+                                   {"setmetatable", l_setmetatable},
+                                   {"rule", sh_lua_rule},
+                                   {"require", sh_lua_require},
+                                   {NULL, NULL}};
+    lua_pushcfunction(L, luaopen_base);
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, globals);
+    copy_names(L, names);
+    luaL_setfuncs(L, own, 0);
+    static const struct {
+        const char *name;
+        int seconds;
+    } units[] = {{"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}};
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+        lua_pushinteger(L, units[i].seconds);
+        lua_setfield(L, -2, units[i].name);
+    }
+    lua_pop(L, 2);
+}
+
+void sh_lua_open_sandbox(struct sh_host *h)
+{
+    lua_State *L = h->L;
+    lua_newtable(L);
+    int globals = lua_gettop(L);
+    lua_pushvalue(L, globals);
+    h->globals = luaL_ref(L, LUA_REGISTRYINDEX);
+    sh_lua_open_freeze(h);
+    open_base(L, globals);
+    open_string(L, globals);
+    open_table(L, globals);
+    open_utf8(L, globals);
+    sh_lua_open_protected(L);
+    sh_lua_open_order(L);
+    sh_lua_open_math(L);
+    sh_lua_open_json(L);
+    sh_lua_open_log(L);
+    sh_lua_open_text(L);
+    sh_lua_open_effects(L);
+    sh_lua_open_records(L);
+    lua_newtable(L);
+    lua_pushcfunction(L, undefined);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, globals);
+    lua_settop(L, globals - 1);
+    lua_newtable(L); /* the host's own globals table holds nothing */
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+}

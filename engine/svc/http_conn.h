@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ * http_conn.h: what the parts of the HTTP server share; for http_*.c of this folder alone. */
+#ifndef SH_SVC_HTTP_CONN_H
+#define SH_SVC_HTTP_CONN_H
+
+#include "svc/http_guard.h"
+#include "svc/loop.h"
+
+#include <netinet/in.h>
+#include <time.h>
+#include <sys/queue.h>
+
+struct bufferevent;
+struct evbuffer;
+struct evconnlistener;
+struct evhttp;
+struct evhttp_connection;
+struct evhttp_request;
+
+enum conn_state {
+    CONN_READING, /* a request or nothing is being read */
+    CONN_FED,     /* evhttp has a whole request, the handler not yet */
+    CONN_OWED,    /* the handler has it */
+    CONN_WRITING, /* the answer is on its way */
+    CONN_LINGER   /* refused and answered: what still comes is thrown away, then it ends */
+};
+
+struct sh_http_conn {
+    struct sh_http_server *server;
+    struct bufferevent *bev;             /* a reference of ours until adopted */
+    struct evhttp_connection *evcon;     /* NULL until adopted */
+    TAILQ_ENTRY(sh_http_conn) link;      /* order of the latest answer: the longest idle first */
+    TAILQ_ENTRY(sh_http_conn) late_link; /* while late */
+    enum conn_state state;
+    struct sh_http_guard guard;
+    struct evbuffer *held; /* bytes behind the request in work, NULL until there are any */
+    int64_t deadline_ms;   /* on the server's clock; 0 = none */
+    int64_t since_ms;      /* idle since */
+    size_t waiting_bytes;  /* of an unfinished request */
+    size_t thrown_bytes;   /* LINGER: so far */
+    bool moving;           /* the input changes by our own hand */
+    bool asleep;           /* the low-water mark keeps evhttp from reading */
+    bool late;             /* something to do for it outside libevent's callbacks */
+    struct in6_addr addr;  /* peer, IPv4 mapped */
+    char peer[INET6_ADDRSTRLEN];
+    int fd;
+    struct sh_http_request *request; /* OWED: the one in work */
+};
+
+struct sh_http_request {
+    struct sh_http_server *server;
+    struct sh_http_conn *conn;    /* NULL once it is gone */
+    struct evhttp_request *evreq; /* NULL once freed with its connection */
+    TAILQ_ENTRY(sh_http_request) link;
+    enum sh_http_method method;
+    bool body_joined;
+    const char *query;
+    char peer[INET6_ADDRSTRLEN];
+    char path[]; /* decoded, NUL, then the raw query, NUL */
+};
+
+struct sh_http_server {
+    struct evhttp *http;
+    struct evconnlistener *listener;
+    struct sh_http_limits limits;
+    sh_http_handler_fn *handler;
+    sh_http_refused_fn *refused;
+    void *arg;
+    struct sh_http_server *next;
+    struct event *loose_ends; /* activated when there is a new connection or a late one */
+    struct sh_timer *tick, *emfile_timer;
+    size_t waiting_bytes; /* of unfinished requests, all connections */
+    int64_t now_ms;       /* monotonic, as of the last tick */
+    int port, spare_fd, n_conns;
+    bool listening, stopping, emfile;
+    size_t n_requests;           /* owed */
+    size_t n_writing;            /* answers that have not left whole */
+    struct sh_http_conn **by_fd; /* connections by descriptor */
+    int n_by_fd;
+    time_t date_at; /* the second that date is for */
+    char date[40];
+    TAILQ_HEAD(, sh_http_conn) conns;
+    TAILQ_HEAD(, sh_http_conn) late;
+    TAILQ_HEAD(, sh_http_request) requests;
+};
+
+/* A bufferevent for a connection about to be accepted, with its guard. */
+struct bufferevent *sh_http_conn_new(struct sh_http_server *s);
+/* Take up what was left for later: new connections, refusals found while answering. */
+void sh_http_conns_adopt(struct sh_http_server *s);
+/* How long nothing has been going on, or -1 if something is. */
+int64_t sh_http_conn_idle_ms(const struct sh_http_conn *c);
+/* The deadline has passed: answer 408 where a request was begun, then end. */
+void sh_http_conn_expire(struct sh_http_conn *c);
+/* Close and free, now. Not from within a callback of its own buffers. */
+void sh_http_conn_finish(struct sh_http_conn *c);
+/* The answer of the request in work has left whole: go on with the next. */
+void sh_http_conn_answered(struct sh_http_conn *c);
+/* The number of connections fell. */
+void sh_http_conns_changed(struct sh_http_server *s);
+
+/* evhttp's general callback. */
+void sh_http_on_request(struct evhttp_request *evreq, void *server);
+/* The connection of this request is gone. */
+void sh_http_request_orphan(struct sh_http_conn *c);
+void sh_http_requests_free(struct sh_http_server *s);
+/* "HTTP date" of the current second, kept. */
+const char *sh_http_date(struct sh_http_server *s);
+const char *sh_http_status_text(int status);
+
+#endif

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT
+ * test_dispatch.c: the dispatcher on a real store (in memory), with the test as its workers. */
+#include "core/dispatch.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "core/frame.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_OUT 64
+
+struct given { /* a job as the test's worker holds it */
+    uint64_t token;
+    char key[40], body[200], only[80], skip[80];
+    uint32_t attempt;
+};
+
+struct bench {
+    struct sh_store *store;
+    struct sh_dispatch *d;
+    struct given out[MAX_OUT];
+    size_t n_out, room;
+    int queued, serial;
+};
+
+static const int64_t delays[] = {1000, 2000};
+
+static void join(char *to, size_t size, const struct sh_slice *names, size_t n)
+{
+    to[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        snprintf(to + strlen(to), size - strlen(to), "%s%.*s", i ? "," : "", (int)names[i].n,
+                 names[i].p);
+}
+
+static bool give(void *arg, const struct sh_job *job)
+{
+    struct bench *b = arg;
+    if (b->n_out >= b->room)
+        return false;
+    struct given *g = &b->out[b->n_out++];
+    *g = (struct given){.token = job->token, .attempt = job->attempt};
+    snprintf(g->key, sizeof(g->key), "%.*s", (int)job->key.n, job->key.p);
+    snprintf(g->body, sizeof(g->body), "%.*s", (int)job->body.n, job->body.p);
+    join(g->only, sizeof(g->only), job->only, job->n_only);
+    join(g->skip, sizeof(g->skip), job->skip, job->n_skip);
+    return true;
+}
+
+static void queued(void *arg)
+{
+    ((struct bench *)arg)->queued++;
+}
+
+static void fatal(void *arg, const struct sh_error *err)
+{
+    (void)arg;
+    fail_msg("store failed: %s", err->msg);
+}
+
+static void start(struct bench *b, int64_t memory_events)
+{
+    const struct sh_dispatch_config config = {.store = b->store,
+                                              .generation = "0123456789abcdef",
+                                              .retry_ms = delays,
+                                              .n_retry = 2,
+                                              .memory_events = memory_events,
+                                              .memory_bytes = 1 << 20,
+                                              .give = give,
+                                              .queued = queued,
+                                              .fatal = fatal,
+                                              .arg = b};
+    b->n_out = 0;
+    b->d = sh_dispatch_new(&config);
+}
+
+static int setup(void **state)
+{
+    struct bench *b = sh_alloc(1, sizeof(*b));
+    const struct sh_store_config config = {0};
+    struct sh_error err;
+    b->store = sh_store_open(&config, &err);
+    assert_non_null(b->store);
+    b->room = MAX_OUT;
+    start(b, 1000);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    sh_store_close(b->store);
+    sh_dispatch_free(b->d);
+    free(b);
+    return 0;
+}
+
+static void accept_done(struct sh_op *op)
+{
+    *(bool *)op->arg = op->ok;
+}
+
+/* Store an event, and tell the dispatcher unless it should find it by itself. */
+static void add(struct bench *b, const char *key, bool tell)
+{
+    struct sh_event *e = sh_event_new();
+    char *body = sh_strf("{\"n\":%d}", ++b->serial);
+    e->source = sh_strdup("phone");
+    e->type = sh_strdup("call");
+    e->key = sh_strdup(key);
+    e->dedupe_id = sh_strf("%d", b->serial);
+    e->received_ms = sh_now_ms();
+    e->body_len = strlen(body);
+    e->body = body;
+    bool stored = false;
+    struct sh_op_accept op = {.op = {.kind = SH_OP_ACCEPT, .done = accept_done, .arg = &stored},
+                              .event = e};
+    sh_store_submit(b->store, &op.op);
+    sh_store_reap(b->store);
+    assert_true(stored);
+    if (tell)
+        sh_dispatch_add(b->d, e);
+    else
+        sh_event_free(e);
+    sh_dispatch_pump(b->d);
+    sh_store_reap(b->store);
+}
+
+static void drop(struct bench *b, size_t i)
+{
+    memmove(&b->out[i], &b->out[i + 1], (b->n_out - i - 1) * sizeof(*b->out));
+    b->n_out--;
+}
+
+/* Answer the i-th job that is out. */
+static void answer(struct bench *b, size_t i, struct sh_run *runs, size_t n)
+{
+    const struct sh_result in = {.token = b->out[i].token, .runs = runs, .n_runs = n};
+    struct sh_buf out;
+    struct sh_result back;
+    assert_true(i < b->n_out);
+    sh_buf_init(&out, SH_MAX_FRAME_BYTES);
+    sh_frame_result(&out, &in);
+    char *payload = sh_memdup(out.data + 5, out.len - 5);
+    assert_true(sh_frame_read_result(sh_slice(payload, out.len - 5), &back));
+    sh_buf_free(&out);
+    drop(b, i);
+    assert_true(sh_dispatch_result(b->d, payload, &back));
+    sh_store_reap(b->store);
+    sh_dispatch_pump(b->d);
+    sh_store_reap(b->store);
+}
+
+static void tick(struct bench *b, int64_t now_ms)
+{
+    for (int i = 0; i < 4; i++) {
+        sh_dispatch_tick(b->d, now_ms);
+        sh_store_reap(b->store);
+    }
+}
+
+static struct sh_run run_of(const char *rule, enum sh_outcome outcome)
+{
+    return (struct sh_run){.rule = sh_slice_str(rule),
+                           .outcome = outcome,
+                           .error =
+                               sh_slice_str(outcome == SH_RUN_FAILED ? "rules/x.lua:1: no" : ""),
+                           .now_ms = 1};
+}
+
+static void answer_one(struct bench *b, size_t i, const char *rule, enum sh_outcome outcome)
+{
+    struct sh_run run = run_of(rule, outcome);
+    answer(b, i, &run, 1);
+}
+
+struct sought {
+    const char *rule, *outcome, *error;
+    int found, attempts;
+};
+
+static bool match(void *arg, const cJSON *row)
+{
+    struct sought *s = arg;
+    const char *error = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "error"));
+    if (strcmp(cJSON_GetObjectItemCaseSensitive(row, "rule")->valuestring, s->rule) == 0 &&
+        strcmp(cJSON_GetObjectItemCaseSensitive(row, "outcome")->valuestring, s->outcome) == 0 &&
+        (!s->error || (error && strstr(error, s->error)))) {
+        s->found++;
+        s->attempts = cJSON_GetObjectItemCaseSensitive(row, "attempts")->valueint;
+    }
+    return true;
+}
+
+static struct sought find(struct bench *b, const char *rule, const char *outcome, const char *error)
+{
+    struct sought s = {.rule = rule, .outcome = outcome, .error = error};
+    const struct sh_list_query q = {.what = SH_LIST_RUNS};
+    struct sh_error err;
+    assert_true(sh_store_list(b->store, &q, match, &s, &err));
+    return s;
+}
+
+static void test_one_at_a_time_per_key(void **state)
+{
+    struct bench *b = *state;
+    add(b, "a", true);
+    add(b, "a", true);
+    add(b, "b", true);
+    assert_int_equal(b->n_out, 2); /* a's second waits, b does not */
+    assert_string_equal(b->out[0].body, "{\"n\":1}");
+    assert_string_equal(b->out[1].key, "b");
+    answer_one(b, 0, "R", SH_RUN_DONE);
+    assert_int_equal(b->n_out, 2);
+    assert_string_equal(b->out[1].body, "{\"n\":2}");
+}
+
+static void test_no_key_means_no_waiting(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < 3; i++)
+        add(b, "", true);
+    assert_int_equal(b->n_out, 3);
+}
+
+static void test_failed_run_does_not_block_its_key(void **state)
+{
+    struct bench *b = *state;
+    add(b, "a", true);
+    add(b, "a", true);
+    answer_one(b, 0, "R", SH_RUN_FAILED);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].body, "{\"n\":2}");
+    answer_one(b, 0, "R", SH_RUN_DONE);
+    tick(b, sh_now_ms());
+    assert_int_equal(b->n_out, 0); /* not due yet */
+    tick(b, sh_now_ms() + 1500);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].only, "R");
+    assert_int_equal(b->out[0].attempt, 2);
+    tick(b, sh_now_ms() + 1500); /* is out already: not given twice */
+    assert_int_equal(b->n_out, 1);
+}
+
+static void test_attempts_end_in_a_dead_letter(void **state)
+{
+    struct bench *b = *state;
+    add(b, "a", true);
+    for (int attempt = 1; attempt <= 3; attempt++) {
+        assert_int_equal(b->n_out, 1);
+        assert_int_equal(b->out[0].attempt, attempt);
+        answer_one(b, 0, "R", SH_RUN_FAILED);
+        tick(b, sh_now_ms() + 10000);
+    }
+    assert_int_equal(b->n_out, 0);
+    struct sought dead = find(b, "R", "dead", "rules/x.lua:1");
+    assert_int_equal(dead.found, 1);
+    assert_int_equal(dead.attempts, 3);
+}
+
+/* A retry that no longer matches must not stay due for ever. */
+static void test_retry_that_no_longer_matches_is_closed(void **state)
+{
+    struct bench *b = *state;
+    add(b, "a", true);
+    answer_one(b, 0, "R", SH_RUN_FAILED);
+    tick(b, sh_now_ms() + 5000);
+    answer(b, 0, NULL, 0);
+    assert_int_equal(find(b, "R", "done", NULL).found, 1);
+    tick(b, sh_now_ms() + 5000);
+    assert_int_equal(b->n_out, 0);
+}
+
+static void test_lost_worker_charges_the_suspect_alone(void **state)
+{
+    struct bench *b = *state;
+    add(b, "a", true);
+    add(b, "b", true);
+    uint64_t guilty = b->out[0].token, innocent = b->out[1].token;
+    b->n_out = 0;
+    sh_dispatch_lost(b->d, guilty, "Bomb", "rules/bomb.lua:3: crashed");
+    sh_dispatch_lost(b->d, innocent, NULL, "crashed");
+    sh_dispatch_pump(b->d);
+    sh_store_reap(b->store);
+    sh_dispatch_pump(b->d);
+    assert_int_equal(b->n_out, 2);
+    size_t a = strcmp(b->out[0].key, "a") == 0 ? 0 : 1;
+    assert_string_equal(b->out[a].skip, "Bomb"); /* the others of that event still run */
+    assert_string_equal(b->out[1 - a].skip, "");
+    assert_int_equal(find(b, "Bomb", "retry", "crashed").found, 1);
+    answer_one(b, a, "Good", SH_RUN_DONE);
+    assert_int_equal(find(b, "Good", "done", NULL).found, 1);
+    tick(b, sh_now_ms() + 5000);
+    assert_string_equal(b->out[b->n_out - 1].only, "Bomb");
+    assert_int_equal(b->out[b->n_out - 1].attempt, 2);
+}
+
+static void test_event_that_kills_every_worker_becomes_a_dead_letter(void **state)
+{
+    struct bench *b = *state;
+    add(b, "a", true);
+    for (int i = 0; i < SH_DISPATCH_LOSSES; i++) {
+        assert_int_equal(b->n_out, 1);
+        uint64_t token = b->out[0].token;
+        b->n_out = 0;
+        sh_dispatch_lost(b->d, token, NULL, "worker: was killed by signal 11");
+        sh_dispatch_pump(b->d);
+        sh_store_reap(b->store);
+    }
+    assert_int_equal(b->n_out, 0);
+    assert_int_equal(find(b, "*", "dead", "signal 11").found, 1);
+    struct sh_op_redrive redrive = {.op = {.kind = SH_OP_REDRIVE, .done = accept_done}};
+    bool ok = false;
+    redrive.op.arg = &ok;
+    sh_store_submit(b->store, &redrive.op);
+    sh_store_reap(b->store);
+    assert_int_equal(redrive.n_runs, 1);
+    tick(b, sh_now_ms() + 10);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].only, ""); /* all rules */
+    answer_one(b, 0, "Good", SH_RUN_DONE);
+    assert_int_equal(find(b, "*", "done", NULL).found, 1);
+    assert_int_equal(find(b, "Good", "done", NULL).found, 1);
+}
+
+static void put_counter(struct bench *b)
+{
+    struct sh_buf fx;
+    sh_buf_init(&fx, 1000);
+    const struct sh_effect put = {.kind = SH_FX_PUT,
+                                  .collection = SH_SLICE("calls"),
+                                  .id = SH_SLICE("c"),
+                                  .doc = SH_SLICE("{\"x\":1}")};
+    sh_effect_write(&fx, &put);
+    struct sh_run run = run_of("W", SH_RUN_DONE);
+    run.n_effects = 1;
+    run.effects = sh_slice(fx.data, fx.len);
+    answer(b, 0, &run, 1);
+    sh_buf_free(&fx);
+}
+
+static void answer_stale(struct bench *b, size_t i)
+{
+    struct sh_buf reads;
+    sh_buf_init(&reads, 1000);
+    const struct sh_read_mark m = {
+        .request = {.kind = SH_READ_GET, .collection = SH_SLICE("calls"), .id = SH_SLICE("c")},
+        .mark = 0}; /* saw it absent */
+    sh_read_mark_write(&reads, &m);
+    struct sh_run runs[2] = {run_of("Reader", SH_RUN_DONE), run_of("Other", SH_RUN_DONE)};
+    runs[0].n_reads = 1;
+    runs[0].reads = sh_slice(reads.data, reads.len);
+    answer(b, i, runs, strcmp(b->out[i].only, "Reader") == 0 ? 1 : 2);
+    sh_buf_free(&reads);
+}
+
+static void test_changed_read_runs_again_and_in_the_end_alone(void **state)
+{
+    struct bench *b = *state;
+    add(b, "a", true);
+    put_counter(b);
+    add(b, "b", true);
+    answer_stale(b, 0);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].only, "Reader");
+    assert_int_equal(b->out[0].attempt, 1); /* no failure: not counted */
+    add(b, "busy", true);
+    for (int i = 1; i < SH_DISPATCH_CONFLICTS; i++) {
+        size_t at = strcmp(b->out[0].only, "Reader") == 0 ? 0 : 1;
+        answer_stale(b, at);
+    }
+    /* ten conflicts: it waits until "busy" has settled, and nothing new is given out before */
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].key, "busy");
+    add(b, "late", true);
+    assert_int_equal(b->n_out, 1);
+    answer_one(b, 0, "R", SH_RUN_DONE);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].only, "Reader");
+    answer_one(b, 0, "Reader", SH_RUN_DONE);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].key, "late");
+}
+
+static void test_memory_is_bounded_and_order_kept(void **state)
+{
+    struct bench *b = *state;
+    sh_dispatch_free(b->d);
+    start(b, 4);
+    b->room = 1;
+    for (int i = 0; i < 30; i++)
+        add(b, i % 2 ? "a" : "b", true);
+    struct sh_dispatch_stats stats;
+    sh_dispatch_stats(b->d, &stats);
+    assert_in_range(stats.in_memory, 1, 4);
+    assert_int_equal(stats.unfinished, 30);
+    int last[2] = {0, 0}, seen = 0;
+    while (b->n_out) {
+        int n = 0;
+        assert_int_equal(sscanf(b->out[0].body, "{\"n\":%d}", &n), 1);
+        assert_true(n > last[n % 2]); /* in order within the key */
+        last[n % 2] = n;
+        seen++;
+        answer_one(b, 0, "R", SH_RUN_DONE);
+        tick(b, sh_now_ms());
+        sh_dispatch_stats(b->d, &stats);
+        assert_in_range(stats.in_memory, 0, 4);
+    }
+    assert_int_equal(seen, 30);
+    assert_int_equal(stats.unfinished, 0);
+    b->room = MAX_OUT;
+    add(b, "after", true); /* and the direct way is open again */
+    assert_int_equal(b->n_out, 1);
+}
+
+static void test_unfinished_comes_back_after_a_restart(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < 5; i++)
+        add(b, "a", false);
+    sh_dispatch_free(b->d);
+    start(b, 1000);
+    sh_dispatch_start(b->d, 5);
+    sh_store_reap(b->store);
+    for (int i = 0; i < 5; i++) {
+        tick(b, sh_now_ms());
+        assert_int_equal(b->n_out, 1);
+        answer_one(b, 0, "R", SH_RUN_DONE);
+    }
+    struct sh_dispatch_stats stats;
+    sh_dispatch_stats(b->d, &stats);
+    assert_int_equal(stats.unfinished, 0);
+}
+
+static void test_emitted_event_is_run(void **state)
+{
+    struct bench *b = *state;
+    struct sh_buf fx;
+    sh_buf_init(&fx, 1000);
+    const struct sh_effect emit = {
+        .kind = SH_FX_EMIT, .collection = SH_SLICE("follow_up"), .doc = SH_SLICE("{\"z\":1}")};
+    sh_effect_write(&fx, &emit);
+    add(b, "a", true);
+    struct sh_run run = run_of("E", SH_RUN_DONE);
+    run.n_effects = 1;
+    run.effects = sh_slice(fx.data, fx.len);
+    answer(b, 0, &run, 1);
+    sh_buf_free(&fx);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].body, "{\"z\":1}");
+    assert_string_equal(b->out[0].key, "a");
+}
+
+static void test_late_answer_is_dropped(void **state)
+{
+    struct bench *b = *state;
+    struct sh_result late = {.token = 999};
+    assert_false(sh_dispatch_result(b->d, sh_memdup("", 0), &late));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_one_at_a_time_per_key),
+        T(test_no_key_means_no_waiting),
+        T(test_failed_run_does_not_block_its_key),
+        T(test_attempts_end_in_a_dead_letter),
+        T(test_retry_that_no_longer_matches_is_closed),
+        T(test_lost_worker_charges_the_suspect_alone),
+        T(test_event_that_kills_every_worker_becomes_a_dead_letter),
+        T(test_changed_read_runs_again_and_in_the_end_alone),
+        T(test_memory_is_bounded_and_order_kept),
+        T(test_unfinished_comes_back_after_a_restart),
+        T(test_emitted_event_is_run),
+        T(test_late_answer_is_dropped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

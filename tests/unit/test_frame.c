@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ * test_frame.c: frames, effects, reads and generations: what is written is what is read, and what
+ * is cut short or out of range is refused. */
+#include "base/limits.h"
+#include "core/frame.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct sh_slice str(const char *s)
+{
+    return sh_slice_str(s);
+}
+
+static void assert_slice(struct sh_slice s, const char *expected)
+{
+    assert_int_equal(s.n, strlen(expected));
+    if (s.n)
+        assert_memory_equal(s.p, expected, s.n);
+}
+
+/* The only frame in out, of the type expected. */
+static struct sh_slice only_frame(const struct sh_buf *out, uint8_t expected)
+{
+    uint8_t type = 0;
+    struct sh_slice payload = {0};
+    size_t used = 0;
+    assert_int_equal(
+        sh_frame_split(sh_slice(out->data, out->len), SH_MAX_FRAME_BYTES, &type, &payload, &used),
+        1);
+    assert_int_equal(type, expected);
+    assert_int_equal(used, out->len);
+    return payload;
+}
+
+static void write_two_effects(struct sh_buf *b)
+{
+    const struct sh_effect patch = {.kind = SH_FX_PATCH,
+                                    .collection = str("calls"),
+                                    .id = str("c1"),
+                                    .doc = str("{\"n\":9223372036854775807}")};
+    const struct sh_effect incr = {.kind = SH_FX_INCR,
+                                   .collection = str("counts"),
+                                   .id = str("total"),
+                                   .field = str("n"),
+                                   .is_int = true,
+                                   .n_int = -3};
+    sh_effect_write(b, &patch);
+    sh_effect_write(b, &incr);
+}
+
+static void write_sample_result(struct sh_buf *out)
+{
+    struct sh_buf fx, reads;
+    sh_buf_init(&fx, 10000);
+    sh_buf_init(&reads, 10000);
+    write_two_effects(&fx);
+    const struct sh_read_mark mark = {
+        .request = {.kind = SH_READ_GET, .collection = str("calls"), .id = str("c1")}, .mark = 77};
+    sh_read_mark_write(&reads, &mark);
+    struct sh_run runs[2] = {
+        {.rule = str("Call log"),
+         .outcome = SH_RUN_DONE,
+         .attempt = 1,
+         .now_ms = 1781258661903,
+         .duration_us = 12,
+         .n_effects = 2,
+         .effects = sh_slice(fx.data, fx.len),
+         .n_reads = 1,
+         .reads = sh_slice(reads.data, reads.len),
+         .logs = str("[{\"level\":\"info\",\"text\":\"hi\"}]")},
+        {.rule = str("Broken"),
+         .outcome = SH_RUN_FAILED,
+         .attempt = 1,
+         .error = str("rules/b.lua:3: no")},
+    };
+    const struct sh_result r = {.token = 42, .runs = runs, .n_runs = 2};
+    sh_frame_result(out, &r);
+    sh_buf_free(&fx);
+    sh_buf_free(&reads);
+}
+
+static void test_result_round_trip(void **state)
+{
+    (void)state;
+    struct sh_buf out;
+    struct sh_result r;
+    sh_buf_init(&out, SH_MAX_FRAME_BYTES);
+    write_sample_result(&out);
+    assert_true(sh_frame_read_result(only_frame(&out, SH_FRAME_RESULT), &r));
+    assert_int_equal(r.token, 42);
+    assert_int_equal(r.n_runs, 2);
+    assert_slice(r.runs[0].rule, "Call log");
+    assert_int_equal(r.runs[0].now_ms, 1781258661903);
+    assert_slice(r.runs[1].error, "rules/b.lua:3: no");
+    struct sh_reader reader = sh_reader_of(r.runs[0].effects);
+    struct sh_effect fx;
+    assert_true(sh_effect_read(&reader, &fx));
+    assert_slice(fx.doc, "{\"n\":9223372036854775807}");
+    assert_true(sh_effect_read(&reader, &fx));
+    assert_true(fx.is_int && fx.n_int == -3);
+    struct sh_read_mark m;
+    reader = sh_reader_of(r.runs[0].reads);
+    assert_true(sh_read_mark_read(&reader, &m));
+    assert_int_equal(m.mark, 77);
+    free(r.runs);
+    sh_buf_free(&out);
+}
+
+/* Each prefix of a result is refused: nothing is taken on trust from a cut frame. */
+static void test_cut_result_is_refused(void **state)
+{
+    (void)state;
+    struct sh_buf out;
+    sh_buf_init(&out, SH_MAX_FRAME_BYTES);
+    write_sample_result(&out);
+    struct sh_slice payload = only_frame(&out, SH_FRAME_RESULT);
+    for (size_t n = 0; n < payload.n; n++) {
+        struct sh_result r;
+        char *cut = sh_slice_dup(sh_slice(payload.p, n));
+        assert_false(sh_frame_read_result(sh_slice(cut, n), &r));
+        free(cut);
+    }
+    sh_buf_free(&out);
+}
+
+static bool effect_is_accepted(const struct sh_effect *fx)
+{
+    struct sh_buf b;
+    struct sh_effect back;
+    sh_buf_init(&b, 1 << 20);
+    sh_effect_write(&b, fx);
+    struct sh_reader r = sh_reader_of(sh_slice(b.data, b.len));
+    bool ok = sh_effect_read(&r, &back);
+    sh_buf_free(&b);
+    return ok;
+}
+
+static void test_unsound_effects_are_refused(void **state)
+{
+    (void)state;
+    struct sh_effect put = {
+        .kind = SH_FX_PUT, .collection = str("calls"), .id = str("1"), .doc = str("{}")};
+    assert_true(effect_is_accepted(&put));
+    struct sh_effect bad = put;
+    bad.doc = str("[1]"); /* a record is an object */
+    assert_false(effect_is_accepted(&bad));
+    bad.doc = str("{\"a\":1,\"a\":2}");
+    assert_false(effect_is_accepted(&bad));
+    bad = put;
+    bad.id = str("");
+    assert_false(effect_is_accepted(&bad));
+    bad.id = str("\xff");
+    assert_false(effect_is_accepted(&bad));
+    bad = put;
+    bad.kind = (enum sh_effect_kind)99;
+    assert_false(effect_is_accepted(&bad));
+}
+
+static void test_frames_split_across_reads(void **state)
+{
+    (void)state;
+    struct sh_buf out;
+    uint8_t type;
+    struct sh_slice payload;
+    size_t used;
+    sh_buf_init(&out, 1000);
+    sh_frame_answer(&out, 7, str("abc"));
+    for (size_t n = 0; n < out.len; n++)
+        assert_int_equal(sh_frame_split(sh_slice(out.data, n), 1000, &type, &payload, &used), 0);
+    assert_int_equal(sh_frame_split(sh_slice(out.data, out.len), 5, &type, &payload, &used), -1);
+    uint64_t id;
+    struct sh_slice answer;
+    assert_true(sh_frame_read_answer(only_frame(&out, SH_FRAME_ANSWER), &id, &answer));
+    assert_int_equal(id, 7);
+    assert_slice(answer, "abc");
+    sh_buf_free(&out);
+}
+
+static void test_job_round_trip(void **state)
+{
+    (void)state;
+    struct sh_slice skip[2] = {str("A"), str("B")}, *names, body = str("{\"event\":\"x\"}");
+    const struct sh_job job = {.token = 9,
+                               .id = {0x0123456789abcdef, 0x8fedcba987654321},
+                               .source = str("webphone"),
+                               .type = str("x"),
+                               .key = str("k"),
+                               .body = body,
+                               .received_ms = 5,
+                               .now_ms = 6,
+                               .attempt = 3,
+                               .skip = skip,
+                               .n_skip = 2};
+    struct sh_buf out;
+    struct sh_job back;
+    sh_buf_init(&out, 10000);
+    sh_frame_job(&out, &job);
+    assert_true(sh_frame_read_job(only_frame(&out, SH_FRAME_JOB), &back, &names));
+    assert_true(sh_id_eq(back.id, job.id));
+    assert_int_equal(back.n_only, 0);
+    assert_int_equal(back.n_skip, 2);
+    assert_slice(back.skip[1], "B");
+    assert_slice(back.body, "{\"event\":\"x\"}");
+    assert_int_equal(back.attempt, 3);
+    free(names);
+    sh_buf_free(&out);
+}
+
+static void test_effect_key_is_stable(void **state)
+{
+    (void)state;
+    struct sh_effect fx = {.kind = SH_FX_EMAIL, .doc = str("{}")};
+    const struct sh_id id = {1, 2};
+    char a[SH_EFFECT_KEY_TEXT], b[SH_EFFECT_KEY_TEXT];
+    sh_effect_key(id, str("rule"), &fx, 0, a);
+    sh_effect_key(id, str("rule"), &fx, 0, b);
+    assert_string_equal(a, b);
+    sh_effect_key(id, str("rule"), &fx, 1, b);
+    assert_string_not_equal(a, b);
+    fx.id = str("#0"); /* an author's key that looks like an ordinal */
+    sh_effect_key(id, str("rule"), &fx, 0, b);
+    assert_string_not_equal(a, b);
+    fx.id = str("mine");
+    sh_effect_key(id, str("rule"), &fx, 0, a);
+    sh_effect_key(id, str("rule"), &fx, 5, b);
+    assert_string_equal(a, b); /* the author's key does not depend on the place */
+}
+
+static void put_file(const char *dir, const char *name, const char *text)
+{
+    char *path = sh_strf("%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+    fclose(f);
+    free(path);
+}
+
+static void test_generation_names_its_content(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sh_generation_XXXXXX";
+    struct sh_error err;
+    assert_non_null(mkdtemp(dir));
+    assert_null(sh_generation_read(dir, NULL, &err));
+    assert_non_null(strstr(err.msg, "at least one rule"));
+    put_file(dir, "b.lua", "return 1");
+    put_file(dir, "a.lua", "return 2");
+    put_file(dir, "a_spec.lua", "not a rule");
+    put_file(dir, ".hidden.lua", "not a rule");
+    struct sh_generation *g = sh_generation_read(dir, "/nonexistent", &err);
+    assert_non_null(g);
+    assert_int_equal(g->n_files, 2);
+    assert_string_equal(g->files[0].name, "rules/a.lua");
+    struct sh_generation *copy = sh_generation_new(g->files, g->n_files);
+    assert_string_equal(copy->id, g->id);
+    put_file(dir, "b.lua", "return 3");
+    struct sh_generation *changed = sh_generation_read(dir, NULL, &err);
+    assert_string_not_equal(changed->id, g->id);
+    sh_generation_free(g);
+    sh_generation_free(copy);
+    sh_generation_free(changed);
+    char *cmd[] = {"a.lua", "b.lua", "a_spec.lua", ".hidden.lua"};
+    for (size_t i = 0; i < 4; i++) {
+        char *path = sh_strf("%s/%s", dir, cmd[i]);
+        unlink(path);
+        free(path);
+    }
+    rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_result_round_trip),
+        cmocka_unit_test(test_cut_result_is_refused),
+        cmocka_unit_test(test_unsound_effects_are_refused),
+        cmocka_unit_test(test_frames_split_across_reads),
+        cmocka_unit_test(test_job_round_trip),
+        cmocka_unit_test(test_effect_key_is_stable),
+        cmocka_unit_test(test_generation_names_its_content),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT
+ * test_store_faults.c: a disk that fails. A VFS between SQLite and the files fails the Nth write
+ * or fsync, for every N until a whole run passes, and the promise is checked each time: nothing
+ * that was reported ok is missing after the next start. */
+#include "store_kit.h"
+
+#include "core/store_impl.h"
+
+#include <stdatomic.h>
+
+enum fault { NONE, WRITE_EIO, WRITE_FULL, SYNC_EIO, READ_EIO };
+
+/* What fails: the at-th operation of the kind on files whose open flags meet `files`. */
+static struct {
+    _Atomic int kind, at, files;
+    _Atomic bool for_ever; /* and every one after it */
+    _Atomic int hits;
+} plan;
+
+struct file {
+    sqlite3_file base;
+    int flags;
+    sqlite3_file *real;
+};
+
+static sqlite3_vfs *os, shim;
+
+static bool strikes(struct file *f, enum fault a, enum fault b)
+{
+    enum fault kind = (enum fault)plan.kind;
+    if ((kind != a && kind != b) || !(f->flags & plan.files))
+        return false;
+    int left = atomic_fetch_sub(&plan.at, 1);
+    bool hit = left == 1 || (left < 1 && plan.for_ever);
+    plan.hits += hit;
+    return hit;
+}
+
+static int x_close(sqlite3_file *f)
+{
+    struct file *w = (struct file *)f;
+    return w->real->pMethods->xClose(w->real);
+}
+
+static int x_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+{
+    struct file *w = (struct file *)f;
+    if (strikes(w, READ_EIO, READ_EIO))
+        return SQLITE_IOERR_READ;
+    return w->real->pMethods->xRead(w->real, p, n, at);
+}
+
+static int x_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+    struct file *w = (struct file *)f;
+    enum fault kind = (enum fault)plan.kind;
+    if (strikes(w, WRITE_EIO, WRITE_FULL)) { /* half of it gets there */
+        w->real->pMethods->xWrite(w->real, p, n / 2, at);
+        return kind == WRITE_FULL ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+    }
+    return w->real->pMethods->xWrite(w->real, p, n, at);
+}
+
+static int x_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+    struct file *w = (struct file *)f;
+    return w->real->pMethods->xTruncate(w->real, size);
+}
+
+static int x_sync(sqlite3_file *f, int flags)
+{
+    struct file *w = (struct file *)f;
+    if (strikes(w, SYNC_EIO, SYNC_EIO))
+        return SQLITE_IOERR_FSYNC;
+    return w->real->pMethods->xSync(w->real, flags);
+}
+
+#define PASS(name, params, args)                                                                   \
+    static int name params                                                                         \
+    {                                                                                              \
+        sqlite3_file *r = ((struct file *)f)->real;                                                \
+        return r->pMethods->args;                                                                  \
+    }
+PASS(x_file_size, (sqlite3_file * f, sqlite3_int64 *size), xFileSize(r, size))
+PASS(x_lock, (sqlite3_file * f, int l), xLock(r, l))
+PASS(x_unlock, (sqlite3_file * f, int l), xUnlock(r, l))
+PASS(x_check_lock, (sqlite3_file * f, int *out), xCheckReservedLock(r, out))
+PASS(x_control, (sqlite3_file * f, int op, void *arg), xFileControl(r, op, arg))
+PASS(x_sector, (sqlite3_file * f), xSectorSize(r))
+PASS(x_device, (sqlite3_file * f), xDeviceCharacteristics(r))
+PASS(x_shm_map, (sqlite3_file * f, int i, int n, int x, void volatile **p), xShmMap(r, i, n, x, p))
+PASS(x_shm_lock, (sqlite3_file * f, int at, int n, int flags), xShmLock(r, at, n, flags))
+PASS(x_shm_unmap, (sqlite3_file * f, int del), xShmUnmap(r, del))
+
+static void x_shm_barrier(sqlite3_file *f)
+{
+    sqlite3_file *r = ((struct file *)f)->real;
+    r->pMethods->xShmBarrier(r);
+}
+
+static const sqlite3_io_methods methods = {
+    2,          x_close,       x_read,       x_write,   x_truncate, x_sync,   x_file_size,
+    x_lock,     x_unlock,      x_check_lock, x_control, x_sector,   x_device, x_shm_map,
+    x_shm_lock, x_shm_barrier, x_shm_unmap,  NULL,      NULL};
+
+static int x_open(sqlite3_vfs *v, sqlite3_filename name, sqlite3_file *f, int flags, int *out)
+{
+    (void)v;
+    struct file *w = (struct file *)f;
+    w->real = (sqlite3_file *)(void *)(w + 1);
+    w->flags = flags;
+    int rc = os->xOpen(os, name, w->real, flags, out);
+    w->base.pMethods = w->real->pMethods ? &methods : NULL;
+    return rc;
+}
+
+static int register_shim(void **state)
+{
+    (void)state;
+    os = sqlite3_vfs_find(NULL);
+    shim = *os;
+    shim.zName = "shim";
+    shim.pNext = NULL;
+    shim.szOsFile = (int)sizeof(struct file) + os->szOsFile;
+    shim.xOpen = x_open;
+    return sqlite3_vfs_register(&shim, 0);
+}
+
+static void arm(enum fault kind, int at, bool for_ever, int files)
+{
+    plan.kind = NONE;
+    plan.at = at;
+    plan.for_ever = for_ever;
+    plan.files = files ? files : ~0;
+    plan.hits = 0;
+    plan.kind = kind;
+}
+
+/* --- a stream of batches
+ * ---------------------------------------------------------------------------- */
+
+enum { BATCHES = 6, IN_BATCH = 3 };
+
+struct told { /* what was said of each event */
+    struct sh_id id;
+    bool stored, settled;
+    enum sh_code refused; /* of its accept */
+};
+
+static void accept_batch(struct kit *k, struct told *told, int batch)
+{
+    struct sh_op_accept a[IN_BATCH];
+    for (int i = 0; i < IN_BATCH; i++) {
+        char dedupe[16];
+        snprintf(dedupe, sizeof(dedupe), "%d-%d", batch, i);
+        a[i] =
+            (struct sh_op_accept){.op.kind = SH_OP_ACCEPT, .event = kit_event("k", dedupe, "{}")};
+        a[i].op.next = i + 1 < IN_BATCH ? &a[i + 1].op : NULL;
+    }
+    sh_store_batch(k->s, &a[0].op);
+    for (int i = 0; i < IN_BATCH; i++) {
+        told[i] =
+            (struct told){.id = a[i].event->id, .stored = a[i].op.ok, .refused = a[i].op.err.code};
+        assert_int_equal(a[i].op.ok, a[i].op.err.code == SH_OK);
+        sh_event_free(a[i].event);
+    }
+}
+
+static void settle_batch(struct kit *k, struct told *told)
+{
+    struct kit_settle s[IN_BATCH];
+    struct sh_op *first = NULL;
+    for (int i = IN_BATCH - 1; i >= 0; i--) {
+        if (!told[i].stored)
+            continue;
+        kit_settle_init(&s[i], told[i].id);
+        kit_add_run(&s[i], "counts", SH_RUN_DONE);
+        kit_fx(&s[i], kit_incr("stats", "n", "n", 1));
+        kit_fx(&s[i], kit_leave(SH_FX_EMAIL, "", "{\"to\":[\"a@example.org\"]}"));
+        s[i].op.op.next = first;
+        first = &s[i].op.op;
+    }
+    if (first)
+        sh_store_batch(k->s, first);
+    for (int i = 0; i < IN_BATCH; i++)
+        if (told[i].stored) {
+            told[i].settled = s[i].op.op.ok;
+            kit_settle_free(&s[i]);
+        }
+}
+
+/* Everything that was said must be so; what was refused with a certain code must not be there. */
+static void check_told(struct kit *k, const struct told *told, bool certain)
+{
+    int settled = 0, done = atoi(kit_sql(k, "SELECT count(*) FROM sh_runs"));
+    for (int i = 0; i < BATCHES * IN_BATCH; i++) {
+        char id[SH_ID_TEXT];
+        settled += told[i].settled;
+        if (!told[i].stored)
+            continue;
+        struct sh_list_query q = {.what = SH_LIST_EVENTS, .id = sh_id_text(told[i].id, id)};
+        cJSON *rows = kit_list(k, q);
+        assert_int_equal(cJSON_GetArraySize(rows), 1);
+        const char *now = sh_json_string(cJSON_GetArrayItem(rows, 0), "state");
+        if (told[i].settled)
+            assert_string_equal(now, "done");
+        cJSON_Delete(rows);
+    }
+    assert_true(done >= settled);
+    if (certain)
+        assert_int_equal(done, settled);
+    /* whatever happened: an event's effects and the mark that it is done are together */
+    char sum[32];
+    snprintf(sum, sizeof(sum), "%d", done);
+    assert_string_equal(
+        kit_sql(k, "SELECT coalesce((SELECT json_extract(doc, '$.n') FROM sh_records), 0)"), sum);
+    assert_string_equal(kit_sql(k, "SELECT count(*) FROM sh_outbox"), sum);
+    assert_string_equal(kit_sql(k, "PRAGMA integrity_check"), "ok");
+}
+
+/* One run with the fault at n; false when it never struck. */
+static bool run_with(enum fault kind, int n, bool for_ever)
+{
+    struct kit k;
+    struct told told[BATCHES * IN_BATCH];
+    struct sh_error fatal = {0};
+    kit_init(&k);
+    kit_open_as(&k, false, "shim");
+    arm(kind, n, for_ever, 0);
+    for (int b = 0; b < BATCHES; b++) {
+        accept_batch(&k, told + b * IN_BATCH, b);
+        settle_batch(&k, told + b * IN_BATCH);
+        if (kind == SYNC_EIO && plan.hits) /* nothing after a failed fsync may be believed */
+            assert_true(sh_store_get_fatal(k.s, &fatal));
+        for (int i = 0; i < IN_BATCH; i++)
+            if (fatal.code && !told[b * IN_BATCH + i].stored)
+                assert_int_equal(told[b * IN_BATCH + i].refused, SH_EFATAL);
+    }
+    bool struck = plan.hits > 0;
+    bool unknown = sh_store_get_fatal(k.s, &fatal);
+    if (kind == WRITE_FULL)
+        assert_false(unknown);
+    kit_close(&k);
+    arm(NONE, 0, false, 0);
+    kit_open(&k);
+    kit_accept(&k, "after");
+    check_told(&k, told, !unknown);
+    kit_end(&k);
+    return struck;
+}
+
+static void every(enum fault kind, bool for_ever)
+{
+    int n = 1;
+    while (run_with(kind, n, for_ever))
+        assert_true(++n < 5000);
+    assert_true(n > BATCHES); /* it did strike, in many places */
+}
+
+static void test_every_write_fails(void **state)
+{
+    (void)state;
+    every(WRITE_EIO, false);
+}
+
+static void test_every_write_finds_no_room(void **state)
+{
+    (void)state;
+    every(WRITE_FULL, false);
+}
+
+static void test_no_room_from_some_write_on(void **state)
+{
+    (void)state;
+    every(WRITE_FULL, true);
+}
+
+static void test_every_sync_fails(void **state)
+{
+    (void)state;
+    every(SYNC_EIO, false);
+}
+
+/* The start itself: it fails with a message or it works; a second start always works. */
+static void test_start_with_faults(void **state)
+{
+    (void)state;
+    static const enum fault kinds[] = {WRITE_EIO, WRITE_FULL, SYNC_EIO, READ_EIO};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        bool struck = true;
+        for (int n = 1; struck; n++) {
+            struct kit k;
+            struct sh_error err = {0};
+            kit_init(&k);
+            struct sh_store_config c = kit_config(&k, false, "shim");
+            arm(kinds[i], n, false, 0);
+            struct sh_store *s = sh_store_open(&c, &err);
+            struck = plan.hits > 0;
+            if (!s)
+                assert_true(err.code != SH_OK && err.msg[0]);
+            sh_store_close(s);
+            arm(NONE, 0, false, 0);
+            kit_open(&k);
+            kit_accept(&k, "x");
+            kit_end(&k);
+        }
+    }
+}
+
+/* --- full, then room again
+ * -------------------------------------------------------------------------- */
+
+static void test_full_then_room(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct told told[IN_BATCH], before[IN_BATCH];
+    kit_init(&k);
+    kit_open_as(&k, false, "shim");
+    accept_batch(&k, before, 0);
+    kit_apply(&k, kit_put("calls", "x", "{\"a\":1}"), NULL, 0);
+    arm(WRITE_FULL, 1, true, 0);
+    for (int i = 0; i < 3; i++) {
+        accept_batch(&k, told, 1 + i);
+        for (int j = 0; j < IN_BATCH; j++) {
+            assert_false(told[j].stored);
+            assert_int_equal(told[j].refused, SH_EFULL);
+        }
+        assert_string_equal(kit_doc(&k, "calls", "x"), "{\"a\":1}"); /* reading goes on */
+    }
+    arm(NONE, 0, false, 0);
+    accept_batch(&k, told, 1); /* the same dedupe ids: nothing of them was kept */
+    for (int j = 0; j < IN_BATCH; j++)
+        assert_true(told[j].stored && !sh_id_eq(told[j].id, before[j].id));
+    assert_string_equal(kit_sql(&k, "SELECT count(*) FROM sh_events"), "7");
+    kit_end(&k);
+}
+
+/* --- checkpoints
+ * ------------------------------------------------------------------------------------ */
+
+/* Accept until the log has been folded in at least once, or the store is fatal. */
+static enum sh_code write_much(struct kit *k)
+{
+    char *body = sh_alloc(1, 40001);
+    memset(body, ' ', 40000);
+    memcpy(body, "{}", 2);
+    enum sh_code code = SH_OK;
+    for (int i = 0; i < 60 && code == SH_OK; i++) {
+        struct sh_op_accept a[32];
+        struct sh_op *ops[32];
+        for (int j = 0; j < 32; j++) {
+            char dedupe[16];
+            snprintf(dedupe, sizeof(dedupe), "%d-%d", i, j);
+            a[j] = (struct sh_op_accept){.op.kind = SH_OP_ACCEPT,
+                                         .event = kit_event("k", dedupe, body)};
+            ops[j] = &a[j].op;
+        }
+        kit_run_all(k, ops, 32);
+        for (int j = 0; j < 32; j++) {
+            if (!a[j].op.ok)
+                code = a[j].op.err.code;
+            sh_event_free(a[j].event);
+        }
+    }
+    free(body);
+    return code;
+}
+
+static void test_checkpoint_sync_fails(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_init(&k);
+    kit_open_as(&k, true, "shim");
+    arm(SYNC_EIO, 1, false, SQLITE_OPEN_MAIN_DB);
+    assert_int_equal(write_much(&k), SH_EFATAL);
+    assert_int_equal(plan.hits, 1);
+    arm(NONE, 0, false, 0);
+    kit_close(&k);
+    kit_open(&k);
+    assert_string_equal(kit_sql(&k, "PRAGMA integrity_check"), "ok");
+    kit_end(&k);
+}
+
+/* No room for the database to grow: the log takes it all, and is folded in when there is room. */
+static void test_checkpoint_finds_no_room(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_init(&k);
+    kit_open_as(&k, true, "shim");
+    arm(WRITE_FULL, 1, true, SQLITE_OPEN_MAIN_DB);
+    assert_int_equal(write_much(&k), SH_OK);
+    assert_true(plan.hits > 0);
+    arm(NONE, 0, false, 0);
+    kit_close(&k);
+    kit_open(&k);
+    assert_string_equal(kit_sql(&k, "SELECT count(*) FROM sh_events"), "1920");
+    assert_string_equal(kit_sql(&k, "PRAGMA integrity_check"), "ok");
+    kit_end(&k);
+}
+
+static void test_log_stays_bounded(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct stat st;
+    char wal[128];
+    kit_init(&k);
+    kit_open_as(&k, true, NULL);
+    assert_int_equal(write_much(&k), SH_OK); /* 80 MB of it */
+    snprintf(wal, sizeof(wal), "%s/switchhook.db-wal", k.dir);
+    assert_int_equal(stat(wal, &st), 0);
+    assert_true(st.st_size < 64 << 20);
+    kit_end(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_write_fails),
+        cmocka_unit_test(test_every_write_finds_no_room),
+        cmocka_unit_test(test_no_room_from_some_write_on),
+        cmocka_unit_test(test_every_sync_fails),
+        cmocka_unit_test(test_start_with_faults),
+        cmocka_unit_test(test_full_then_room),
+        cmocka_unit_test(test_checkpoint_sync_fails),
+        cmocka_unit_test(test_checkpoint_finds_no_room),
+        cmocka_unit_test(test_log_stays_bounded),
+    };
+    return cmocka_run_group_tests(tests, register_shim, NULL);
+}
