@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define DEFAULT_URL      "http://127.0.0.1:8080"
-#define MAX_ANSWER_BYTES (1024 * 1024)
+#define MAX_ANSWER_BYTES ((size_t)1024 * 1024)
 #define CONNECT_MS       5000L
 #define ANSWER_MS        30000L
 #define QUIET_US         2000000 /* nothing is said about progress before */

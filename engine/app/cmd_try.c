@@ -246,7 +246,7 @@ static bool choose_source(struct attempt *a, struct sh_error *err)
     if (a->source)
         return true;
     char all[400] = "";
-    for (size_t i = 0; i < a->config.n_sources; i++) {
+    for (size_t i = 0; a->config.sources && i < a->config.n_sources; i++) {
         size_t n = strlen(all);
         snprintf(all + n, sizeof(all) - n, "%s%s", i ? ", " : "", a->config.sources[i].source.name);
     }

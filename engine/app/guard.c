@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_EVERY_MS 20
+#define LOOK_EVERY_MS 20L
 
 struct sh_guard {
     struct sh_pulse pulse;
@@ -52,11 +52,9 @@ static bool stuck(struct sh_guard *g)
     int64_t since = atomic_load(&g->busy_since_us);
     if (since == 0)
         return false;
-    if (atomic_load(&g->pulse.token) != 0) {
-        int64_t stretch = atomic_load(&g->pulse.since_us);
-        since = stretch > since ? stretch : since;
-    }
-    return sh_mono_us() - since > g->limit_us;
+    /* Between two stretches the last one's begin still tells that things move. */
+    int64_t stretch = atomic_load(&g->pulse.since_us);
+    return sh_mono_us() - (stretch > since ? stretch : since) > g->limit_us;
 }
 
 static void *watch(void *arg)

@@ -31,7 +31,7 @@ static bool read_all(FILE *f, const char *path, struct sh_buf *out, struct sh_er
     if (ferror(f))
         return sh_error_set(err, SH_ESYS, "%s: cannot be read: %s", path, strerror(errno));
     if (!sh_buf_ok(out))
-        return sh_error_set(err, SH_ELIMIT, "%s: larger than %u bytes", path, SH_MAX_INPUT_BYTES);
+        return sh_error_set(err, SH_ELIMIT, "%s: larger than %zu bytes", path, SH_MAX_INPUT_BYTES);
     return true;
 }
 

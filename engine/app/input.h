@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 
-#define SH_MAX_INPUT_BYTES (64U * 1024 * 1024)
+#define SH_MAX_INPUT_BYTES ((size_t)64 * 1024 * 1024)
 
 struct sh_input {
     char *name;           /* file name, "-" or "day.jsonl:3"; owned */

@@ -12,16 +12,16 @@
 #include <string.h>
 #include <time.h>
 
-#define MAX_MESSAGE_BYTES (64U * 1024 * 1024)
+#define MAX_MESSAGE_BYTES ((size_t)64 << 20)
 #define MAX_RECIPIENTS    200 /* to and cc */
 
 /* One item between start() and done(). */
 struct errand {
     struct errand *next, **link;
+    struct errand *next_refused; /* attempt says why; answered from the timer */
     struct sh_mail_carrier *carrier;
     sh_attempt_fn *done;
     void *done_arg;
-    bool refused; /* attempt says why; answered from the timer */
     struct sh_attempt attempt;
 };
 
@@ -30,7 +30,8 @@ struct sh_mail_carrier {
     struct sh_timer *timer;
     char *from;
     struct sh_address sender;
-    struct errand *errands;
+    struct errand *errands; /* all */
+    struct errand *refused; /* of those, the ones that are no message */
 };
 
 static void drop(struct errand *e)
@@ -63,13 +64,10 @@ static void on_sent(void *arg, const struct sh_mail_result *r)
 static void answer_refused(void *arg)
 {
     struct sh_mail_carrier *c = arg;
-    for (struct errand **at = &c->errands; *at;) {
-        if (!(*at)->refused) {
-            at = &(*at)->next;
-            continue;
-        }
-        finish(*at);
-        at = &c->errands; /* done() may have started others */
+    while (c->refused) {
+        struct errand *e = c->refused;
+        c->refused = e->next_refused;
+        finish(e);
     }
 }
 
@@ -132,7 +130,8 @@ static void start(void *self, const struct sh_outbox_item *item, sh_attempt_fn *
     if (doc && sh_email_build(doc, c->from, item->key, item->created_ms, &message, &err)) {
         hand_over(e, item, doc, &message);
     } else {
-        e->refused = true;
+        e->next_refused = c->refused;
+        c->refused = e;
         e->attempt.verdict = SH_ATTEMPT_PERMANENT;
         snprintf(e->attempt.detail, sizeof(e->attempt.detail), "not a message: %.480s", err.msg);
         sh_timer_set(c->timer, 0);
@@ -180,8 +179,11 @@ void sh_mail_carrier_free(struct sh_mail_carrier *c)
     if (!c)
         return;
     sh_mailer_free(c->mailer);
-    while (c->errands)
-        drop(c->errands);
+    while (c->errands) {
+        struct errand *e = c->errands;
+        c->errands = e->next;
+        free(e);
+    }
     sh_timer_free(c->timer);
     free(c->from);
     free(c);

@@ -10,9 +10,9 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#define MAX_LINE_BYTES (64U * 1024 * 1024)
-#define MAX_CELL_BYTES 4096 /* of a table; --json shows all */
-#define MIN_WIDTH      8    /* columns that a cut cell keeps */
+#define MAX_LINE_BYTES ((size_t)64 * 1024 * 1024)
+#define MAX_CELL_BYTES ((size_t)4096) /* of a table; --json shows all */
+#define MIN_WIDTH      8              /* columns that a cut cell keeps */
 #define GAP            2
 
 const char *sh_style(FILE *f, enum sh_style style)
@@ -85,7 +85,8 @@ void sh_print_text(FILE *f, const char *s, const char *indent)
         size_t n = indent ? strcspn(s, "\n") : strlen(s);
         sh_buf_reset(&line);
         sh_print_escape(&line, sh_slice(s, n));
-        fwrite(line.data, 1, line.len, f);
+        if (line.len > 0)
+            fwrite(line.data, 1, line.len, f);
         s += n;
         if (*s != '\n')
             break;
@@ -186,18 +187,25 @@ static size_t terminal_width(void)
     return 80;
 }
 
-/* Take from the widest column that may be cut until the row fits. */
-static void shrink(const struct sh_table *t, size_t *widths, size_t room)
+static size_t total_width(const struct sh_table *t, const size_t *widths)
 {
-    for (;;) {
-        size_t total = GAP * (t->n_columns - 1), widest = t->n_columns;
-        for (size_t i = 0; i < t->n_columns; i++) {
-            total += widths[i];
-            if (t->columns[i].stretch && widths[i] > MIN_WIDTH &&
+    size_t total = GAP * (t->n_columns - 1);
+    for (size_t i = 0; i < t->n_columns; i++)
+        total += widths[i];
+    return total;
+}
+
+/* Take from the widest column, of those that may be cut (all: of every one), until the row fits or
+ * none has more than MIN_WIDTH. */
+static void shrink(const struct sh_table *t, size_t *widths, size_t room, bool all)
+{
+    while (total_width(t, widths) > room) {
+        size_t widest = t->n_columns;
+        for (size_t i = 0; i < t->n_columns; i++)
+            if ((all || t->columns[i].stretch) && widths[i] > MIN_WIDTH &&
                 (widest == t->n_columns || widths[i] > widths[widest]))
                 widest = i;
-        }
-        if (total <= room || widest == t->n_columns)
+        if (widest == t->n_columns)
             return;
         widths[widest]--;
     }
@@ -228,8 +236,10 @@ void sh_table_print(const struct sh_table *t)
         if (w > widths[k % t->n_columns])
             widths[k % t->n_columns] = w;
     }
-    if (room)
-        shrink(t, widths, room);
+    if (room) {
+        shrink(t, widths, room, false);
+        shrink(t, widths, room, true);
+    }
     printf("%s", sh_style(stdout, SH_BOLD));
     for (size_t i = 0; i < t->n_columns; i++)
         print_cell(&t->columns[i], t->columns[i].title, widths[i], i + 1 == t->n_columns);

@@ -29,7 +29,7 @@ struct sh_column {
     const char *title; /* "RECEIVED" */
     const char *key;   /* member of a row object */
     bool right;        /* numbers */
-    bool stretch;      /* may be cut when the terminal is narrow */
+    bool stretch;      /* cut first when the terminal is narrow */
 };
 struct sh_table;
 

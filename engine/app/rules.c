@@ -45,6 +45,15 @@ struct sh_generation *sh_rules_read(const char *rules_dir, const char *scripts_d
     return g;
 }
 
+/* "rules/a.lua" of a generation as the path that a person can open. */
+static void print_path(FILE *f, const char *file, const char *dir)
+{
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    fprintf(f, "%.*s%s:", (int)n, dir, strchr(file, '/'));
+}
+
 static void print_fault(FILE *f, const cJSON *fault, const char *kind, const char *rules_dir,
                         const char *scripts_dir)
 {
@@ -52,9 +61,9 @@ static void print_fault(FILE *f, const cJSON *fault, const char *kind, const cha
     int64_t line = 0;
     (void)!sh_json_get_int(sh_json_member(fault, "line"), &line);
     if (file && strncmp(file, "rules/", 6) == 0)
-        fprintf(f, "%s/%s:", rules_dir, file + 6);
+        print_path(f, file, rules_dir);
     else if (file && scripts_dir && strncmp(file, "scripts/", 8) == 0)
-        fprintf(f, "%s/%s:", scripts_dir, file + 8);
+        print_path(f, file, scripts_dir);
     else
         fprintf(f, "%s:", file ? file : rules_dir);
     if (line > 0)

@@ -68,6 +68,7 @@ static void answer_read(void *arg, uint64_t read_id, const struct sh_read_reques
         sh_buf_u8(&op.answer, 0);
         sh_buf_bytes(&op.answer, sh_slice_str(op.op.err.msg));
     }
+    sh_guard_enter(s->guard); /* the store's time is not the rule's */
     (void)!sh_host_answer(s->host, read_id, sh_slice(op.answer.data, op.answer.len));
     sh_buf_free(&op.answer);
 }
@@ -120,7 +121,7 @@ static void note_settled(struct sh_simulator *s, struct sh_op_settle *op)
         if (!refused && run->outcome == SH_RUN_DONE)
             sh_sim_collections(s->collections, run);
     }
-    for (size_t i = 0; i < op->n_emitted; i++) {
+    for (size_t i = 0; i < op->n_emitted && s->n_queue <= MAX_EVENTS; i++) {
         enqueue(s, op->emitted[i]);
         op->emitted[i] = NULL;
     }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TREE_BYTES (64U * 1024 * 1024)
+#define MAX_TREE_BYTES ((size_t)64 * 1024 * 1024)
 
 static void add_slice(cJSON *object, const char *name, struct sh_slice s)
 {

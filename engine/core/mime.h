@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * mime.h: mail addresses and messages, checked and built (RFC 5322, 2045, 2047, 6532 not needed). */
+ * mime.h: mail addresses and messages, checked and built (RFC 5322, 2045, 2047, 6532 not needed).
+ */
 #ifndef SH_CORE_MIME_H
 #define SH_CORE_MIME_H
 
@@ -16,13 +17,13 @@ struct sh_address {
  * NUL or another control byte anywhere; not exactly one @; empty local part or domain; a byte
  * below 0x21 or above 0x7e, or one of <>()[]\,;:" in the address; a leading '-'; over 254 bytes;
  * invalid UTF-8 in the name. Also what libcurl 7.88 does not check (SMTP injection). */
-bool sh_address_parse(struct sh_slice text, struct sh_address *out, struct sh_error *err)
-    SH_WARN_UNUSED;
+bool sh_address_parse(struct sh_slice text, struct sh_address *out,
+                      struct sh_error *err) SH_WARN_UNUSED;
 
 /* Check the doc of an email effect as the rule hands it in (effect.h): to is an array of 1..100
  * addresses, cc the same or absent, subject without CR, LF, NUL and at most 998 bytes, text or
- * html present. The message names the field. Used by the rule host, so that the rule fails at the
- * author's line, and again by the carrier. */
+ * html present, and no other member. The message names the field. Used by the rule host, so that
+ * the rule fails at the author's line, and again by the carrier. */
 bool sh_email_check(const cJSON *doc, struct sh_error *err) SH_WARN_UNUSED;
 
 /* The whole message with CR LF line ends: Date, From, To, Cc, Reply-To, Subject (RFC 2047 where

@@ -36,11 +36,14 @@ struct sh_store_config {
 };
 
 /* Open or create <dir>/switchhook.db, apply migrations, start the threads. Creates dir (0700).
- * Errors: SH_EBUSY another engine holds the folder (lock file <dir>/lock), SH_ESYS, SH_EFATAL
- * (quick_check failed after an unclean end). */
+ * Errors: SH_EBUSY another engine holds the folder (lock file <dir>/lock), SH_ESYS, SH_EFULL,
+ * SH_EINVAL (made by a newer switchhook), SH_ENOTFOUND (shared: no store there), SH_EFATAL
+ * (quick_check failed after an unclean end; a file over 64 MiB is checked after the start, beside
+ * the work, and damage then fails every operation with SH_EFATAL). */
 struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_error *err)
     SH_WARN_UNUSED;
-/* Finish what is queued, checkpoint, close. Operations not yet reaped are freed unreported. */
+/* Finish what is queued, checkpoint, close. Operations not yet reaped are dropped: done() is not
+ * called, the memory stays the caller's. NULL is a no-op. */
 void sh_store_close(struct sh_store *s);
 
 enum sh_op_kind {
@@ -94,7 +97,8 @@ struct sh_op_accept {
  * is now (a changed one: conflict = true, nothing of that run is applied, its row says RETRY, due
  * now), apply effects, write the run's row. FAILED with retry_at_ms > 0 becomes RETRY, else DEAD;
  * GONE becomes DEAD. An effect that cannot be applied (records.incr on text) makes that run DEAD
- * with the reason (out: outcome and error_owned), its other effects undone. */
+ * with the reason (out: outcome and run_errors), its other effects undone. A run whose row says
+ * DONE already is left alone, whatever this second result says. */
 struct sh_op_settle {
     struct sh_op op;
     struct sh_id event_id;
@@ -207,7 +211,8 @@ struct sh_list_query {
 /* One row as an object with exactly the members README and docs promise:
  * event {id, source, type, key, received_at, state}, with .id set also body (parsed JSON);
  * record {id, doc, updated_at}; callback {id, number, name, due_at, assignee, reason, status,
- * event_id}; outbox {id, kind, to, state, attempts, error, event_id, key} with .id also payload;
+ * event_id}; outbox {id, kind, to, state, attempts, error, event_id, key} with .id also payload
+ * and sent_to (where the carrier said it went, or null);
  * run {event_id, rule, generation, outcome, attempts, effects, error, duration_ms, logs}
  * (effects: array of brief effects). Times RFC 3339 UTC with milliseconds. The row is the
  * callee's loan. Returning false stops. */

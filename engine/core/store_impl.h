@@ -18,13 +18,14 @@
 #define SH_STORE_BATCH        1024 /* operations in one transaction */
 #define SH_STORE_WAL_PAGES    4096 /* WAL longer than this is checkpointed: 16 MiB */
 #define SH_STORE_CHECK_BYTES  (64LL * 1024 * 1024) /* larger files are checked after the start */
-#define SH_STORE_VERSIONS     1000000              /* record versions reserved at once */
-#define SH_STORE_FINDS        16                   /* prepared records.find statements kept */
-#define SH_STORE_CONDITIONS   32                   /* in one records.find */
-#define SH_STORE_PATH_BYTES   512                  /* of a field's path in records.find */
-#define SH_STORE_ANSWER_BYTES (8U * 1024 * 1024)   /* of one answer to a read */
-#define SH_STORE_VIEWS        256                  /* collections with a typed view */
-#define SH_STORE_BRIEF_BYTES  (8U * 1024 * 1024)   /* of a run's effects in short */
+#define SH_STORE_CHECK_MAX    (2LL * 1024 * 1024 * 1024) /* still larger ones by hand alone */
+#define SH_STORE_VERSIONS     1000000                    /* record versions reserved at once */
+#define SH_STORE_FINDS        16                         /* prepared records.find statements kept */
+#define SH_STORE_CONDITIONS   32                         /* in one records.find */
+#define SH_STORE_PATH_BYTES   512                        /* of a field's path in records.find */
+#define SH_STORE_ANSWER_BYTES (8U * 1024 * 1024)         /* of one answer to a read */
+#define SH_STORE_VIEWS        256                        /* collections with a typed view */
+#define SH_STORE_BRIEF_BYTES  (8U * 1024 * 1024)         /* of a run's effects in short */
 
 /* Every statement that is kept prepared; texts in store_sql.c. */
 enum sh_stmt {

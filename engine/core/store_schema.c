@@ -208,10 +208,19 @@ static bool ended_unclean(const struct sh_store *s)
     return unclean;
 }
 
+/* The log makes a kill or a power cut harmless; the check looks for what the disk itself may have
+ * done. It must not keep the engine from starting. */
 static bool check_now(struct sh_store *s, struct sh_error *err)
 {
     struct stat st;
-    if (stat(s->path, &st) != 0 || st.st_size > SH_STORE_CHECK_BYTES) {
+    if (stat(s->path, &st) != 0)
+        return true;
+    if (st.st_size > SH_STORE_CHECK_MAX) { /* a long check would hold the log for too long */
+        sh_warn("the database is too large to be checked after an unclean end", "file", s->path,
+                "by_hand", "sqlite3 FILE 'PRAGMA quick_check'");
+        return true;
+    }
+    if (st.st_size > SH_STORE_CHECK_BYTES) {
         s->check_later = s->config.threads;
         return true;
     }

@@ -4,7 +4,7 @@
  * Normal code runs without any hook. A timer on this thread's CPU clock ticks every few
  * milliseconds while Lua runs; past the budget its handler arms a count-1 hook on the coroutine
  * that runs now (lua_sethook may be called from a signal handler). The hook ends the stretch, and
- * stays armed, so that each further instruction raises again: no pcall, coroutine, __close or
+ * stays armed, so that each further instruction does so again: no pcall, coroutine, __close or
  * error handler of the author's gets anywhere. */
 #include "lua/internal.h"
 
@@ -53,8 +53,13 @@ static void note_kill(struct sh_host *h, lua_State *L, const char *why)
     arm_all(h);
 }
 
-static int raise_killed(lua_State *L)
+/* Leave for the host. Where the coroutine may yield it simply never comes back: nothing of the
+ * author's runs any more, and no time goes into unwinding (through 100,000 frames of pcall Lua
+ * takes minutes). Elsewhere, under table.sort for one, an error carries it to where it may. */
+static int stop(lua_State *L)
 {
+    if (lua_isyieldable(L))
+        return lua_yield(L, 0);
     lua_pushlightuserdata(L, (void *)&killed_mark);
     return lua_error(L);
 }
@@ -62,8 +67,8 @@ static int raise_killed(lua_State *L)
 int sh_lua_kill(lua_State *L, const char *why)
 {
     note_kill(sh_lua_host(L), L, why);
-    raise_killed(L);
-    abort(); /* not reached: lua_error does not return */
+    stop(L);
+    abort(); /* not reached: neither way of stopping returns to a C function */
 }
 
 static void cpu_text(const struct sh_host *h, char *out, size_t size)
@@ -84,7 +89,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
         cpu_text(h, why, sizeof(why));
         note_kill(h, L, why);
     }
-    raise_killed(L);
+    stop(L);
 }
 
 /* --- the clock ------------------------------------------------------------------------------- */
@@ -128,14 +133,15 @@ void sh_budget_stop(struct sh_host *h)
     h->timer_set = false;
 }
 
-void sh_stretch_begin(struct sh_host *h, lua_State *co, int64_t budget_us, int64_t used_us)
+void sh_stretch_begin(struct sh_host *h, lua_State *co, int64_t budget_us, int64_t used_us,
+                      bool exact)
 {
     h->active = 0;
     h->killed = false;
     h->kill_text[0] = h->refused_at[0] = '\0';
     h->refused_bytes = 0;
     h->over = used_us >= budget_us;
-    h->first_us = 0;
+    h->first_us = exact ? cpu_us() : 0;
     h->used_us = used_us;
     h->budget_us = budget_us;
     h->chain[0] = co;
@@ -222,7 +228,7 @@ void sh_lua_recheck(lua_State *L, int status)
 {
     struct sh_host *h = sh_lua_host(L);
     if (h->killed || (status != LUA_OK && status != LUA_YIELD && sh_lua_ran_out(h, L, status)))
-        raise_killed(L);
+        stop(L);
 }
 
 /* [handler or nothing, results..] -> results with their status in front */
@@ -344,7 +350,7 @@ static int resume_on(lua_State *L, lua_State *co, int n_args)
         sh_lua_ran_out(h, co, status);
     leave(L);
     if (h->killed)
-        raise_killed(L);
+        stop(L);
     if (status == LUA_YIELD && h->run && h->run->read_id && !h->run->answered)
         return -2;
     if (status == LUA_OK || status == LUA_YIELD) {
@@ -458,7 +464,7 @@ static int close_co(lua_State *L, lua_State *co)
     h->close_depth--;
     leave(L);
     if (h->killed)
-        raise_killed(L);
+        stop(L);
     if (status != LUA_OK)
         lua_xmove(co, L, 1);
     return status;

@@ -123,10 +123,16 @@ static bool has_position(const char *text)
     return isdigit((unsigned char)colon[5]) != 0;
 }
 
+/* The author's frames, where there is more than the one the position names already. */
 static void add_frames(lua_State *L, struct sh_buf *out)
 {
     lua_Debug ar;
     int n = 0;
+    for (int level = 0; n < 2 && lua_getstack(L, level, &ar); level++)
+        n += lua_getinfo(L, "Sl", &ar) && is_author(&ar);
+    if (n < 2)
+        return;
+    n = 0;
     for (int level = 0; n < MAX_FRAMES && lua_getstack(L, level, &ar); level++) {
         if (!lua_getinfo(L, "Sln", &ar) || !is_author(&ar))
             continue;

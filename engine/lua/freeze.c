@@ -285,10 +285,12 @@ void sh_lua_seal(lua_State *L, const char *name)
     lua_newtable(L);
     lua_insert(L, -2); /* front hidden */
     put_in_front(L, name);
-    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 2);
     lua_pushstring(L, name);
     lua_pushcclosure(L, no_member, 1);
     lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
 }

@@ -14,7 +14,8 @@
 #define SCRATCH_MAX  (4U * 1024 * 1024)
 #define MAX_READS    (8U * 1024 * 1024) /* bytes of read marks of one run */
 #define MAX_ANSWER   (SH_MAX_FRAME_BYTES)
-#define GC_PAUSE     1000
+#define UNTIMED_US   1000            /* a first stretch below it is not charged */
+#define GC_PAUSE     200 /* percent */
 
 struct sh_host *sh_host_new(const struct sh_budgets *budgets, const struct sh_host_calls *calls)
 {
@@ -348,7 +349,7 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
     h->run = r;
     h->n_keys = 0;
     pulse_on(h, r, t0);
-    sh_stretch_begin(h, r->co, h->budgets.cpu_ms * 1000, r->cpu_used_us);
+    sh_stretch_begin(h, r->co, h->budgets.cpu_ms * 1000, r->cpu_used_us, !first);
     if (first)
         lua_pushcfunction(r->co, run_body);
     int status = lua_resume(r->co, NULL, 0, &n_results);
@@ -359,8 +360,11 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
     sh_stretch_end(h);
     pulse_off(h);
     h->run = NULL;
+    int64_t took = sh_mono_us() - t0;
     r->cpu_used_us = h->used_us;
-    r->duration_us += sh_mono_us() - t0;
+    if (first && took > UNTIMED_US && !r->cpu_used_us)
+        r->cpu_used_us = took; /* no tick fell into it */
+    r->duration_us += took;
     const struct sh_rule *rule = &h->rules[r->rule];
     if (rule->n_watch) {
         struct sh_buf why;

@@ -159,10 +159,13 @@ static inline struct sh_host *sh_lua_host(lua_State *L)
 void *sh_lua_alloc(void *ud, void *p, size_t osize, size_t nsize); /* lua_Alloc, ud = host */
 void sh_budget_start(struct sh_host *h); /* the timer */
 void sh_budget_stop(struct sh_host *h);
-/* Lua code of co is about to run, or has stopped. used_us: CPU it took in earlier stretches. */
-void sh_stretch_begin(struct sh_host *h, lua_State *co, int64_t budget_us, int64_t used_us);
+/* Lua code of co is about to run, or has stopped. used_us: CPU it took in earlier stretches.
+ * exact: count from now, which costs a system call; otherwise from the first tick, at most 5 ms
+ * late and for most runs never. */
+void sh_stretch_begin(struct sh_host *h, lua_State *co, int64_t budget_us, int64_t used_us,
+                      bool exact);
 void sh_stretch_end(struct sh_host *h);
-/* End the stretch: remembers why and raises; no pcall of the author's gets past it. [-0, +0, v] */
+/* End the stretch: remembers why and leaves for the host, past any pcall. [-0, +0, v] */
 int sh_lua_kill(lua_State *L, const char *why) __attribute__((noreturn));
 /* After a protected call came back with an error on top of L: raises again if the stretch was
  * killed or ran out of memory. from: the state whose stack tells where. [-0, +0, v] */

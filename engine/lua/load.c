@@ -488,16 +488,16 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
     lua_State *co = lua_newthread(h->L);
     int n_results;
     h->load->file = f ? f : &h->load->g->files[0];
-    sh_stretch_begin(h, co, h->budgets.cpu_ms * 1000 * LOAD_CPU_FACTOR, 0);
+    sh_stretch_begin(h, co, h->budgets.cpu_ms * 1000 * LOAD_CPU_FACTOR, 0, false);
     lua_pushcfunction(co, fn);
     lua_pushlightuserdata(co, (void *)f);
     int status = lua_resume(co, NULL, 2 - 1, &n_results);
-    if (status == LUA_YIELD) {
+    if (status == LUA_YIELD && !h->killed) {
         note_error(h, 0, "a file cannot yield while it loads");
     } else if (status != LUA_OK || h->killed) {
         struct sh_buf text;
         sh_buf_init(&text, SH_MAX_ERROR_BYTES);
-        if (status != LUA_OK && !sh_lua_ran_out(h, co, status)) {
+        if (!h->killed && !sh_lua_ran_out(h, co, status)) {
             sh_lua_error_text(co, &text);
             note_text(h, text.data);
         } else {

@@ -85,6 +85,8 @@ void sh_lua_push_env(lua_State *L)
     lua_setfield(L, -2, "__newindex");
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "__switchhook_env");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
 }
 
@@ -115,6 +117,15 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
+/* Is the metatable on top of L the host's own? */
+static bool protected(lua_State *L)
+{
+    lua_pushliteral(L, "__metatable");
+    bool yes = lua_rawget(L, -2) != LUA_TNIL;
+    lua_pop(L, 1);
+    return yes;
+}
+
 static int l_getmetatable(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -129,7 +140,7 @@ static int l_getmetatable(lua_State *L)
         return 1;
     }
     const void *mt = lua_topointer(L, -1);
-    if (mt == h->array_mt_p || mt == h->object_mt_p || mt == h->view_mt_p)
+    if (mt == h->array_mt_p || mt == h->object_mt_p || mt == h->view_mt_p || protected(L))
         lua_pushnil(L);
     return 1;
 }
@@ -143,7 +154,7 @@ static int l_setmetatable(lua_State *L)
                      sh_lua_kind(L, 2));
     lua_settop(L, 2);
     sh_lua_resolve(L, 1);
-    if (!lua_rawequal(L, 1, -1))
+    if (!lua_rawequal(L, 1, -1) || (lua_getmetatable(L, 1) && protected(L)))
         sh_lua_raise(L, "setmetatable: this table is read-only here");
     for (size_t i = 0; refused[i] && lua_istable(L, 2); i++) {
         lua_pushstring(L, refused[i]);

@@ -5,12 +5,36 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <pthread.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t context_key;
+
+static void free_context(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void make_key(void)
+{
+    sh_require(pthread_key_create(&context_key, free_context) == 0);
+}
+
+/* This thread's context, kept: making one costs more than a small hash. */
+static EVP_MD_CTX *context(void)
+{
+    static _Thread_local EVP_MD_CTX *ctx;
+    if (!ctx) {
+        pthread_once(&once, make_key);
+        ctx = EVP_MD_CTX_new();
+        sh_require(pthread_setspecific(context_key, ctx) == 0); /* freed when the thread ends */
+    }
+    return ctx;
+}
 
 void sh_sha256(const struct sh_slice *parts, size_t n, uint8_t out[SH_SHA256_BYTES])
 {
-    static _Thread_local EVP_MD_CTX *ctx; /* kept: making one costs more than a small hash */
-    if (!ctx)
-        ctx = EVP_MD_CTX_new();
+    EVP_MD_CTX *ctx = context();
     sh_require(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
     for (size_t i = 0; i < n; i++)
         sh_require(EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1);

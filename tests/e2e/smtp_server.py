@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: MIT
 """smtp_server.py: a real SMTP server (aiosmtpd) on 127.0.0.1 for the tests.
 
-It prints "port N" and serves until its standard input ends or SIGTERM. Each accepted message
+It prints "port N" and serves until SIGTERM or the end of the process that started it. Each accepted message
 becomes FOLDER/0001.eml (as received, dots unstuffed) and FOLDER/0001.json: its envelope
 {"from", "to", "tls", "login", "connection"}, where connection counts the TCP connections."""
 import argparse
 import asyncio
 import json
 import logging
+import os
 import pathlib
 import signal
 import ssl
 import subprocess
-import sys
 import warnings
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
@@ -126,10 +126,10 @@ async def serve(opt):
     listener = await loop.create_server(lambda: server.protocol(context), "127.0.0.1", 0,
                                         ssl=context if opt.tls == "smtps" else None)
     loop.add_signal_handler(signal.SIGTERM, end)
-    if not sys.stdin.isatty():
-        loop.add_reader(sys.stdin, lambda: sys.stdin.buffer.raw.read(1024) or end())
     print("port", listener.sockets[0].getsockname()[1], flush=True)
-    await stop
+    parent = os.getppid()
+    while not stop.done() and os.getppid() == parent:  # never outlive the test
+        await asyncio.wait([stop], timeout=0.5)
     listener.close()
 
 

@@ -30,8 +30,7 @@ struct world {
     struct sh_mailer *mailer;
     struct sh_timer *alarm, *tick;
     char folder[64], url[64];
-    pid_t server;
-    int hold; /* the server lives as long as this pipe is open */
+    pid_t server; /* 0 = none */
     size_t left, max_gap_ms;
     int64_t last_tick_us;
     struct sh_mail_result results[64];
@@ -56,7 +55,7 @@ static void on_tick(void *arg)
 
 static void open_world(struct world *w)
 {
-    *w = (struct world){.base = sh_loop_new(), .folder = "/tmp/switchhook-mail-XXXXXX", .hold = -1};
+    *w = (struct world){.base = sh_loop_new(), .folder = "/tmp/switchhook-mail-XXXXXX"};
     assert_non_null(mkdtemp(w->folder));
     w->alarm = sh_timer_new(w->base, on_alarm, w);
     w->tick = sh_timer_new(w->base, on_tick, w);
@@ -65,7 +64,7 @@ static void open_world(struct world *w)
 /* Start the server with these options, separated by '|'. */
 static void start_server(struct world *w, const char *options)
 {
-    int in[2], out[2];
+    int out[2];
     char script[PATH_MAX], text[300], *argv[24] = {"python3", "-B", script, w->folder};
     const char *slash = strrchr(__FILE__, '/');
     snprintf(script, sizeof(script), "%.*s/../e2e/smtp_server.py", (int)(slash - __FILE__),
@@ -76,18 +75,14 @@ static void start_server(struct world *w, const char *options)
         if (*word)
             argv[argc++] = word;
     }
-    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     w->server = fork();
     if (w->server == 0) {
-        dup2(in[0], 0);
         dup2(out[1], 1);
         execv("/usr/bin/python3", argv);
         _exit(127);
     }
-    close(in[0]);
     close(out[1]);
-    w->hold = in[1];
     FILE *f = fdopen(out[0], "r");
     int port = 0;
     assert_int_equal(fscanf(f, "port %d", &port), 1);
@@ -97,12 +92,11 @@ static void start_server(struct world *w, const char *options)
 
 static void stop_server(struct world *w)
 {
-    if (w->hold >= 0) {
-        close(w->hold);
+    if (w->server) {
         kill(w->server, SIGTERM);
         assert_int_equal(waitpid(w->server, NULL, 0), w->server);
     }
-    w->hold = -1;
+    w->server = 0;
 }
 
 static void close_world(struct world *w)
@@ -307,11 +301,13 @@ static void temporary_answers_are_told_from_final_ones(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct world w;
         open_world(&w);
+        bool slow = strstr(cases[i].options, "--slow") != NULL;
         start_server(&w, cases[i].options);
-        make_mailer(&w, &(struct sh_mailer_config){.smtp = w.url, .timeout_ms = 700});
+        make_mailer(&w,
+                    &(struct sh_mailer_config){.smtp = w.url, .timeout_ms = slow ? 700 : 10000});
         int64_t began = sh_mono_us();
         expect(send_one(&w, MESSAGE), cases[i].verdict, cases[i].text);
-        assert_true(sh_mono_us() - began < 2000000);
+        assert_true(!slow || sh_mono_us() - began < 3000000);
         close_world(&w);
     }
 }
@@ -321,11 +317,11 @@ static void the_loop_goes_on_meanwhile(void **state)
     (void)state;
     struct world w;
     open_world(&w);
-    start_server(&w, "--slow|0.4");
+    start_server(&w, "--slow|1.5");
     snprintf(w.url, sizeof(w.url), "smtp://localhost:%d", atoi(strrchr(w.url, ':') + 1));
     smtp_mailer(&w);
     expect(send_one(&w, MESSAGE), SH_MAIL_SENT, "250");
-    assert_true(w.max_gap_ms < 200);
+    assert_true(w.max_gap_ms < 1000);
     close_world(&w);
 }
 

@@ -345,16 +345,8 @@ static void bodies_arrive_whole(void **state)
         add(&f, doc_of("a@b.c", "s", NULL, texts[i]), "h@e.org");
         add(&f, doc_of("a@b.c", "s", texts[i], texts[i]), "h@e.org");
     }
-    static const char *const units[] = {"x",
-                                        ".",
-                                        " ",
-                                        "\t",
-                                        "=",
-                                        "\xc3\xa9",
-                                        "\xf0\x9f\x98\x80",
-                                        "From ",
-                                        "ab\xc3\xa9"
-                                        "c d."};
+    static const char *const units[] = {
+        "x", ".", " ", "\t", "=", "\xc3\xa9", "\xf0\x9f\x98\x80", "From ", "ab\xc3\xa9 c d."};
     for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
         for (size_t n = 70; n < 80; n++) {
             char *text = repeat(units[i], n);
@@ -382,8 +374,8 @@ static const char *const odd_names[] = {
     "\xe6\xa0\xaa\xe5\xbc\x8f\xe4\xbc\x9a\xe7\xa4\xbe \xe6\x97\xa5\xe6\x9c\xac",
     "Caf\xc3\xa9, \"x\"",
     "A name that is a good deal longer than sixty characters, with a comma in it, to be folded",
-    "Afdeling co\xc3\xb6rdinatie na\xc3\xafve be\xc3\xafnvloeding en re\xc3\xbcnie van de hele "
-    "gro\xc3\xa9p te 's-Hertogenbosch, met nog veel meer woorden daarachter",
+    ("Afdeling co\xc3\xb6rdinatie na\xc3\xafve be\xc3\xafnvloeding en re\xc3\xbcnie van de hele "
+     "gro\xc3\xa9p te 's-Hertogenbosch, met nog veel meer woorden daarachter"),
 };
 
 static char *named(const char *name, const char *addr)
@@ -448,8 +440,8 @@ static void subjects_arrive_whole(void **state)
         "\xf0\x9f\x98\x80",
         "esc\x1b[31m",
         "   ",
-        "Please call +31 6 12345678 back about the invoice, the delivery and the three earlier "
-        "calls that nobody has answered since last Thursday afternoon",
+        ("Please call +31 6 12345678 back about the invoice, the delivery and the three earlier "
+         "calls that nobody has answered since last Thursday afternoon"),
         "\xe4\xbd\xa0\xe5\xa5\xbd \xe4\xbd\xa0\xe5\xa5\xbd a \xe4\xbd\xa0\xe5\xa5\xbd",
     };
     for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)

@@ -100,7 +100,7 @@ static void test_refused_op_spares_companions(void **state)
     struct sh_op_accept a[3];
     struct sh_op *ops[3];
     for (int i = 0; i < 3; i++) {
-        char dedupe[8];
+        char dedupe[32];
         snprintf(dedupe, sizeof(dedupe), "d%d", i);
         a[i] =
             (struct sh_op_accept){.op.kind = SH_OP_ACCEPT, .event = kit_event("k", dedupe, "{}")};
@@ -748,7 +748,7 @@ static void test_pending(void **state)
     (void)state;
     struct sh_id e[3];
     for (int i = 0; i < 3; i++) {
-        char dedupe[8];
+        char dedupe[32];
         snprintf(dedupe, sizeof(dedupe), "%d", i);
         e[i] = kit_accept(&k, dedupe);
     }
@@ -881,7 +881,7 @@ static void test_prune(void **state)
     char dead[SH_ID_TEXT];
     struct kit_settle s;
     for (int i = 0; i < 5; i++) {
-        char dedupe[8];
+        char dedupe[32];
         snprintf(dedupe, sizeof(dedupe), "old%d", i);
         old_event(dedupe, true);
     }
@@ -1010,7 +1010,7 @@ static void test_lists(void **state)
     (void)state;
     char id[SH_ID_TEXT];
     for (int i = 0; i < 1203; i++) { /* more than two pages */
-        char dedupe[8];
+        char dedupe[32];
         snprintf(dedupe, sizeof(dedupe), "%d", i);
         sh_id_text(kit_accept(&k, dedupe), id);
     }
@@ -1093,7 +1093,7 @@ static void test_list_while_writing(void **state)
     int n = 0;
     struct sh_error err = {0};
     for (int i = 0; i < 600; i++) {
-        char dedupe[16];
+        char dedupe[32];
         snprintf(dedupe, sizeof(dedupe), "first-%d", i);
         kit_accept(&k, dedupe);
     }
@@ -1143,7 +1143,7 @@ static void test_damage_is_found(void **state)
     (void)state;
     char path[128];
     for (int i = 0; i < 200; i++) {
-        char dedupe[8];
+        char dedupe[32];
         snprintf(dedupe, sizeof(dedupe), "%d", i);
         kit_accept(&k, dedupe);
     }

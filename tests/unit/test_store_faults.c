@@ -151,7 +151,7 @@ static void accept_batch(struct kit *k, struct told *told, int batch)
 {
     struct sh_op_accept a[IN_BATCH];
     for (int i = 0; i < IN_BATCH; i++) {
-        char dedupe[16];
+        char dedupe[32];
         snprintf(dedupe, sizeof(dedupe), "%d-%d", batch, i);
         a[i] =
             (struct sh_op_accept){.op.kind = SH_OP_ACCEPT, .event = kit_event("k", dedupe, "{}")};
@@ -350,7 +350,7 @@ static enum sh_code write_much(struct kit *k)
         struct sh_op_accept a[32];
         struct sh_op *ops[32];
         for (int j = 0; j < 32; j++) {
-            char dedupe[16];
+            char dedupe[32];
             snprintf(dedupe, sizeof(dedupe), "%d-%d", i, j);
             a[j] = (struct sh_op_accept){.op.kind = SH_OP_ACCEPT,
                                          .event = kit_event("k", dedupe, body)};
