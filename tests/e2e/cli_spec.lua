@@ -3,29 +3,17 @@
 
 local json = require "cjson"
 local lfs = require "lfs"
+local support = require "tests.e2e.support"
 
-local bin = os.getenv "SWITCHHOOK_BIN" or "build/switchhook"
-if bin:sub(1, 1) ~= "/" then
-  bin = lfs.currentdir() .. "/" .. bin
-end
-
+local bin, quote = support.bin, support.quote
 local dir -- a folder of this test's own
 
-local function quote(s)
-  return "'" .. tostring(s):gsub("'", "'\\''") .. "'"
-end
-
 local function write(name, text)
-  local f = assert(io.open(dir .. "/" .. name, "w"))
-  f:write(text)
-  f:close()
+  support.write_file(dir .. "/" .. name, text)
 end
 
 local function read(name)
-  local f = assert(io.open(dir .. "/" .. name))
-  local text = f:read "a"
-  f:close()
-  return text
+  return support.read_file(dir .. "/" .. name)
 end
 
 -- Run the binary in dir. Returns exit code, standard output, standard error.
@@ -35,8 +23,8 @@ local function run(args, input)
   for _, a in ipairs(args) do
     line = line .. " " .. quote(a)
   end
-  local _, _, code = os.execute(line .. " <stdin >stdout 2>stderr")
-  return code, read "stdout", read "stderr"
+  local out, code = support.capture(line .. " <stdin 2>stderr")
+  return code, out, read "stderr"
 end
 
 local function lines(text)
@@ -56,13 +44,11 @@ local function lacks(text, part)
 end
 
 before_each(function()
-  local p = io.popen "mktemp -d /tmp/switchhook-cli-XXXXXX"
-  dir = p:read "l"
-  p:close()
+  dir = support.temp_dir()
 end)
 
 after_each(function()
-  os.execute("rm -rf " .. quote(dir))
+  support.remove_dir(dir)
 end)
 
 local RULES = [[
@@ -149,9 +135,9 @@ describe("usage", function()
   end)
 
   it("says so when the output cannot be written", function()
-    local _, _, code = os.execute(quote(bin) .. " help >/dev/full 2>" .. quote(dir .. "/err"))
+    local out, code = support.capture(quote(bin) .. " help 2>&1 >/dev/full")
     assert.equal(1, code)
-    has(read "err", "cannot write the output")
+    has(out, "cannot write the output")
   end)
 end)
 
@@ -340,40 +326,33 @@ describe("try", function()
   end)
 end)
 
--- An engine on a free port in dir; f(url) runs beside it.
+-- An engine on a free port, with the rules and configuration of dir; f(url) runs beside it.
 local function with_engine(f)
-  local command = ("cd %s && exec %s serve --listen 127.0.0.1:0 --data var >ready 2>log & echo $!")
-    :format(quote(dir), quote(bin))
-  local p = io.popen(command)
-  local pid = p:read "l"
-  p:close()
-  local url
-  for _ = 1, 200 do
-    local text = io.open(dir .. "/ready") and read "ready" or ""
-    url = text:match "(http://127%.0%.0%.1:%d+)"
-    if url then break end
-    os.execute "sleep 0.05"
+  local command = "cd %s && exec %s serve --listen 127.0.0.1:0 --data var >ready 2>log </dev/null"
+  local out = support.capture(("sh -c %s & echo $!"):format(quote(command:format(quote(dir),
+    quote(bin)))))
+  local pid = assert(out:match "%d+")
+  local function gone()
+    local _, code = support.capture("kill -0 " .. pid .. " 2>/dev/null")
+    return code ~= 0
   end
   local ok, err = pcall(function()
-    assert(url, "the engine did not get ready: " .. read "log")
+    local url
+    support.wait_for(function()
+      url = lfs.attributes(dir .. "/ready") and read("ready"):match "(http://127%.0%.0%.1:%d+)"
+      return url or gone()
+    end, 10, "the engine's ready line")
+    assert(url, "the engine ended at its start")
     f(url)
   end)
   os.execute("kill -TERM " .. pid)
-  for _ = 1, 200 do
-    if not os.execute("kill -0 " .. pid .. " 2>/dev/null") then break end
-    os.execute "sleep 0.05"
-  end
+  support.wait_for(gone, 10, "the engine's end")
   assert(ok, err)
 end
 
 -- Ask until the answer suits, for up to ten seconds.
 local function wait_for(what, f)
-  for _ = 1, 100 do
-    local got = f()
-    if got then return got end
-    os.execute "sleep 0.1"
-  end
-  error("never happened: " .. what)
+  return support.wait_for(f, 10, what)
 end
 
 describe("beside a running engine", function()
@@ -454,7 +433,8 @@ describe("beside a running engine", function()
     text = on_terminal "NO_COLOR=1 "
     lacks(text, "\27")
     for line in text:gmatch "[^\r\n]+" do
-      assert.is_true(utf8.len(line) <= 70, line)
+      local _, letters = line:gsub("[^\128-\191]", "")
+      assert.is_true(letters <= 70, line)
     end
     local _, plain = run { "events", "--data", "var" }
     lacks(plain, "…")
