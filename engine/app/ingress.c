@@ -113,8 +113,28 @@ static void refuse(struct sh_ingress *in, struct sh_http_request *req, enum sh_r
     sh_ingress_reply_error(req, status, code, message);
 }
 
+static bool origin_allowed(const struct sh_source_config *source, const char *origin)
+{
+    for (char **o = source->cors; o && *o; o++)
+        if (strcmp(*o, "*") == 0 || strcasecmp(*o, origin) == 0)
+            return true;
+    return false;
+}
+
+/* Let an allowed page read a refusal of the HTTP server's too, such as 413. */
+static void refused_cors(const struct sh_ingress *in, const struct sh_http_refusal *r,
+                         struct sh_buf *headers)
+{
+    for (size_t i = 0; r->origin && i < in->config->n_sources; i++) {
+        const struct sh_source_config *source = &in->config->sources[i];
+        if (strcmp(source->path, r->path) == 0 && origin_allowed(source, r->origin))
+            sh_buf_addf(headers, "Vary: Origin\r\nAccess-Control-Allow-Origin: %s\r\n", r->origin);
+    }
+}
+
 /* What the HTTP server refuses by itself, in the same shape. */
-static void on_refused(void *arg, int status, const char *reason, struct sh_buf *body)
+static void on_refused(void *arg, const struct sh_http_refusal *r, struct sh_buf *headers,
+                       struct sh_buf *body)
 {
     static const struct {
         int status;
@@ -125,24 +145,17 @@ static void on_refused(void *arg, int status, const char *reason, struct sh_buf 
     struct sh_ingress *in = arg;
     const char *code = "bad_request";
     for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
-        if (codes[i].status == status)
+        if (codes[i].status == r->status)
             code = codes[i].code;
-    note(in, status == 413 ? SH_REFUSED_SIZE : SH_REFUSED_REQUEST, "", "", reason);
-    error_open(body, code, reason);
-    if (status == 413)
+    note(in, r->status == 413 ? SH_REFUSED_SIZE : SH_REFUSED_REQUEST, "", r->path, r->reason);
+    refused_cors(in, r, headers);
+    error_open(body, code, r->reason);
+    if (r->status == 413)
         sh_buf_addf(body, ",\"limit_bytes\":%lld", (long long)in->config->body_bytes);
     error_close(body);
 }
 
 /* --- Who may send ----------------------------------------------------------------------------- */
-
-static bool origin_allowed(const struct sh_source_config *source, const char *origin)
-{
-    for (char **o = source->cors; o && *o; o++)
-        if (strcmp(*o, "*") == 0 || strcasecmp(*o, origin) == 0)
-            return true;
-    return false;
-}
 
 /* Every answer to an allowed page says so, errors included: otherwise the page sees only that
  * something failed. */

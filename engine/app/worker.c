@@ -27,12 +27,12 @@
 
 enum { SOCKET = 3, PAGE = 4 };
 
-#define READ_BYTES   (256U * 1024)
-#define FLUSH_BYTES  (64U * 1024)
-#define MAX_IN       (SH_MAX_FRAME_BYTES + READ_BYTES + 16)
-#define MAX_OUT      (3U * SH_MAX_FRAME_BYTES)
-#define KEEP_BYTES   (1024U * 1024) /* a buffer that grew past it is given back when empty */
-#define EXPIRE_MS    100
+#define READ_BYTES    (256U * 1024)
+#define FLUSH_BYTES   (64U * 1024)
+#define MAX_IN        (SH_MAX_FRAME_BYTES + READ_BYTES + 16)
+#define MAX_OUT       (3U * SH_MAX_FRAME_BYTES)
+#define KEEP_BYTES    (1024U * 1024) /* a buffer that grew past it is given back when empty */
+#define EXPIRE_MS     100
 #define ADDRESS_SPACE (4ULL * 1024 * 1024 * 1024)
 
 #if defined(__has_feature)
@@ -94,12 +94,26 @@ static void set_limits(void)
 #ifndef SANITIZED
 static bool allow(scmp_filter_ctx ctx)
 {
-    static const int calls[] = {
-        SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(recvmsg),
-        SCMP_SYS(sendmsg), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(brk), SCMP_SYS(munmap),
-        SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
-        SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(exit), SCMP_SYS(exit_group),
-        SCMP_SYS(restart_syscall), SCMP_SYS(futex)};
+    static const int calls[] = {SCMP_SYS(read),
+                                SCMP_SYS(write),
+                                SCMP_SYS(recvfrom),
+                                SCMP_SYS(sendto),
+                                SCMP_SYS(recvmsg),
+                                SCMP_SYS(sendmsg),
+                                SCMP_SYS(poll),
+                                SCMP_SYS(ppoll),
+                                SCMP_SYS(brk),
+                                SCMP_SYS(munmap),
+                                SCMP_SYS(mremap),
+                                SCMP_SYS(madvise),
+                                SCMP_SYS(clock_gettime),
+                                SCMP_SYS(gettimeofday),
+                                SCMP_SYS(rt_sigreturn),
+                                SCMP_SYS(rt_sigprocmask),
+                                SCMP_SYS(exit),
+                                SCMP_SYS(exit_group),
+                                SCMP_SYS(restart_syscall),
+                                SCMP_SYS(futex)};
     for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
         if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0) != 0)
             return false;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- fatal state ------------------------------------------------------------------------------ */
+/* --- fatal state ------------------------------------------------------------- */
 
 void sh_store_set_fatal(struct sh_store *s, const struct sh_error *err)
 {
@@ -29,8 +29,7 @@ bool sh_store_get_fatal(struct sh_store *s, struct sh_error *err)
     return is;
 }
 
-/* --- queues ------------------------------------------------------------------------------------
- */
+/* --- queues ------------------------------------------------------------------ */
 
 static void queue_init(struct sh_store_queue *q)
 {
@@ -105,8 +104,7 @@ static void finished(struct sh_store *s, struct sh_op *ops)
         s->config.wake(s->config.wake_arg);
 }
 
-/* --- threads ------------------------------------------------------------------------------------
- */
+/* --- threads ----------------------------------------------------------------- */
 
 static void *writer_main(void *store)
 {
@@ -195,8 +193,7 @@ static void stop_threads(struct sh_store *s)
     s->threads_up = false;
 }
 
-/* --- life ----------------------------------------------------------------------------------------
- */
+/* --- life -------------------------------------------------------------------- */
 
 static bool config_ok(const struct sh_store_config *c, struct sh_error *err)
 {
@@ -215,6 +212,8 @@ struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_e
     s->config = *config;
     s->config.dir = sh_strdup(config->dir);
     s->lock_fd = -1;
+    s->dedupe = sh_store_dedupe_new();
+    s->dedupe_move_at = SH_STORE_DEDUPE_MOVE;
     s->views = sh_store_views_new();
     sh_buf_init(&s->brief, SH_STORE_BRIEF_BYTES);
     sh_buf_init(&s->doc, SH_MAX_DOC_BYTES);
@@ -239,6 +238,7 @@ void sh_store_close(struct sh_store *s)
         return;
     stop_threads(s);
     sh_store_disk_close(s);
+    sh_store_dedupe_free(s->dedupe);
     sh_store_views_free(s->views);
     free(s->fx);
     sh_buf_free(&s->brief);
@@ -253,8 +253,7 @@ void sh_store_close(struct sh_store *s)
     free(s);
 }
 
-/* --- operations
- * ------------------------------------------------------------------------------------ */
+/* --- operations -------------------------------------------------------------- */
 
 static bool for_reader(const struct sh_op *op)
 {

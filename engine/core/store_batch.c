@@ -60,6 +60,7 @@ static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_err
 /* One operation that can be taken back alone. False: the batch is lost. */
 static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *err)
 {
+    size_t mark = sh_store_dedupe_mark(s);
     if (!sh_store_do(&s->w, SH_ST_SAVE_OP, err))
         return false;
     if (!apply(s, op, true, err)) {
@@ -68,6 +69,7 @@ static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *er
         struct sh_error why = *err;
         if (!sh_store_do(&s->w, SH_ST_BACK_OP, err))
             return false;
+        sh_store_dedupe_back_to(s, mark);
         reset_op(op);
         op->err = why;
     }
@@ -81,7 +83,7 @@ static bool apply_all(struct sh_store *s, struct sh_op *ops, bool safe, struct s
         if (safe ? !apply_safe(s, op, err) : !apply(s, op, false, err))
             return false;
     }
-    return sh_store_views_flush(s, err);
+    return sh_store_dedupe_step(s, err) && sh_store_views_flush(s, err);
 }
 
 /* After a failed COMMIT nobody knows whether the transaction is in the log: a read error there,
@@ -97,6 +99,7 @@ static bool commit(struct sh_store *s, struct sh_error *err)
 
 static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct sh_error *err)
 {
+    size_t mark = sh_store_dedupe_mark(s);
     if (!sh_store_do(&s->w, SH_ST_BEGIN, err)) {
         for (struct sh_op *op = ops; op; op = op->next)
             reset_op(op);
@@ -104,6 +107,7 @@ static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct
     }
     if (apply_all(s, ops, safe, err) && commit(s, err)) {
         s->version_kept = s->version_limit;
+        sh_store_dedupe_committed(s);
         sh_store_views_committed(s);
         return true;
     }
@@ -111,6 +115,8 @@ static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct
     if (!sqlite3_get_autocommit(s->w.db))
         sqlite3_exec(s->w.db, "ROLLBACK", NULL, NULL, NULL);
     s->version_limit = s->version_kept;
+    sh_store_dedupe_back_to(s, mark);
+    sh_store_dedupe_rolled_back(s);
     sh_store_views_rolled_back(s);
     return false;
 }

@@ -98,7 +98,7 @@ bool sh_doc_next(struct sh_doc_iter *it, struct sh_slice *key, struct sh_slice *
     return value->n > 0;
 }
 
-/* --- merge patch (RFC 7396) ------------------------------------------------------------------- */
+/* --- merge patch (RFC 7396) -------------------------------------------------- */
 
 struct member {
     struct sh_slice key;  /* escaped, as it stands in the patch */
@@ -261,8 +261,7 @@ void sh_doc_merge(struct sh_buf *out, struct sh_slice target, struct sh_slice pa
     members_free(&ms);
 }
 
-/* --- increment
- * ------------------------------------------------------------------------------------ */
+/* --- increment --------------------------------------------------------------- */
 
 static bool is_integer(struct sh_slice number)
 {

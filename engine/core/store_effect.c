@@ -54,8 +54,7 @@ bool sh_store_decode(struct sh_store *s, const struct sh_run *run, struct sh_err
     return true;
 }
 
-/* --- records
- * ---------------------------------------------------------------------------------------- */
+/* --- records ----------------------------------------------------------------- */
 
 /* Versions are handed out from blocks that are reserved on disk before use, so that none is ever
  * given twice, whatever happens in between. */
@@ -179,8 +178,7 @@ static bool record_effect(struct sh_store *s, const struct sh_effect *fx, int64_
                         SHORT(fx->collection), SHORT(fx->id), why.msg);
 }
 
-/* --- what leaves the run
- * ------------------------------------------------------------------------------ */
+/* --- what leaves the run ----------------------------------------------------- */
 
 struct leaving { /* what callback, email and emit have in common */
     struct sh_op_settle *op;

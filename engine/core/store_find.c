@@ -169,8 +169,7 @@ static bool read_query(struct query *q, struct sh_slice text, struct sh_error *e
     return true;
 }
 
-/* --- SQL
- * ---------------------------------------------------------------------------------------------- */
+/* --- SQL --------------------------------------------------------------------- */
 
 /* ?1 collection, ?2 limit, ?3 order; a condition's path and value follow. ne is "not eq": a field
  * that is absent differs from every value. null equals null and absent. */

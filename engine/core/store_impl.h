@@ -20,12 +20,13 @@
 #define SH_STORE_CHECK_BYTES  (64LL * 1024 * 1024) /* larger files are checked after the start */
 #define SH_STORE_CHECK_MAX    (2LL * 1024 * 1024 * 1024) /* still larger ones by hand alone */
 #define SH_STORE_VERSIONS     1000000                    /* record versions reserved at once */
-#define SH_STORE_FINDS        16                         /* prepared records.find statements kept */
-#define SH_STORE_CONDITIONS   32                         /* in one records.find */
-#define SH_STORE_PATH_BYTES   512                        /* of a field's path in records.find */
-#define SH_STORE_ANSWER_BYTES (8U * 1024 * 1024)         /* of one answer to a read */
-#define SH_STORE_VIEWS        256                        /* collections with a typed view */
-#define SH_STORE_BRIEF_BYTES  (8U * 1024 * 1024)         /* of a run's effects in short */
+#define SH_STORE_DEDUPE_MOVE  (128 * 1024)
+#define SH_STORE_FINDS        16                 /* prepared records.find statements kept */
+#define SH_STORE_CONDITIONS   32                 /* in one records.find */
+#define SH_STORE_PATH_BYTES   512                /* of a field's path in records.find */
+#define SH_STORE_ANSWER_BYTES (8U * 1024 * 1024) /* of one answer to a read */
+#define SH_STORE_VIEWS        256                /* collections with a typed view */
+#define SH_STORE_BRIEF_BYTES  (8U * 1024 * 1024) /* of a run's effects in short */
 
 /* Every statement that is kept prepared; texts in store_sql.c. */
 enum sh_stmt {
@@ -39,6 +40,9 @@ enum sh_stmt {
     SH_ST_FREE_RUN,
     SH_ST_DEDUPE_ADD,
     SH_ST_DEDUPE_FIRST,
+    SH_ST_DEDUPE_MOVE,
+    SH_ST_DEDUPE_CLEAR,
+    SH_ST_EVENT_ID,
     SH_ST_EVENT_ADD,
     SH_ST_UNFINISHED_ADD,
     SH_ST_UNFINISHED_DEL,
@@ -58,6 +62,7 @@ enum sh_stmt {
     SH_ST_PRUNE_FIND,
     SH_ST_PRUNE_EVENT,
     SH_ST_PRUNE_DEDUPE,
+    SH_ST_PRUNE_DEDUPE_NEW,
     SH_ST_PRUNE_RUNS,
     SH_ST_PRUNE_OUTBOX,
     SH_ST_FIELD_ADD,
@@ -95,7 +100,8 @@ struct sh_store_queue {
     bool stop;
 };
 
-struct sh_store_views; /* known fields of every collection, store_views.c */
+struct sh_store_dedupe; /* which dedupe ids are stored, store_dedupe.c */
+struct sh_store_views;  /* known fields of every collection, store_views.c */
 
 struct sh_store {
     struct sh_store_config config;
@@ -124,13 +130,15 @@ struct sh_store {
     /* the writer's alone */
     struct sh_id_maker ids;
     uint64_t version, version_limit, version_kept; /* last given; reserved; reserved on disk */
+    struct sh_store_dedupe *dedupe;
+    size_t dedupe_move_at; /* new dedupe ids that start a move to the large index */
     struct sh_store_views *views;
     struct sh_effect *fx; /* scratch: effects of the run in hand */
     size_t fx_cap;
     struct sh_buf brief, doc; /* scratch */
 };
 
-/* --- store_schema.c: what is on disk ------------------------------------------------------- */
+/* --- store_schema.c: what is on disk ----------------------------------------- */
 bool sh_store_disk_open(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
 void sh_store_disk_close(struct sh_store *s);
 /* quick_check on a connection. False: damage, SH_EFATAL. */
@@ -143,21 +151,21 @@ sqlite3_stmt *sh_store_stmt(struct sh_store_conn *c, enum sh_stmt which,
 bool sh_store_do(struct sh_store_conn *c, enum sh_stmt which, struct sh_error *err) SH_WARN_UNUSED;
 char *sh_store_db_path(const char *dir) SH_WARN_UNUSED;
 
-/* --- store.c: threads ----------------------------------------------------------------------- */
+/* --- store.c: threads -------------------------------------------------------- */
 void sh_store_set_fatal(struct sh_store *s, const struct sh_error *err);
 bool sh_store_get_fatal(struct sh_store *s, struct sh_error *err); /* true: it is; fills err */
 /* Between them the writer is in a transaction; the checkpointer waits, or is waited for. */
 void sh_store_write_begin(struct sh_store *s);
 void sh_store_write_end(struct sh_store *s);
 
-/* --- store_keep.c: checkpoints and the check after an unclean end, on a thread of its own ---- */
+/* --- store_keep.c: checkpoints and the check after an unclean end, on a thread of its own --- */
 void *sh_store_keeper_main(void *store);
 
-/* --- store_batch.c: one transaction ---------------------------------------------------------- */
+/* --- store_batch.c: one transaction ------------------------------------------ */
 void sh_store_batch(struct sh_store *s, struct sh_op *ops); /* fills ok and err of each */
 bool sh_store_dooms_batch(enum sh_code code);
 
-/* --- operations on the writer. False: see the head of this file. ----------------------------- */
+/* --- operations on the writer. False: see the head of this file. ------------- */
 bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_error *err);
 bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *first, bool *dup,
                         struct sh_error *err);
@@ -171,7 +179,28 @@ bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, str
 void sh_store_settle_begin(struct sh_op_settle *op);  /* out members to nothing */
 void sh_store_settle_finish(struct sh_op_settle *op); /* committed: outcomes as they now are */
 
-/* --- store_effect.c --------------------------------------------------------------------------- */
+/* --- store_dedupe.c ---------------------------------------------------------- */
+#define SH_STORE_HASH_BYTES 16 /* of SHA-256: no two of 2^50 events will meet */
+struct sh_store_dedupe *sh_store_dedupe_new(void) SH_WARN_UNUSED;
+void sh_store_dedupe_free(struct sh_store_dedupe *d);
+bool sh_store_dedupe_load(struct sh_store *s, struct sh_error *err);
+/* 1: there is such an event, *first is its id. 0: none. -1: failed. */
+int sh_store_dedupe_find(struct sh_store *s, const uint8_t *hash, struct sh_id *first,
+                         struct sh_error *err);
+bool sh_store_dedupe_add(struct sh_store *s, const uint8_t *hash, int64_t seq,
+                         struct sh_error *err);
+/* The event was pruned. */
+bool sh_store_dedupe_remove(struct sh_store *s, const uint8_t *hash, int64_t seq,
+                            struct sh_error *err);
+/* Before a savepoint; and after its rollback: forget what was added since. */
+size_t sh_store_dedupe_mark(const struct sh_store *s);
+void sh_store_dedupe_back_to(struct sh_store *s, size_t mark);
+/* Before commit: move a slice to the large index. After: keep or forget. */
+bool sh_store_dedupe_step(struct sh_store *s, struct sh_error *err);
+void sh_store_dedupe_committed(struct sh_store *s);
+void sh_store_dedupe_rolled_back(struct sh_store *s); /* after sh_store_dedupe_back_to() */
+
+/* --- store_effect.c ---------------------------------------------------------- */
 /* The run's effects into s->fx. */
 bool sh_store_decode(struct sh_store *s, const struct sh_run *run, struct sh_error *err);
 bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
@@ -179,8 +208,7 @@ bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh
 bool sh_store_collection_ok(struct sh_slice name, struct sh_error *err);
 bool sh_store_record_id_ok(struct sh_slice id, struct sh_error *err);
 
-/* --- store_doc.c: documents as text ------------------------------------------------------------
- */
+/* --- store_doc.c: documents as text ------------------------------------------ */
 struct sh_doc_iter {
     const char *p, *end;
 };
@@ -195,8 +223,7 @@ void sh_doc_merge(struct sh_buf *out, struct sh_slice target, struct sh_slice pa
 bool sh_doc_incr(struct sh_buf *out, struct sh_slice doc, const struct sh_effect *fx,
                  struct sh_error *err);
 
-/* --- store_views.c -------------------------------------------------------------------------------
- */
+/* --- store_views.c ----------------------------------------------------------- */
 struct sh_store_views *sh_store_views_new(void) SH_WARN_UNUSED;
 void sh_store_views_free(struct sh_store_views *v);
 bool sh_store_views_load(struct sh_store *s, struct sh_error *err);
@@ -207,8 +234,7 @@ bool sh_store_views_flush(struct sh_store *s, struct sh_error *err);
 void sh_store_views_committed(struct sh_store *s);
 void sh_store_views_rolled_back(struct sh_store *s);
 
-/* --- store_find.c and store_read.c: questions ----------------------------------------------------
- */
+/* --- store_find.c and store_read.c: questions -------------------------------- */
 /* Answer a request: mark, and unless rows is NULL the rows appended (bytes id, bytes doc). False
  * with SH_EINVAL or SH_ELIMIT: the question is at fault. */
 bool sh_store_ask(struct sh_store_conn *c, const struct sh_read_request *q, uint64_t *mark,
@@ -217,8 +243,7 @@ bool sh_store_find(struct sh_store_conn *c, const struct sh_read_request *q, uin
                    uint64_t *n, struct sh_buf *rows, struct sh_error *err);
 void sh_store_read_op(struct sh_store *s, struct sh_op *op); /* any reader operation */
 
-/* --- store_list.c
- * ---------------------------------------------------------------------------------- */
+/* --- store_list.c ------------------------------------------------------------ */
 bool sh_store_list_on(sqlite3 *db, const struct sh_list_query *q, sh_list_fn *fn, void *arg,
                       struct sh_error *err);
 

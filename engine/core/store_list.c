@@ -330,8 +330,7 @@ static bool list_pages(struct lister *l, const struct kind *k, struct sh_error *
     return true;
 }
 
-/* --- records
- * -------------------------------------------------------------------------------------- */
+/* --- records ----------------------------------------------------------------- */
 
 struct ids {
     char **id;
@@ -417,8 +416,7 @@ bool sh_store_list_on(sqlite3 *db, const struct sh_list_query *q, sh_list_fn *fn
     return ok;
 }
 
-/* --- views of a folder
- * ---------------------------------------------------------------------------- */
+/* --- views of a folder ------------------------------------------------------- */
 
 struct sh_store_view {
     sqlite3 *db;

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- a run's questions
- * ----------------------------------------------------------------------------- */
+/* --- a run's questions ------------------------------------------------------- */
 
 static bool get_record(struct sh_store_conn *c, const struct sh_read_request *q, uint64_t *mark,
                        uint64_t *n, struct sh_buf *rows, struct sh_error *err)
@@ -68,8 +67,7 @@ static bool read_op(struct sh_store *s, struct sh_op_read *op, struct sh_error *
     return true;
 }
 
-/* --- work left
- * ---------------------------------------------------------------------------------------- */
+/* --- work left --------------------------------------------------------------- */
 
 static struct sh_event *event_of(sqlite3_stmt *st)
 {
@@ -177,8 +175,7 @@ void sh_pending_free(struct sh_pending *items, size_t n)
     free(items);
 }
 
-/* --- outbox
- * --------------------------------------------------------------------------------------------- */
+/* --- outbox ------------------------------------------------------------------ */
 
 void sh_outbox_items_free(struct sh_outbox_item *items, size_t n)
 {

@@ -254,7 +254,7 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
         if (!s->w.db || !migrate(s->w.db, "memory", err))
             return false;
     }
-    if (!load_counters(s, err) || !sh_store_views_load(s, err))
+    if (!load_counters(s, err) || !sh_store_views_load(s, err) || !sh_store_dedupe_load(s, err))
         return false;
     s->r = &s->w;
     if (!s->config.threads)

@@ -11,6 +11,7 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " depth INTEGER NOT NULL, cause TEXT, body BLOB NOT NULL) STRICT;"
     "CREATE TABLE sh_dedupe("
     " hash BLOB PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE sh_dedupe_new(seq INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;"
     "CREATE TABLE sh_unfinished(seq INTEGER PRIMARY KEY) STRICT;"
     "CREATE TABLE sh_runs("
     " seq INTEGER NOT NULL, rule TEXT NOT NULL, generation TEXT NOT NULL, outcome TEXT NOT NULL,"
@@ -63,8 +64,11 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_SAVE_RUN] = "SAVEPOINT run",
     [SH_ST_BACK_RUN] = "ROLLBACK TO run",
     [SH_ST_FREE_RUN] = "RELEASE run",
-    [SH_ST_DEDUPE_ADD] = "INSERT INTO sh_dedupe(hash, seq) VALUES(?1, ?2)"
-                         " ON CONFLICT(hash) DO NOTHING",
+    [SH_ST_DEDUPE_ADD] = "INSERT INTO sh_dedupe_new(seq, hash) VALUES(?1, ?2)",
+    [SH_ST_DEDUPE_MOVE] = "INSERT OR REPLACE INTO sh_dedupe(hash, seq) VALUES(?1, ?2)",
+    [SH_ST_DEDUPE_CLEAR] = "DELETE FROM sh_dedupe_new WHERE seq IN (SELECT seq FROM sh_dedupe_new"
+                           " WHERE seq <= ?1 ORDER BY seq LIMIT ?2)",
+    [SH_ST_EVENT_ID] = "SELECT id FROM sh_events WHERE seq = ?1",
     [SH_ST_DEDUPE_FIRST] = "SELECT e.id FROM sh_dedupe d JOIN sh_events e ON e.seq = d.seq"
                            " WHERE d.hash = ?1",
     [SH_ST_EVENT_ADD] =
@@ -115,6 +119,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " ORDER BY seq LIMIT ?3",
     [SH_ST_PRUNE_EVENT] = "DELETE FROM sh_events WHERE seq = ?1",
     [SH_ST_PRUNE_DEDUPE] = "DELETE FROM sh_dedupe WHERE hash = ?1 AND seq = ?2",
+    [SH_ST_PRUNE_DEDUPE_NEW] = "DELETE FROM sh_dedupe_new WHERE seq = ?1",
     [SH_ST_PRUNE_RUNS] = "DELETE FROM sh_runs WHERE seq = ?1",
     [SH_ST_PRUNE_OUTBOX] = "DELETE FROM sh_outbox WHERE rowid IN (SELECT rowid FROM sh_outbox"
                            " WHERE state = 'sent' AND sent_ms < ?1 ORDER BY sent_ms LIMIT ?2)",

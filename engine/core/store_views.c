@@ -155,8 +155,7 @@ void sh_store_views_see(struct sh_store *s, struct sh_slice collection, struct s
     }
 }
 
-/* --- making the views
- * ------------------------------------------------------------------------------ */
+/* --- making the views -------------------------------------------------------- */
 
 /* The field's name within a quoted SQL literal or identifier. */
 static void put_quoted(struct sh_buf *sql, const char *name, char quote)

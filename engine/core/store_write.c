@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_BYTES 16 /* of SHA-256 in sh_dedupe: no two of 2^50 events will meet */
-
 static void dedupe_hash(struct sh_slice source, struct sh_slice dedupe_id,
                         uint8_t out[SH_SHA256_BYTES])
 {
@@ -16,8 +14,7 @@ static void dedupe_hash(struct sh_slice source, struct sh_slice dedupe_id,
     sh_sha256(parts, 3, out);
 }
 
-/* --- accept --------------------------------------------------------------------------------------
- */
+/* --- accept ------------------------------------------------------------------ */
 
 static bool insert_event(struct sh_store *s, const struct sh_event *e, int64_t seq,
                          struct sh_error *err)
@@ -45,41 +42,18 @@ static bool insert_event(struct sh_store *s, const struct sh_event *e, int64_t s
     return sh_sqlite_run(st, err);
 }
 
-static bool first_of(struct sh_store *s, const uint8_t *hash, struct sh_id *id,
-                     struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_DEDUPE_FIRST, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_blob(st, 1, hash, HASH_BYTES);
-    int got = sh_sqlite_step(st, err);
-    if (got != 1)
-        return got < 0 ? false
-                       : sh_error_set(err, SH_EINVAL, "a dedupe entry has no event: damaged store");
-    struct sh_slice text = sh_sqlite_text(st, 0);
-    bool ok = sh_id_parse(text.p, text.n, id) ||
-              sh_error_set(err, SH_EINVAL, "event id \"%.*s\" in the store is not a UUIDv7",
-                           (int)text.n, text.p);
-    sqlite3_reset(st);
-    return ok;
-}
-
 bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *first, bool *dup,
                         struct sh_error *err)
 {
     uint8_t hash[SH_SHA256_BYTES];
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_DEDUPE_ADD, err);
-    if (!st)
-        return false;
     dedupe_hash(sh_slice_str(e->source), sh_slice_str(e->dedupe_id), hash);
+    int got = sh_store_dedupe_find(s, hash, first, err);
+    *dup = got == 1;
+    if (got != 0)
+        return got > 0;
     e->id = sh_id_next(&s->ids, sh_now_ms());
     int64_t seq = sh_id_order(e->id);
-    sh_sqlite_bind_blob(st, 1, hash, HASH_BYTES);
-    sh_sqlite_bind_int(st, 2, seq);
-    if (!sh_sqlite_run(st, err))
-        return false;
-    *dup = sqlite3_changes(s->w.db) == 0;
-    return *dup ? first_of(s, hash, first, err) : insert_event(s, e, seq, err);
+    return sh_store_dedupe_add(s, hash, seq, err) && insert_event(s, e, seq, err);
 }
 
 bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_error *err)
@@ -90,8 +64,7 @@ bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_erro
     return sh_store_add_event(s, e, &op->first_id, &op->duplicate, err);
 }
 
-/* --- settle
- * ----------------------------------------------------------------------------------------- */
+/* --- settle ------------------------------------------------------------------ */
 
 void sh_op_settle_clear(struct sh_op_settle *op)
 {
@@ -242,12 +215,14 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
 }
 
 /* The store refused this run: its row says dead, with the reason. */
-static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, struct sh_error *err)
+static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, size_t mark,
+                     struct sh_error *err)
 {
     struct sh_error why = *err;
     bool fresh;
     if (!sh_store_do(&s->w, SH_ST_BACK_RUN, err))
         return false;
+    sh_store_dedupe_back_to(s, mark);
     const struct row row = {
         .outcome = SH_RUN_DEAD, .attempts = op->runs[i].attempt, .error = sh_slice_str(why.msg)};
     if (!put_row(s, op, &op->runs[i], &row, &fresh, err))
@@ -262,11 +237,11 @@ static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, stru
 static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t i,
                             struct sh_error *err)
 {
-    size_t n_emitted = op->n_emitted, n_queued = op->n_queued;
+    size_t n_emitted = op->n_emitted, n_queued = op->n_queued, mark = sh_store_dedupe_mark(s);
     if (!sh_store_do(&s->w, SH_ST_SAVE_RUN, err))
         return false;
     if (!settle_run(s, op, &op->runs[i], err)) {
-        if (sh_store_dooms_batch(err->code) || !bury_run(s, op, i, err))
+        if (sh_store_dooms_batch(err->code) || !bury_run(s, op, i, mark, err))
             return false;
         while (op->n_emitted > n_emitted)
             sh_event_free(op->emitted[--op->n_emitted]);
@@ -289,8 +264,7 @@ bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, str
     return sh_sqlite_run(st, err);
 }
 
-/* --- the rest
- * ----------------------------------------------------------------------------------------- */
+/* --- the rest ---------------------------------------------------------------- */
 
 bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_error *err)
 {
@@ -414,12 +388,7 @@ static bool remove_event(struct sh_store *s, const struct victim *v, struct sh_e
         if (!sh_sqlite_run(st, err))
             return false;
     }
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_PRUNE_DEDUPE, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_blob(st, 1, v->hash, HASH_BYTES);
-    sh_sqlite_bind_int(st, 2, v->seq);
-    return sh_sqlite_run(st, err);
+    return sh_store_dedupe_remove(s, v->hash, v->seq, err);
 }
 
 static bool prune_outbox(struct sh_store *s, struct sh_op_prune *op, size_t limit,

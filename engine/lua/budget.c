@@ -276,10 +276,10 @@ static int l_xpcall(lua_State *L)
 {
     luaL_checktype(L, 2, LUA_TFUNCTION);
     int n = lua_gettop(L) - 2;
-    lua_pushvalue(L, 2);  /* f, h, args.., h */
+    lua_pushvalue(L, 2); /* f, h, args.., h */
     lua_pushboolean(L, 1);
-    lua_pushvalue(L, 1);  /* .., h, true, f */
-    lua_rotate(L, 3, 3);  /* f, h, h, true, f, args.. */
+    lua_pushvalue(L, 1); /* .., h, true, f */
+    lua_rotate(L, 3, 3); /* f, h, h, true, f, args.. */
     lua_remove(L, 1);
     lua_remove(L, 1); /* h, true, f, args.. */
     return xpcall_done(L, lua_pcallk(L, n, LUA_MULTRET, 0, 0, xpcall_done), 0);
@@ -420,7 +420,7 @@ static int co_wrap(lua_State *L)
     return 1;
 }
 
-static int co_yield(lua_State *L)
+static int co_yield (lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
     if (h->n_chain <= 1)
@@ -501,10 +501,15 @@ static int co_isyieldable(lua_State *L)
 void sh_lua_open_protected(lua_State *L)
 {
     static const luaL_Reg base[] = {{"pcall", l_pcall}, {"xpcall", l_xpcall}, {NULL, NULL}};
-    static const luaL_Reg co[] = {
-        {"create", co_create},   {"wrap", co_wrap},       {"resume", co_resume},
-        {"yield", co_yield},     {"status", co_status},   {"close", co_close},
-        {"running", co_running}, {"isyieldable", co_isyieldable}, {NULL, NULL}};
+    static const luaL_Reg co[] = {{"create", co_create},
+                                  {"wrap", co_wrap},
+                                  {"resume", co_resume},
+                                  {"yield", co_yield },
+                                  {"status", co_status},
+                                  {"close", co_close},
+                                  {"running", co_running},
+                                  {"isyieldable", co_isyieldable},
+                                  {NULL, NULL}};
     luaL_setfuncs(L, base, 0);
     luaL_newlib(L, co);
     sh_lua_seal(L, "coroutine");

@@ -152,8 +152,9 @@ static bool write_double(struct writer *w, const struct path *p, double d)
 {
     char text[40];
     if (!isfinite(d))
-        return refuse(w, p, isnan(d) ? "is not a number (NaN), which JSON cannot hold"
-                                     : "is infinite, which JSON cannot hold");
+        return refuse(w, p,
+                      isnan(d) ? "is not a number (NaN), which JSON cannot hold"
+                               : "is infinite, which JSON cannot hold");
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, d);
         if (strtod(text, NULL) == d)
@@ -210,7 +211,8 @@ static int shape(lua_State *L, struct writer *w, const struct path *p, lua_Integ
             max = lua_tointeger(L, -1) > max ? lua_tointeger(L, -1) : max;
         } else {
             others++;
-            if (lua_type(L, -1) == LUA_TSTRING && marked != 1 && ints == 0 && lua_rawlen(L, -2) == 0)
+            if (lua_type(L, -1) == LUA_TSTRING && marked != 1 && ints == 0 &&
+                lua_rawlen(L, -2) == 0)
                 continue;
         }
     }
@@ -268,7 +270,8 @@ static bool write_fields(lua_State *L, struct writer *w, const struct path *up, 
     sh_buf_addc(w->out, '{');
     for (size_t i = 0; i < n && ok && sh_buf_ok(w->out); i++) {
         struct sh_key k = h->keys[base + i]; /* h->keys may move */
-        const struct path p = {.up = up, .name = k.kind == 2 ? k.s : "?", .name_n = k.kind == 2 ? k.n : 1};
+        const struct path p = {
+            .up = up, .name = k.kind == 2 ? k.s : "?", .name_n = k.kind == 2 ? k.n : 1};
         if (i)
             sh_buf_addc(w->out, ',');
         ok = write_name(w, up, &k);

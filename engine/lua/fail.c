@@ -103,8 +103,9 @@ void sh_lua_clean(struct sh_buf *out, const char *p, size_t n, size_t max, bool 
 
 const char *sh_lua_kind(lua_State *L, int idx)
 {
-    static const char *const names[] = {"nil",     "a boolean",  "userdata",   "a number", "a string",
-                                        "a table", "a function", "userdata", "a coroutine"};
+    static const char *const names[] = {"nil",        "a boolean", "userdata",
+                                        "a number",   "a string",  "a table",
+                                        "a function", "userdata",  "a coroutine"};
     int type = lua_type(L, idx);
     if (type == LUA_TNONE)
         return "nothing";
@@ -180,8 +181,8 @@ unsigned sh_lua_distance(const char *a, const char *b, unsigned limit)
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= m; j++) {
             unsigned above = row[j];
-            unsigned best = diagonal + (tolower((unsigned char)a[i - 1]) !=
-                                        tolower((unsigned char)b[j - 1]));
+            unsigned best =
+                diagonal + (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
             best = above + 1 < best ? above + 1 : best;
             best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
             diagonal = above;

@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-static const char behind;     /* key of the hidden table, in a view or in a read-only metatable */
-static const char seen_key;   /* registry: functions and tables that were walked */
+static const char behind;   /* key of the hidden table, in a view or in a read-only metatable */
+static const char seen_key; /* registry: functions and tables that were walked */
 #define MAX_WALK 150
 
 void sh_lua_resolve(lua_State *L, int idx)
@@ -240,10 +240,8 @@ void sh_lua_freeze(lua_State *L, int idx, const char *name)
 
 void sh_lua_open_freeze(struct sh_host *h)
 {
-    static const luaL_Reg view[] = {{"__index", view_index},
-                                    {"__newindex", view_newindex},
-                                    {"__len", view_len},
-                                    {NULL, NULL}};
+    static const luaL_Reg view[] = {
+        {"__index", view_index}, {"__newindex", view_newindex}, {"__len", view_len}, {NULL, NULL}};
     lua_State *L = h->L;
     luaL_newlib(L, view);
     h->view_mt_p = lua_topointer(L, -1);

@@ -18,15 +18,15 @@
 #include <time.h>
 #include <uthash.h>
 
-#define SH_LUA_CHAIN 250       /* nested coroutines; Lua itself stops near 200 */
-#define SH_LUA_SPAN  1000000   /* items one table.* or unpack call may touch */
-#define SH_LUA_NAME  120       /* bytes of a name quoted in a message */
+#define SH_LUA_CHAIN 250     /* nested coroutines; Lua itself stops near 200 */
+#define SH_LUA_SPAN  1000000 /* items one table.* or unpack call may touch */
+#define SH_LUA_NAME  120     /* bytes of a name quoted in a message */
 
 struct sh_rule {
-    char *name, *file; /* owned */
-    int line;          /* of the rule's definition */
-    int when, run;     /* registry references; LUA_NOREF = none */
-    int when_line;     /* where the function `when` begins */
+    char *name, *file;                /* owned */
+    int line;                         /* of the rule's definition */
+    int when, run;                    /* registry references; LUA_NOREF = none */
+    int when_line;                    /* where the function `when` begins */
     bool run_envelope, when_envelope; /* the function takes a second argument */
     char **on;                        /* owned patterns */
     size_t n_on;
@@ -83,7 +83,7 @@ struct sh_lua_run {
     bool answered;
     struct sh_read_request request; /* borrows from ask */
     struct sh_buf ask, answer;
-    char *gone; /* name of a rule that is not there */
+    char *gone;              /* name of a rule that is not there */
     struct sh_lua_run *next; /* free list */
 };
 
@@ -103,8 +103,8 @@ struct sh_load { /* while a generation is loaded */
     const struct sh_generation *g;
     cJSON *errors, *warnings;
     const struct sh_file *file; /* being run now */
-    int *module; /* per file: registry ref of its value, 0 = not yet, -1 = being loaded */
-    const char *pending;        /* rule "Name" without its table yet (owned) */
+    int *module;         /* per file: registry ref of its value, 0 = not yet, -1 = being loaded */
+    const char *pending; /* rule "Name" without its table yet (owned) */
     int pending_line;
 };
 
@@ -122,7 +122,7 @@ struct sh_host {
     struct sh_match *matches;
     struct sh_job_state *jobs; /* waiting ones, a list */
     size_t n_jobs;
-    struct sh_lua_run *run; /* whose Lua code runs now */
+    struct sh_lua_run *run;    /* whose Lua code runs now */
     struct sh_lua_run *asking; /* inside calls.read for this run */
     struct sh_lua_run *free_runs;
     uint64_t last_read_id;
@@ -133,7 +133,8 @@ struct sh_host {
     struct sh_key *keys; /* a stack of keys being sorted or written */
     size_t n_keys, cap_keys;
     cJSON *tree; /* a parsed tree in use by code that may raise; freed at the next use */
-    struct sh_buf scratch, scratch2; /* for code that may raise; never across a call of the author's */
+    struct sh_buf scratch,
+        scratch2; /* for code that may raise; never across a call of the author's */
     /* registry references */
     int globals, view_mt, array_mt, object_mt;
     const void *view_mt_p, *array_mt_p, *object_mt_p;
@@ -157,7 +158,7 @@ static inline struct sh_host *sh_lua_host(lua_State *L)
     return *(struct sh_host **)lua_getextraspace(L);
 }
 void *sh_lua_alloc(void *ud, void *p, size_t osize, size_t nsize); /* lua_Alloc, ud = host */
-void sh_budget_start(struct sh_host *h); /* the timer */
+void sh_budget_start(struct sh_host *h);                           /* the timer */
 void sh_budget_stop(struct sh_host *h);
 /* Lua code of co is about to run, or has stopped. used_us: CPU it took in earlier stretches.
  * exact: count from now, which costs a system call; otherwise from the first tick, at most 5 ms
@@ -171,7 +172,8 @@ int sh_lua_kill(lua_State *L, const char *why) __attribute__((noreturn));
  * killed or ran out of memory. from: the state whose stack tells where. [-0, +0, v] */
 void sh_lua_recheck(lua_State *L, int status);
 bool sh_lua_ran_out(struct sh_host *h, lua_State *L, int status); /* notes a memory kill */
-void sh_lua_open_protected(lua_State *L); /* pcall, xpcall, error-safe coroutine.*; into top table */
+void sh_lua_open_protected(
+    lua_State *L); /* pcall, xpcall, error-safe coroutine.*; into top table */
 
 /* --- fail.c --------------------------------------------------------------------------------- */
 /* Raise with the position of the nearest frame of the author. [-0, +0, v] */
@@ -219,7 +221,7 @@ struct sh_key {
 size_t sh_lua_keys(lua_State *L, int idx);
 int sh_lua_key_compare(const void *a, const void *b);
 void sh_lua_push_key(lua_State *L, const struct sh_key *k); /* [-0, +1, m] */
-void sh_lua_open_order(lua_State *L); /* pairs, next into the table on top */
+void sh_lua_open_order(lua_State *L);                       /* pairs, next into the table on top */
 
 /* --- freeze.c ------------------------------------------------------------------------------- */
 /* Push the table that holds the data of the one at idx: itself, or what is behind a read-only
@@ -237,15 +239,25 @@ bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct 
 
 /* --- sandbox.c ------------------------------------------------------------------------------ */
 void sh_lua_open_sandbox(struct sh_host *h); /* the globals, all of them */
-void sh_lua_push_env(lua_State *L);     /* a new environment for a file. [-0, +1, m] */
+void sh_lua_push_env(lua_State *L);          /* a new environment for a file. [-0, +1, m] */
 /* Make the table on top of L a read-only library of that name: [-1, +1, m] */
 void sh_lua_seal(lua_State *L, const char *name);
 
 /* --- load.c --------------------------------------------------------------------------------- */
-int sh_lua_rule(lua_State *L);    /* rule */
 int sh_lua_require(lua_State *L); /* require */
+/* Add {"file","line","msg"} to a list of the report; the second form to its errors, for the file
+ * that loads now. */
+void sh_load_note(cJSON *list, const char *file, int line, const char *msg);
+void sh_load_error(struct sh_host *h, int line, const char *fmt, ...) SH_PRINTF(3, 4);
+
+/* --- rule.c --------------------------------------------------------------------------------- */
+int sh_lua_rule(lua_State *L); /* rule */
+void sh_load_forget_pending(struct sh_load *load);
+
+/* --- match.c -------------------------------------------------------------------------------- */
 const struct sh_match *sh_lua_match(struct sh_host *h, struct sh_slice type);
 bool sh_lua_glob(struct sh_slice pattern, struct sh_slice text);
+void sh_lua_rule_clear(struct sh_rule *r);
 void sh_lua_rules_free(struct sh_host *h);
 
 /* --- bindings ------------------------------------------------------------------------------- */
@@ -269,10 +281,25 @@ void sh_lua_fill(lua_State *L, struct sh_slice text, int idx, bool html, struct 
 /* Push what the dotted path finds in the table at idx, nil if nothing. [-0, +1, e] */
 void sh_lua_push_path(lua_State *L, int idx, const char *path, size_t n);
 
-/* --- job.c ---------------------------------------------------------------------------------- */
+/* --- host.c ---------------------------------------------------------------------------------- */
+/* A run of the job for a rule (SIZE_MAX: none), from the free list. */
+struct sh_lua_run *sh_lua_run_new(struct sh_host *h, struct sh_job_state *js, size_t rule);
+void sh_lua_run_release(struct sh_host *h, struct sh_lua_run *r);
 void sh_lua_runs_free(struct sh_host *h);
+bool sh_lua_take_coroutine(struct sh_host *h, struct sh_lua_run *r);
+void sh_lua_run_fail(struct sh_lua_run *r); /* drops its effects; the error is the caller's */
+/* The run has its outcome; the last one of a job finishes it. */
+void sh_lua_run_over(struct sh_host *h, struct sh_lua_run *r);
+/* Carry the run on until it ends or waits for an answer from outside. */
+void sh_lua_drive(struct sh_host *h, struct sh_lua_run *r, bool first);
+
+/* --- job.c ---------------------------------------------------------------------------------- */
+/* Report the job and free it. */
+void sh_lua_job_finish(struct sh_host *h, struct sh_job_state *js);
+
 /* A read begins: fills r->request from the arguments, yields to the host. [-0, +0, v] */
-int sh_lua_ask(lua_State *L, struct sh_lua_run *r, enum sh_read_kind kind, struct sh_slice collection,
-               struct sh_slice rest, lua_KContext context, lua_KFunction done, const char *what);
+int sh_lua_ask(lua_State *L, struct sh_lua_run *r, enum sh_read_kind kind,
+               struct sh_slice collection, struct sh_slice rest, lua_KContext context,
+               lua_KFunction done, const char *what);
 
 #endif

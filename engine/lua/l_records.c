@@ -85,8 +85,7 @@ static int records_patch(lua_State *L)
 static int records_delete(lua_State *L)
 {
     struct sh_lua_run *r = sh_lua_effect_run(L, "records.delete");
-    struct sh_effect fx = {.kind = SH_FX_DELETE,
-                           .collection = collection_arg(L, "records.delete")};
+    struct sh_effect fx = {.kind = SH_FX_DELETE, .collection = collection_arg(L, "records.delete")};
     fx.id = id_arg(L, "records.delete");
     sh_lua_add_effect(L, r, &fx);
     return 0;
@@ -124,9 +123,8 @@ static size_t offset(const struct sh_lua_run *r, struct sh_slice s)
 /* Note the record writes among the effects added since the last look. */
 static void look(struct sh_lua_run *r)
 {
-    struct sh_reader reader =
-        sh_reader_of(sh_slice(r->effects.data ? r->effects.data + r->own_seen : NULL,
-                              r->effects.len - r->own_seen));
+    struct sh_reader reader = sh_reader_of(sh_slice(
+        r->effects.data ? r->effects.data + r->own_seen : NULL, r->effects.len - r->own_seen));
     struct sh_effect fx;
     while (reader.p < reader.end && sh_effect_read(&reader, &fx)) {
         if (fx.kind > SH_FX_INCR)
@@ -135,13 +133,18 @@ static void look(struct sh_lua_run *r)
             r->cap_own = r->cap_own ? r->cap_own * 2 : 8;
             r->own = sh_realloc(r->own, r->cap_own * sizeof(*r->own));
         }
-        r->own[r->n_own++] = (struct sh_own){
-            .kind = fx.kind,
-            .collection = offset(r, fx.collection), .collection_n = fx.collection.n,
-            .id = offset(r, fx.id), .id_n = fx.id.n,
-            .doc = offset(r, fx.doc), .doc_n = fx.doc.n,
-            .field = offset(r, fx.field), .field_n = fx.field.n,
-            .is_int = fx.is_int, .n_int = fx.n_int, .n_double = fx.n_double};
+        r->own[r->n_own++] = (struct sh_own){.kind = fx.kind,
+                                             .collection = offset(r, fx.collection),
+                                             .collection_n = fx.collection.n,
+                                             .id = offset(r, fx.id),
+                                             .id_n = fx.id.n,
+                                             .doc = offset(r, fx.doc),
+                                             .doc_n = fx.doc.n,
+                                             .field = offset(r, fx.field),
+                                             .field_n = fx.field.n,
+                                             .is_int = fx.is_int,
+                                             .n_int = fx.n_int,
+                                             .n_double = fx.n_double};
     }
     r->own_seen = r->effects.len;
 }
@@ -270,7 +273,8 @@ static void overlay(lua_State *L, struct sh_lua_run *r, struct sh_slice collecti
     }
     if (!patched || !lua_istable(L, -1))
         return;
-    sh_buf_reset(&h->scratch); /* as it will come back from the store: no nulls inside lists' objects */
+    sh_buf_reset(
+        &h->scratch); /* as it will come back from the store: no nulls inside lists' objects */
     sh_lua_write_json(L, -1, &h->scratch, "records.get: document");
     lua_pop(L, 1);
     sh_lua_push_json(L, sh_slice(h->scratch.data, h->scratch.len), false);
@@ -293,8 +297,8 @@ int sh_lua_ask(lua_State *L, struct sh_lua_run *r, enum sh_read_kind kind,
     sh_buf_add(&r->ask, collection.p, collection.n);
     sh_buf_add(&r->ask, rest.p, rest.n);
     sh_require(sh_buf_ok(&r->ask));
-    r->request = (struct sh_read_request){.kind = kind,
-                                          .collection = sh_slice(r->ask.data, collection.n)};
+    r->request =
+        (struct sh_read_request){.kind = kind, .collection = sh_slice(r->ask.data, collection.n)};
     struct sh_slice second = sh_slice(r->ask.data + collection.n, rest.n);
     if (kind == SH_READ_GET)
         r->request.id = second;

@@ -85,10 +85,11 @@ static double unit_seconds(const char *p, size_t n)
     static const struct {
         const char *name;
         double seconds;
-    } units[] = {{"s", 1},        {"sec", 1},       {"second", 1},   {"seconds", 1}, {"m", 60},
-                 {"min", 60},     {"minute", 60},   {"minutes", 60}, {"h", 3600},    {"hour", 3600},
-                 {"hours", 3600}, {"d", 86400},     {"day", 86400},  {"days", 86400}, {"w", 604800},
-                 {"week", 604800}, {"weeks", 604800}};
+    } units[] = {{"s", 1},         {"sec", 1},      {"second", 1},   {"seconds", 1},
+                 {"m", 60},        {"min", 60},     {"minute", 60},  {"minutes", 60},
+                 {"h", 3600},      {"hour", 3600},  {"hours", 3600}, {"d", 86400},
+                 {"day", 86400},   {"days", 86400}, {"w", 604800},   {"week", 604800},
+                 {"weeks", 604800}};
     for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
         if (strlen(units[i].name) == n && memcmp(units[i].name, p, n) == 0)
             return units[i].seconds;
@@ -140,8 +141,9 @@ static int l_duration(lua_State *L)
                      sh_lua_kind(L, 1));
     const char *text = lua_tolstring(L, 1, &n);
     if (!sh_lua_duration(text, n, &seconds))
-        sh_lua_raise(L, "duration: \"%.60s\" is not a duration such as \"90m\", \"1h30m\" or "
-                        "\"2 days\"",
+        sh_lua_raise(L,
+                     "duration: \"%.60s\" is not a duration such as \"90m\", \"1h30m\" or "
+                     "\"2 days\"",
                      text);
     if (seconds == floor(seconds))
         lua_pushinteger(L, (lua_Integer)seconds);

@@ -147,7 +147,7 @@ static int pairs_step(lua_State *L)
         if (!lua_isnil(L, -1))
             break;
         if (lua_isnil(L, lua_upvalueindex(2)))
-            return 1; /* the end of the sequence */
+            return 1;  /* the end of the sequence */
         lua_pop(L, 2); /* removed on the way */
     }
     lua_pushinteger(L, at);
@@ -158,8 +158,8 @@ static int pairs_step(lua_State *L)
 /* Are the keys exactly 1..n? The sorted keys are on top of h->keys. */
 static bool is_sequence(const struct sh_key *k, size_t n)
 {
-    return n == 0 || (k[0].kind == 0 && k[0].i == 1 && k[n - 1].kind == 0 &&
-                      k[n - 1].i == (lua_Integer)n);
+    return n == 0 ||
+           (k[0].kind == 0 && k[0].i == 1 && k[n - 1].kind == 0 && k[n - 1].i == (lua_Integer)n);
 }
 
 static int l_pairs(lua_State *L)

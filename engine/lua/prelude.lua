@@ -38,13 +38,14 @@ local function check_value(path, op, value)
   elseif kind == "boolean" and (op == "eq" or op == "ne") then
     return
   end
-  fail(format("records.find: filter: '%s' is compared (%s) with %s", sub(path, 1, 60), op,
-    value == null and "json.null" or kind == "table" and "a table" or kind))
+  local what = value == null and "json.null" or kind == "table" and "a table" or kind
+  fail(format("records.find: filter: '%s' is compared (%s) with %s", sub(path, 1, 60), op, what))
 end
 
 local function check_path(path)
-  if type(path) ~= "string" or path == "" or find(path, '["\\%c]') or find("." .. path .. ".", "..", 1, true) then
-    fail(format("records.find: '%s' is not a field path such as \"a.b\"", sub(tostring(path), 1, 60)))
+  local text = tostring(path)
+  if type(path) ~= "string" or find(text, '["\\%c]') or find("." .. text .. ".", "..", 1, true) then
+    fail(format("records.find: '%s' is not a field path such as \"a.b\"", sub(text, 1, 60)))
   end
 end
 
@@ -56,8 +57,8 @@ local function conditions(filter)
     if type(want) ~= "table" then want = { eq = want } end
     for op, value in pairs(want) do
       if not compare[op] then
-        fail(format("records.find: filter: '%s' has the comparison '%s', expected eq, ne, lt, lte, gt or gte",
-          sub(path, 1, 60), sub(tostring(op), 1, 60)))
+        fail(format("records.find: filter: '%s' has the comparison '%s', expected eq, ne, lt, lte, "
+          .. "gt or gte", sub(path, 1, 60), sub(tostring(op), 1, 60)))
       end
       check_value(path, op, value)
       list[#list + 1] = { path, op, value }
@@ -119,7 +120,9 @@ end
 local function options(given)
   local limit, order = DEFAULT_ROWS, "id"
   if given == nil then return limit, order end
-  if type(given) ~= "table" then fail("records.find: the options must be a table {limit=, order=}") end
+  if type(given) ~= "table" then
+    fail("records.find: the options must be a table {limit=, order=}")
+  end
   for name, value in pairs(given) do
     if name == "limit" then
       if math_type(value) ~= "integer" or value < 1 or value > MAX_ROWS then
@@ -132,7 +135,8 @@ local function options(given)
       end
       order = value
     else
-      fail(format("records.find: unknown option '%s' (expected limit or order)", sub(tostring(name), 1, 60)))
+      fail(format("records.find: unknown option '%s' (expected limit or order)",
+        sub(tostring(name), 1, 60)))
     end
   end
   return limit, order
@@ -166,7 +170,8 @@ return function(collection, filter, opts)
   local text = {}
   text[1] = '{"filter":'
   text[2] = next(plain) == nil and "{}" or encode(plain)
-  text[3] = ',"order":' .. encode(order) .. ',"limit":' .. (ask > MAX_ROWS and MAX_ROWS or ask) .. "}"
+  text[3] = ',"order":' .. encode(order)
+  text[4] = ',"limit":' .. (ask > MAX_ROWS and MAX_ROWS or ask) .. "}"
   local ids, docs = ask_find(collection, concat(text))
   if #own > 0 then
     local rows = {}

@@ -236,9 +236,9 @@ static void wrap(lua_State *L, const char *name, lua_CFunction fn)
 
 static void open_string(lua_State *L, int globals)
 {
-    static const char *const names[] = {
-        "byte", "char",    "find", "format", "gmatch", "gsub",     "len",    "lower", "match",
-        "rep",  "reverse", "sub",  "upper",  "pack",   "packsize", "unpack", NULL};
+    static const char *const names[] = {"byte",  "char",  "find",     "format", "gmatch",  "gsub",
+                                        "len",   "lower", "match",    "rep",    "reverse", "sub",
+                                        "upper", "pack",  "packsize", "unpack", NULL};
     lua_pushcfunction(L, luaopen_string);
     lua_call(L, 0, 1);
     lua_newtable(L);
@@ -318,14 +318,12 @@ static void open_utf8(lua_State *L, int globals)
 
 static void open_base(lua_State *L, int globals)
 {
-    static const char *const names[] = {"assert", "error",    "ipairs", "rawequal", "select",
+    static const char *const names[] = {"assert", "error",    "ipairs",   "rawequal", "select",
                                         "type",   "tonumber", "_VERSION", NULL};
-    static const luaL_Reg own[] = {{"tostring", l_tostring},
-                                   {"getmetatable", l_getmetatable},
-                                   {"setmetatable", l_setmetatable},
-                                   {"rule", sh_lua_rule},
-                                   {"require", sh_lua_require},
-                                   {NULL, NULL}};
+    static const luaL_Reg own[] = {
+        {"tostring", l_tostring},         {"getmetatable", l_getmetatable},
+        {"setmetatable", l_setmetatable}, {"rule", sh_lua_rule},
+        {"require", sh_lua_require},      {NULL, NULL}};
     lua_pushcfunction(L, luaopen_base);
     lua_call(L, 0, 1);
     lua_pushvalue(L, globals);

@@ -99,21 +99,55 @@ static void send_now(const struct sh_http_conn *c, const char *p, size_t n)
     (void)ignored;
 }
 
+/* The head of the request being refused, NUL-terminated, owned; empty if it is not whole. */
+static char *head_copy(const struct sh_http_conn *c)
+{
+    const size_t n = c->guard.head_bytes;
+    struct evbuffer *from = evbuffer_get_length(input_of(c)) >= n ? input_of(c) : c->held;
+    char *head = sh_alloc(n + 1, 1);
+    if (n && (!from || evbuffer_copyout(from, head, n) != (ev_ssize_t)n))
+        head[0] = '\0';
+    return head;
+}
+
+/* Cut path and Origin out of a head that the guard has found well-formed. */
+static void describe(char *head, struct sh_http_refusal *r)
+{
+    char *origin = strcasestr(head, "\r\norigin:"), *path = strchr(head, ' ');
+    if (origin) {
+        origin += strlen("\r\norigin:");
+        origin += strspn(origin, " ");
+        origin[strcspn(origin, " \r")] = '\0';
+        r->origin = origin;
+    }
+    if (path) {
+        path[1 + strcspn(path + 1, " ?")] = '\0';
+        r->path = path + 1;
+    }
+}
+
 static void refuse(struct sh_http_conn *c, int status, const char *reason)
 {
     struct sh_http_server *s = c->server;
-    struct sh_buf body, out;
+    struct sh_http_refusal refusal = {.status = status, .reason = reason, .path = ""};
+    struct sh_buf headers, body, out;
+    char *head = head_copy(c);
+    describe(head, &refusal);
+    sh_buf_init(&headers, MAX_REFUSAL_BYTES);
     sh_buf_init(&body, MAX_REFUSAL_BYTES);
-    sh_buf_init(&out, MAX_REFUSAL_BYTES + MAX_HEAD_BYTES);
-    s->refused(s->arg, status, reason, &body);
+    sh_buf_init(&out, 2 * MAX_REFUSAL_BYTES + MAX_HEAD_BYTES);
+    s->refused(s->arg, &refusal, &headers, &body);
+    free(head);
     sh_buf_addf(&out,
                 "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: application/json\r\n"
-                "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
+                "Content-Length: %zu\r\n%s%.*sConnection: close\r\n\r\n",
                 status, sh_http_status_text(status), sh_http_date(s), body.len,
-                status == 503 ? "Retry-After: 5\r\n" : "");
+                status == 503 ? "Retry-After: 5\r\n" : "",
+                sh_buf_ok(&headers) ? (int)headers.len : 0, headers.data ? headers.data : "");
     sh_buf_add(&out, body.data, body.len);
     send_now(c, out.data, out.len);
     shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+    sh_buf_free(&headers);
     sh_buf_free(&body);
     sh_buf_free(&out);
     c->state = CONN_LINGER;

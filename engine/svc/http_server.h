@@ -37,9 +37,16 @@ enum sh_http_method {
 /* A whole, well-formed request has arrived. The handler replies now or later, exactly once, with
  * sh_http_reply(). */
 typedef void sh_http_handler_fn(void *arg, struct sh_http_request *req);
-/* A request was refused before it reached the handler (status 400, 408, 413, 431, 501 ...): fill
- * body with the error's JSON. reason is a constant text. */
-typedef void sh_http_refused_fn(void *arg, int status, const char *reason, struct sh_buf *body);
+/* A request that was refused before it reached the handler (400, 408, 413, 431, 501 ...). */
+struct sh_http_refusal {
+    int status;
+    const char *reason; /* constant text */
+    const char *path;   /* as sent, without query; "" if its head was not read whole */
+    const char *origin; /* its Origin header, NULL if none */
+};
+/* Fill body with the error's JSON; headers may get whole lines ("Name: value\r\n"). */
+typedef void sh_http_refused_fn(void *arg, const struct sh_http_refusal *refusal,
+                                struct sh_buf *headers, struct sh_buf *body);
 
 /* Bind host (numeric IPv4 or IPv6) and port (0 = any) and serve on base. NULL and *err if the
  * address cannot be bound (message names address and cause). */

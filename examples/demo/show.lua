@@ -31,7 +31,8 @@ local function wait_for(question)
 end
 
 local function text(value)
-    return value ~= nil and value ~= cjson.null and tostring(value) or nil
+    if value == nil or value == cjson.null then return nil end
+    return tostring(math.type(value) == "float" and math.tointeger(value) or value)
 end
 
 local function short(value, length)
@@ -52,11 +53,11 @@ local function show_record(effect)
     table.sort(names)
     for _, name in ipairs(names) do
         local value = row.doc[name]
-        if type(value) == "table" then value = cjson.encode(value) end
-        parts[#parts + 1] = name .. "=" .. short(value, 40)
+        if type(value) == "table" then value = #value .. " items" end
+        parts[#parts + 1] = name .. "=" .. short(value, 30)
     end
     seen.records = seen.records + 1
-    print(("     record    %s/%s  %s"):format(effect.collection, effect.id, short(table.concat(parts, " "), 300)))
+    print(("     record    %s/%s  %s"):format(effect.collection, effect.id, short(table.concat(parts, " "), 170)))
 end
 
 local show = {}

@@ -270,6 +270,9 @@ describe("ingress", function()
         assert.equal(status, answers[i].status)
         assert.equal(PAGE, answers[i].headers["access-control-allow-origin"])
       end
+      local large = engine:post(HOOK, (" "):rep(65537), headers)
+      error_of(large, 413, "body_too_large")
+      assert.equal(PAGE, large.headers["access-control-allow-origin"])
       local any = { Origin = "https://any.example.org" }
       local answer = engine:post("/hooks/token", "{}", any)
       error_of(answer, 401, "unauthorized")

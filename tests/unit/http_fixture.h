@@ -38,6 +38,9 @@
 #endif
 
 #define HOST        "Host: t\r\n"
+#define POST        "POST /p HTTP/1.1\r\n" HOST
+#define TE          POST "Transfer-Encoding: "
+#define CH          TE "chunked\r\n\r\n"
 #define REPLY_BYTES (4 * 1024 * 1024)
 
 /* --- The server under test ---------------------------------------------------------------------
@@ -113,10 +116,12 @@ static inline void on_request(void *arg, struct sh_http_request *req)
     }
 }
 
-static inline void on_refused(void *arg, int status, const char *reason, struct sh_buf *body)
+static inline void on_refused(void *arg, const struct sh_http_refusal *r, struct sh_buf *headers,
+                              struct sh_buf *body)
 {
     (void)arg;
-    sh_buf_addf(body, "{\"refused\":%d,\"why\":\"%s\"}", status, reason);
+    sh_buf_addf(headers, "X-Path: %s\r\nX-Origin: %s\r\n", r->path, r->origin ? r->origin : "-");
+    sh_buf_addf(body, "{\"refused\":%d,\"why\":\"%s\"}", r->status, r->reason);
 }
 
 static inline void on_term(void *arg)

@@ -27,8 +27,7 @@
 
 #define KIT __attribute__((unused)) static
 
-/* --- folder
- * --------------------------------------------------------------------------------------- */
+/* --- folder ------------------------------------------------------------------ */
 
 struct kit {
     char dir[64]; /* "/tmp/sh-store-XXXXXX/data" */
@@ -111,8 +110,7 @@ KIT void kit_end(struct kit *k)
     pthread_cond_destroy(&k->woken);
 }
 
-/* --- operations
- * ------------------------------------------------------------------------------------- */
+/* --- operations -------------------------------------------------------------- */
 
 KIT void kit_count_done(struct sh_op *op)
 {
@@ -171,8 +169,7 @@ KIT struct sh_id kit_accept(struct kit *k, const char *dedupe)
     return id;
 }
 
-/* --- runs
- * ------------------------------------------------------------------------------------------- */
+/* --- runs -------------------------------------------------------------------- */
 
 #define KIT_RUNS 8
 struct kit_settle {
@@ -291,8 +288,7 @@ KIT enum sh_outcome kit_apply(struct kit *k, struct sh_effect fx, char *error, s
     return o;
 }
 
-/* --- reads
- * ------------------------------------------------------------------------------------------ */
+/* --- reads ------------------------------------------------------------------- */
 
 struct kit_answer {
     bool ok;
@@ -352,8 +348,7 @@ KIT const char *kit_doc(struct kit *k, const char *collection, const char *id)
     return a.text + strlen(id) + 1;
 }
 
-/* --- lists
- * ------------------------------------------------------------------------------------------ */
+/* --- lists ------------------------------------------------------------------- */
 
 KIT bool kit_keep_row(void *arg, const cJSON *row)
 {

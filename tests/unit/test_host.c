@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * test_host.c: the rule host as an author meets it: the event, effects, reads, errors. */
+ * test_host.c: the rule host as an author meets it: the event, matching, sandbox, errors. */
 #include "test_host.h"
 
 /* --- the event ------------------------------------------------------------------------------- */
@@ -53,7 +53,8 @@ static void test_event_values(void **state)
         "assert(get(ev, 'a.d') == 'dotted')\n"
         "assert(get(ev, 'big.x') == nil)\n"
         "ev.list[4] = 4 ev.a.b = nil ev.new = {}",
-        "{\"gone\":null,\"big\":9007199254740993,\"f\":2.0,\"list\":[1,null,3],\"a\":{\"b\":{\"c\":5}},"
+        "{\"gone\":null,\"big\":9007199254740993,\"f\":2.0,\"list\":[1,null,3],\"a\":{\"b\":{\"c\":"
+        "5}},"
         "\"a.d\":\"dotted\"}");
     if (r->outcome != SH_RUN_DONE)
         print_message("%s\n", r->error);
@@ -63,38 +64,43 @@ static void test_event_values(void **state)
 static void test_envelope(void **state)
 {
     (void)state;
-    kit_done("assert(env.source == 'webphone' and env.type == 't' and env.key == 'k1')\n"
-             "assert(env.received_at == '2026-06-12T10:04:20.903Z' and env.received == 1781258660)\n"
-             "assert(env.attempt == 1 and #env.id == 36)\n"
-             "assert(now() == 1781258661 and hour == 3600 and day == 24 * hour)",
-             "");
+    kit_done(
+        "assert(env.source == 'webphone' and env.type == 't' and env.key == 'k1')\n"
+        "assert(env.received_at == '2026-06-12T10:04:20.903Z' and env.received == 1781258660)\n"
+        "assert(env.attempt == 1 and #env.id == 36)\n"
+        "assert(now() == 1781258661 and hour == 3600 and day == 24 * hour)",
+        "");
 }
 
 static void test_when_is_a_view(void **state)
 {
     (void)state;
-    kit_must_load("rule 'a' { on = '*', when = function(ev, env)\n"
-                  "assert(ev.from == ev.from and ev.from.name == 'Ann' and #ev.list == 2)\n"
-                  "assert(get(ev, 'from.name') == 'Ann' and get(ev, 'list.2') == 6)\n"
-                  "local s = '' for k, v in pairs(ev.from) do s = s .. k .. v end assert(s == 'nameAnn')\n"
-                  "for i, v in ipairs(ev.list) do assert(v == i + 4) end\n"
-                  "assert(next(ev.from) == 'name' and json.encode(ev.list) == '[5,6]')\n"
-                  "assert(table.concat(ev.list, ',') == '5,6' and type(ev) == 'table')\n"
-                  "assert(getmetatable(ev) == nil and env.key == 'k1')\n"
-                  "return true end, run = function(ev) ev.from.name = 'B' emit('x', ev) end }\n"
-                  "rule 'b' { on = '*', run = function(ev) emit('y', ev) end }");
+    kit_must_load(
+        "rule 'a' { on = '*', when = function(ev, env)\n"
+        "assert(ev.from == ev.from and ev.from.name == 'Ann' and #ev.list == 2)\n"
+        "assert(get(ev, 'from.name') == 'Ann' and get(ev, 'list.2') == 6)\n"
+        "local s = '' for k, v in pairs(ev.from) do s = s .. k .. v end assert(s == 'nameAnn')\n"
+        "for i, v in ipairs(ev.list) do assert(v == i + 4) end\n"
+        "assert(next(ev.from) == 'name' and json.encode(ev.list) == '[5,6]')\n"
+        "assert(table.concat(ev.list, ',') == '5,6' and type(ev) == 'table')\n"
+        "assert(getmetatable(ev) == nil and env.key == 'k1')\n"
+        "return true end, run = function(ev) ev.from.name = 'B' emit('x', ev) end }\n"
+        "rule 'b' { on = '*', run = function(ev) emit('y', ev) end }");
     kit_job("t", "{\"from\":{\"name\":\"Ann\"},\"list\":[5,6]}");
     assert_string_equal(kit.runs[0].error, "");
-    assert_string_equal(kit.runs[0].effects, "{\"kind\":\"emit\",\"type\":\"x\",\"data\":{\"from\":{"
-                                             "\"name\":\"B\"},\"list\":[5,6]}}\n");
-    assert_string_equal(kit.runs[1].effects, "{\"kind\":\"emit\",\"type\":\"y\",\"data\":{\"from\":{"
-                                             "\"name\":\"Ann\"},\"list\":[5,6]}}\n");
+    assert_string_equal(kit.runs[0].effects,
+                        "{\"kind\":\"emit\",\"type\":\"x\",\"data\":{\"from\":{"
+                        "\"name\":\"B\"},\"list\":[5,6]}}\n");
+    assert_string_equal(kit.runs[1].effects,
+                        "{\"kind\":\"emit\",\"type\":\"y\",\"data\":{\"from\":{"
+                        "\"name\":\"Ann\"},\"list\":[5,6]}}\n");
     static const struct {
         const char *code, *error;
     } bad[] = {
         {"ev.x = 1", "when only looks: it cannot change the event (field x)"},
         {"ev.from.name = 1", "when only looks: it cannot change the event (field name)"},
-        {"table.insert(ev.list, 1)", "when only looks: it cannot change the event (field by number)"},
+        {"table.insert(ev.list, 1)",
+         "when only looks: it cannot change the event (field by number)"},
         {"table.sort(ev.list, function(a, b) return a > b end)",
          "when only looks: it cannot change the event (field by number)"},
         {"emit('x')", "when only looks: emit belongs in run"},
@@ -103,14 +109,14 @@ static void test_when_is_a_view(void **state)
         {"setmetatable(ev, {})", "setmetatable: this table is read-only here"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        char *text = sh_strf("rule 'a' { on = '*', when = function(ev)\n%s end, run = function() end }",
-                             bad[i].code);
-        char *want = sh_strf("rules/x.lua:2: %s\n", bad[i].error);
+        char *text =
+            sh_strf("rule 'a' { on = '*', when = function(ev)\n%s end, run = function() end }",
+                    bad[i].code);
+        char *want = sh_strf("rules/x.lua:2: %s", bad[i].error);
         kit_must_load(text);
         struct kit_run *r = kit_job("t", "{\"from\":{\"name\":\"Ann\"},\"list\":[5,6]}");
         assert_int_equal(r->outcome, SH_RUN_FAILED);
-        if (strncmp(r->error, want, strlen(want)) != 0)
-            assert_string_equal(r->error, want);
+        kit_starts(r->error, want);
         free(text);
         free(want);
     }
@@ -183,200 +189,23 @@ static void test_only_and_skip(void **state)
     assert_string_equal(kit.runs[1].rule, "c");
 }
 
-/* --- effects --------------------------------------------------------------------------------- */
-
-static void test_effects(void **state)
-{
-    (void)state;
-    kit_done("callback { number = '0301234567', name = 'Ann', due = now() + 2*hour, assignee = 'l@x.nl',\n"
-             "  reason = 'r', key = 'k' }",
-             "{\"kind\":\"callback\",\"number\":\"0301234567\",\"due_at\":\"2026-06-12T12:04:21.000Z\","
-             "\"name\":\"Ann\",\"assignee\":\"l@x.nl\",\"reason\":\"r\"}\n");
-    kit_done("callback { number = 31301234567, due = '90m' }",
-             "{\"kind\":\"callback\",\"number\":\"31301234567\",\"due_at\":\"2026-06-12T11:34:21.903Z\"}\n");
-    kit_done("callback { number = '1', due = '2026-06-15T09:00:00+02:00' }",
-             "{\"kind\":\"callback\",\"number\":\"1\",\"due_at\":\"2026-06-15T07:00:00.000Z\"}\n");
-    kit_done("email { to = 'a@b.nl', subject = 'Hi {{name}}', text = '{{a.b}}{{no.such}}!', with = ev }",
-             "{\"kind\":\"email\",\"to\":[\"a@b.nl\"],\"subject\":\"Hi Ann\",\"text\":\"1!\"}\n");
-    kit_done("email { to = {'a@b.nl', 'Bo <b@b.nl>'}, cc = 'c@b.nl', reply_to = 'd@b.nl', subject = 's',\n"
-             "  html = '<b>{{x}}</b>', text = '{{x}}', with = { x = '<i>&\"' } }",
-             "{\"kind\":\"email\",\"to\":[\"a@b.nl\",\"Bo <b@b.nl>\"],\"cc\":[\"c@b.nl\"],\"reply_to\":"
-             "\"d@b.nl\",\"subject\":\"s\",\"text\":\"<i>&\\\"\",\"html\":\"<b>&lt;i&gt;&amp;&quot;"
-             "</b>\"}\n");
-    kit_done("records.put('calls', 'x', { n = 1, f = 1.0, list = {}, none = json.array() })\n"
-             "records.put('calls', 7, {})\nrecords.patch('calls', 'x', { gone = json.null })\n"
-             "records.delete('calls', 'y') records.incr('calls', 'x', 'n') records.incr('calls', 'x', 'n', "
-             "0.5)",
-             "{\"kind\":\"records.put\",\"collection\":\"calls\",\"id\":\"x\",\"doc\":{\"f\":1.0,\"list\":{},"
-             "\"n\":1,\"none\":[]}}\n"
-             "{\"kind\":\"records.put\",\"collection\":\"calls\",\"id\":\"7\",\"doc\":{}}\n"
-             "{\"kind\":\"records.patch\",\"collection\":\"calls\",\"id\":\"x\",\"doc\":{\"gone\":null}}\n"
-             "{\"kind\":\"records.delete\",\"collection\":\"calls\",\"id\":\"y\"}\n"
-             "{\"kind\":\"records.incr\",\"collection\":\"calls\",\"id\":\"x\",\"field\":\"n\",\"n\":1}\n"
-             "{\"kind\":\"records.incr\",\"collection\":\"calls\",\"id\":\"x\",\"field\":\"n\",\"n\":0.5}\n");
-    kit_done("emit('done', { ok = true }) emit('bare')",
-             "{\"kind\":\"emit\",\"type\":\"done\",\"data\":{\"ok\":true}}\n"
-             "{\"kind\":\"emit\",\"type\":\"bare\",\"data\":{}}\n");
-}
-
-static void test_argument_errors(void **state)
-{
-    (void)state;
-    static const char *const bad[][2] = {
-        {"callback { number = '1' }", "callback: 'due' must be a time in seconds (a number), got nil"},
-        {"callback { number = '1', due = true }",
-         "callback: 'due' must be a time in seconds (a number), got a boolean"},
-        {"callback { number = '1', due = 2*hour }",
-         "callback: 'due' must be a time in seconds since 1970, such as now() + 2*hour or \"2h\", got 7200"},
-        {"callback { number = '1', due = 0/0 }", NULL},
-        {"callback { number = '1', due = 'soon' }",
-         "callback: 'due' must be a time such as \"2026-06-12T09:00:00Z\" or a duration such as \"2h\", got "
-         "\"soon\""},
-        {"callback { due = now() }", "callback: 'number' must be a text (or a whole number), got nil"},
-        {"callback { number = 1.5, due = now() }",
-         "callback: 'number' must be a text (or a whole number), got a number"},
-        {"callback { number = '', due = now() }", "callback: 'number' must have 1 to 128 bytes, got 0"},
-        {"callback { nummer = '1' }", "callback: unknown field 'nummer' (did you mean 'number'?)"},
-        {"callback { number = '1', due = now(), zzzzzz = 1 }", "callback: unknown field 'zzzzzz'"},
-        {"callback { '1' }", "callback: unexpected list item (fields are written name = value)"},
-        {"callback { number = '1', due = now(), name = {} }", "callback: 'name' must be a text, got a table"},
-        {"callback { number = '\\xff', due = now() }", "callback: 'number' is not valid UTF-8 text"},
-        {"callback { number = '1\\0', due = now() }", "callback: 'number' contains a NUL byte"},
-        {"callback('x')", "callback: a table {...} expected, got a string"},
-        {"callback()", "callback: a table {...} expected, got nothing"},
-        {"callback { number = '1', due = now(), key = 'k' } callback { number = '1', due = now(), key = 'k' }",
-         "callback: the key 'k' was used already in this run"},
-        {"email { subject = 's', text = 't' }", NULL},
-        {"email { to = 5, subject = 's', text = 't' }",
-         "email: 'to' must be an address or a list of addresses, got a number"},
-        {"email { to = { 5 }, subject = 's', text = 't' }",
-         "email: 'to' item 1 must be an address (a text), got a number"},
-        {"email { to = 'a@b.nl', subject = 's', text = 't', with = 1 }",
-         "email: 'with' must be a table, got a number"},
-        {"email { to = 'a@b.nl', subjet = 's' }", "email: unknown field 'subjet' (did you mean 'subject'?)"},
-        {"email { to = 'a@b.nl', subject = 's', text = '{{x', with = {} }",
-         "email: 'text': '{{' at byte 1 has no '}}'"},
-        {"email { to = 'a@b.nl', subject = '{{x}}', text = 't', with = { x = 'a\\r\\nBcc: e@b.nl' } }", NULL},
-        {"email { to = 'a@b.nl\\r\\nBcc: e@b.nl', subject = 's', text = 't' }", NULL},
-        {"email { to = 'nobody', subject = 's', text = 't' }", NULL},
-        {"email { to = 'a@b.nl', subject = 's' }", NULL},
-        {"records.put('Calls', 'x', {})",
-         "records.put: the collection \"Calls\" must be lower-case letters, digits and _, start with a letter, "
-         "and have at most 64 bytes"},
-        {"records.put('sh_x', 'x', {})", "records.put: the collection \"sh_x\" begins with a reserved prefix"},
-        {"records.put(nil, 'x', {})", "records.put: the collection must be a text, got nil"},
-        {"records.put('calls', nil, {})", "records.put: the id must be a text or a whole number, got nil"},
-        {"records.put('calls', '', {})", "records.put: the id must have 1 to 1024 bytes, got 0"},
-        {"records.put('calls', 1.5, {})", "records.put: the id must be a text or a whole number, got a number"},
-        {"records.put('calls', 'x', 'y')", "records.put: the document must be a table, got a string"},
-        {"records.put('calls', 'x', {1, 2})", "records.put: the document must have named fields, got a list"},
-        {"records.put('calls', 'x', { a = { b = print } })",
-         "records.put: doc.a.b is a function, which JSON cannot hold"},
-        {"records.put('calls', 'x', { a = { 1, 0/0 } })",
-         "records.put: doc.a[2] is not a number (NaN), which JSON cannot hold"},
-        {"records.put('calls', 'x', { a = { 1, x = 2 } })",
-         "records.put: doc.a mixes list items with named fields"},
-        {"records.put('calls', 'x', { a = { 1, nil, 3 } })",
-         "records.put: doc.a is a list with holes (use json.null for an empty place)"},
-        {"records.put('calls', 'x', { a = { [1.5] = 1 } })",
-         "records.put: doc.a has a key that is neither text nor a whole number"},
-        {"local t = {} t.t = t records.put('calls', 'x', t)",
-         "records.put: doc is nested deeper than 64 levels, or contains itself"},
-        {"records.put('calls', 'x', { a = '\\xff' })", "records.put: doc.a is not valid UTF-8 text"},
-        {"records.put('calls', 'x', { a = coroutine.create(print) })",
-         "records.put: doc.a is a coroutine, which JSON cannot hold"},
-        {"records.put('calls', 'x', { ['a\\0'] = 1 })", NULL},
-        {"records.patch('calls', 'x')", "records.patch: the document must be a table, got nothing"},
-        {"records.incr('calls', 'x')", "records.incr: the field must be a text, got nothing"},
-        {"records.incr('calls', 'x', 'n', 'm')", "records.incr: 'n' must be a number, got a string"},
-        {"records.incr('calls', 'x', 'n', 1/0)", "records.incr: 'n' must be a finite number"},
-        {"records.get('calls')", "records.get: the id must be a text or a whole number, got nothing"},
-        {"records.find('Calls')", NULL},
-        {"records.find('calls', 'x')", "records.find: the filter must be a table such as { status = \"open\" }"},
-        {"records.find('calls', {}, { limit = 0 })",
-         "records.find: 'limit' must be a whole number from 1 to 1000"},
-        {"records.find('calls', {}, { sort = 'a' })",
-         "records.find: unknown option 'sort' (expected limit or order)"},
-        {"records.find('calls', { a = { like = 'x' } })",
-         "records.find: filter: 'a' has the comparison 'like', expected eq, ne, lt, lte, gt or gte"},
-        {"records.find('calls', { a = { lt = true } })",
-         "records.find: filter: 'a' is compared (lt) with boolean"},
-        {"emit(5)", "emit: the event type must be a text, got a number"},
-        {"emit('')", "emit: the event type must have 1 to 256 bytes"},
-        {"emit('a\\nb')", "emit: the event type contains a control byte"},
-        {"emit('a', 5)", "emit: the data must be a table, got a number"},
-        {"template('x')", "template: the values must be a table, got nothing"},
-        {"template('a{{ b', {})", "template: '{{' at byte 2 has no '}}'"},
-        {"duration('soon')", "duration: \"soon\" is not a duration such as \"90m\", \"1h30m\" or \"2 days\""},
-        {"duration()", "duration: a text such as \"90m\" or \"1h30m\" expected, got nothing"},
-        {"get(5, 'a')", "get: the first argument must be a table, got a number"},
-        {"get({}, 5)", "get: the path must be a text such as \"a.b.c\", got a number"},
-        {"json.decode('{')", NULL},
-        {"json.encode({ [true] = 1 })", "json.encode: value has a key that is neither text nor a whole number"},
-        {"pairs(5)", "pairs: a table expected, got a number"},
-        {"for k in pairs({ [{}] = 1 }) do end",
-         "a table with a table as a key has no defined order (use text or numbers)"},
-        {"math.random(3, 1)", "math.random: the interval from 3 to 1 is empty"},
-        {"math.randomseed(1)", "math.randomseed is not available here"},
-        {"string.dump(print)", "string.dump is not available here"},
-        {"string.fromat('x')", "string has no 'fromat' (did you mean 'format'?)"},
-        {"records.putt('a')", "records has no 'putt' (did you mean 'put'?)"},
-        {"string.format('%p', {})",
-         "string.format: %p would show an address, which differs each time"},
-        {"setmetatable({}, { __gc = print })", "setmetatable: __gc is not available to rules"},
-        {"setmetatable({}, { __mode = 'k' })", "setmetatable: __mode is not available to rules"},
-        {"coroutine.yield()", "coroutine.yield: not inside a coroutine of the rule's own"},
-        {"rule 'x' {}", "rule: only while the file loads, not inside a run"},
-    };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        char *body = sh_strf("\n%s", bad[i][0]), *want = sh_strf("rules/x.lua:3: %s", bad[i][1]);
-        if (bad[i][1]) {
-            kit_fails(body, want);
-        } else { /* the reason is another module's; the line is ours */
-            struct kit_run *r = kit_run(body);
-            if (r->outcome != SH_RUN_FAILED || strncmp(r->error, "rules/x.lua:3: ", 15) != 0)
-                print_message("%s\n -> %s\n", body, r->error);
-            assert_int_equal(r->outcome, SH_RUN_FAILED);
-            kit_starts(r->error, "rules/x.lua:3: ");
-        }
-        free(body);
-        free(want);
-    }
-}
-
-static void test_not_available(void **state)
-{
-    (void)state;
-    kit_fails("http.post('x')", "rules/x.lua:2: http is not available in this version");
-    kit_fails("after('2h', 'x')", "rules/x.lua:2: after is not available in this version");
-    kit_fails("cancel('x')", "rules/x.lua:2: cancel is not available in this version");
-    kit_fails("os.time()", "rules/x.lua:2: os is not available to rules: now() is the time, a run has no "
-                           "other way out than effects");
-    static const char *const names[] = {"io",        "debug",  "package", "load",   "loadstring",
-                                        "dofile",    "rawset", "rawget",  "_G",     "collectgarbage",
-                                        "loadfile"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        char *body = sh_strf("local x = %s", names[i]);
-        struct kit_run *r = kit_run(body);
-        assert_int_equal(r->outcome, SH_RUN_FAILED);
-        assert_non_null(strstr(r->error, "is not available to rules"));
-        free(body);
-    }
-}
-
 /* --- globals, shared state ------------------------------------------------------------------- */
 
 static void test_globals(void **state)
 {
     (void)state;
-    kit_fails("local x = calback", "rules/x.lua:2: undefined variable 'calback' (did you mean 'callback'?)");
+    kit_fails("local x = calback",
+              "rules/x.lua:2: undefined variable 'calback' (did you mean 'callback'?)");
     kit_fails("foo()", "rules/x.lua:2: undefined variable 'foo'");
-    kit_fails("count = 1", "rules/x.lua:2: a run cannot assign the global 'count': it keeps nothing to itself "
-                           "(make it local; to remember something, records are for that)");
-    kit_fails("\ncallback = 1", "rules/x.lua:3: a run cannot assign the global 'callback': it keeps nothing "
-                                "to itself (make it local; to remember something, records are for that)");
-    kit_must_load("limit = 5\nfunction double(x) return 2 * x end\n"
-                  "rule 'a' { on = '*', run = function()\nassert(double(limit) == 10)\nlimit = 6 end }");
+    kit_fails("count = 1",
+              "rules/x.lua:2: a run cannot assign the global 'count': it keeps nothing to itself "
+              "(make it local; to remember something, records are for that)");
+    kit_fails("\ncallback = 1",
+              "rules/x.lua:3: a run cannot assign the global 'callback': it keeps nothing "
+              "to itself (make it local; to remember something, records are for that)");
+    kit_must_load(
+        "limit = 5\nfunction double(x) return 2 * x end\n"
+        "rule 'a' { on = '*', run = function()\nassert(double(limit) == 10)\nlimit = 6 end }");
     struct kit_run *r = kit_job("t", "{}");
     kit_starts(r->error, "rules/x.lua:5: a run cannot assign the global 'limit'");
     assert_false(kit_load("rules/a.lua", "shared = 1", "rules/b.lua", "\nlocal y = shared", NULL));
@@ -386,31 +215,36 @@ static void test_globals(void **state)
 static void test_nothing_is_kept(void **state)
 {
     (void)state;
-    kit_must_load("local count = 0\nlocal seen = {}\nlocal names = { list = { 'a', 'b' } }\n"
-                  "rule 'local' { on = 'a', run = function()\n\ncount = count + 1 emit('x') end }\n"
-                  "rule 'table' { on = 'b', run = function()\n"
-                  "seen.x = 1 end }\n"
-                  "rule 'nested' { on = 'c', run = function()\n"
-                  "table.insert(names.list, 'c') end }\n"
-                  "rule 'reads' { on = 'd', run = function()\n"
-                  "assert(#names.list == 2 and names.list[2] == 'b' and count == 0)\n"
-                  "local t = copy(names) t.list[1] = 'z' assert(names.list[1] == 'a')\n"
-                  "local s = '' for k, v in pairs(names.list) do s = s .. k .. v end assert(s == '1a2b')\n"
-                  "assert(json.encode(names) == '{\"list\":[\"a\",\"b\"]}')\n"
-                  "assert(table.concat(names.list) == 'ab' and select('#', table.unpack(names.list)) == 2)\n"
-                  "end }\n"
-                  "rule 'existing' { on = 'e', run = function()\nnames.list[1] = 'q' end }");
+    kit_must_load(
+        "local count = 0\nlocal seen = {}\nlocal names = { list = { 'a', 'b' } }\n"
+        "rule 'local' { on = 'a', run = function()\n\ncount = count + 1 emit('x') end }\n"
+        "rule 'table' { on = 'b', run = function()\n"
+        "seen.x = 1 end }\n"
+        "rule 'nested' { on = 'c', run = function()\n"
+        "table.insert(names.list, 'c') end }\n"
+        "rule 'reads' { on = 'd', run = function()\n"
+        "assert(#names.list == 2 and names.list[2] == 'b' and count == 0)\n"
+        "local t = copy(names) t.list[1] = 'z' assert(names.list[1] == 'a')\n"
+        "local s = '' for k, v in pairs(names.list) do s = s .. k .. v end assert(s == '1a2b')\n"
+        "assert(json.encode(names) == '{\"list\":[\"a\",\"b\"]}')\n"
+        "assert(table.concat(names.list) == 'ab' and select('#', table.unpack(names.list)) == 2)\n"
+        "end }\n"
+        "rule 'existing' { on = 'e', run = function()\nnames.list[1] = 'q' end }");
     for (int i = 0; i < 3; i++) { /* and it is put back each time */
         struct kit_run *r = kit_job("a", "{}");
         assert_int_equal(r->outcome, SH_RUN_FAILED);
-        assert_string_equal(r->error, "rules/x.lua:6: a run changed 'count', a local of the file: a run keeps "
-                                      "nothing to itself, the next one may be elsewhere (records are for "
-                                      "that)");
+        assert_string_equal(
+            r->error, "rules/x.lua:6: a run changed 'count', a local of the file: a run keeps "
+                      "nothing to itself, the next one may be elsewhere (records are for "
+                      "that)");
         assert_int_equal(r->n_effects, 0);
     }
-    kit_starts(kit_job("b", "{}")->error, "rules/x.lua:8: 'seen' belongs to the file and is read-only");
-    kit_starts(kit_job("c", "{}")->error, "rules/x.lua:10: 'names.list' belongs to the file and is read-only");
-    kit_starts(kit_job("e", "{}")->error, "rules/x.lua:18: 'names.list' belongs to the file and is read-only");
+    kit_starts(kit_job("b", "{}")->error,
+               "rules/x.lua:8: 'seen' belongs to the file and is read-only");
+    kit_starts(kit_job("c", "{}")->error,
+               "rules/x.lua:10: 'names.list' belongs to the file and is read-only");
+    kit_starts(kit_job("e", "{}")->error,
+               "rules/x.lua:19: 'names.list' belongs to the file and is read-only");
     struct kit_run *r = kit_job("d", "{}");
     assert_string_equal(r->error, "");
     assert_int_equal(r->outcome, SH_RUN_DONE);
@@ -424,16 +258,17 @@ static void test_modules(void **state)
                       "function M:twice() return self.x * 2 end\n"
                       "function M.remember(k) cache[k] = true end\n"
                       "M.shared = M.new(4)\nreturn M\n";
-    assert_true(kit_load("scripts/lib/mod.lua", mod, "scripts/other.lua", "return { m = require 'lib.mod' }",
-                         "rules/x.lua",
-                         "local mod, other = require 'lib.mod', require 'other'\n"
-                         "rule 'a' { on = 'a', run = function()\n"
-                         "assert(other.m == mod and mod.new(3):twice() == 6 and mod.shared:twice() == 8)\n"
-                         "end }\n"
-                         "rule 'b' { on = 'b', run = function() mod.n = 2 end }\n"
-                         "rule 'c' { on = 'c', run = function() mod.remember('x') end }\n"
-                         "rule 'd' { on = 'd', run = function() require 'other' end }\n",
-                         NULL));
+    assert_true(
+        kit_load("scripts/lib/mod.lua", mod, "scripts/other.lua",
+                 "return { m = require 'lib.mod' }", "rules/x.lua",
+                 "local mod, other = require 'lib.mod', require 'other'\n"
+                 "rule 'a' { on = 'a', run = function()\n"
+                 "assert(other.m == mod and mod.new(3):twice() == 6 and mod.shared:twice() == 8)\n"
+                 "end }\n"
+                 "rule 'b' { on = 'b', run = function() mod.n = 2 end }\n"
+                 "rule 'c' { on = 'c', run = function() mod.remember('x') end }\n"
+                 "rule 'd' { on = 'd', run = function() require 'other' end }\n",
+                 NULL));
     struct kit_run *r = kit_job("a", "{}");
     assert_string_equal(r->error, "");
     kit_starts(kit_job("b", "{}")->error, "rules/x.lua:5: ");
@@ -445,17 +280,20 @@ static void test_modules(void **state)
 static void test_strings_are_safe(void **state)
 {
     (void)state;
-    kit_says("tostring({}), tostring(print), tostring(coroutine.create(print))", "table function thread");
+    kit_says("tostring({}), tostring(print), tostring(coroutine.create(print))",
+             "table function thread");
     kit_says("string.format('%s %s %5.1f %q', {}, print, 1.25, 'x')", "table function   1.2 \"x\"");
     kit_says("tostring(json.null), tostring(1.0), tostring(nil)", "null 1.0 nil");
     kit_says("tostring(getmetatable('')), ('x'):rep(3)", "nil xxx");
     kit_says("{1, 2}, {a = 'b'}", "[1,2] {\"a\":\"b\"}");
-    kit_fails("string.upper = nil", "rules/x.lua:2: 'string' belongs to the file and is read-only once it is "
-                                    "loaded: a run keeps nothing to itself (records are for that, or "
-                                    "copy(string) for a table of the run's own)");
+    kit_fails("string.upper = nil",
+              "rules/x.lua:2: 'string' belongs to the file and is read-only once it is "
+              "loaded: a run keeps nothing to itself (records are for that, or "
+              "copy(string) for a table of the run's own)");
     kit_says("template('{{a.b}}-{{list}}-{{ name }}-{{no}}', ev)", "1-1, 2, 3-Ann-");
-    kit_says("duration('90m'), duration('1h30m'), duration('2 days'), duration('1.5s'), duration(7)",
-             "5400 5400 172800 1.5 7");
+    kit_says(
+        "duration('90m'), duration('1h30m'), duration('2 days'), duration('1.5s'), duration(7)",
+        "5400 5400 172800 1.5 7");
     kit_says("'a\\27[31mb\\255'", "a\\x1b[31mb\\xff");
 }
 
@@ -464,13 +302,15 @@ static void test_strings_are_safe(void **state)
 static void test_order(void **state)
 {
     (void)state;
-    const char *fill = "local t = { b = 1, a = 1, [3] = 1, [1] = 1, [-5] = 1, [2.5] = 1, [true] = 1, "
-                       "[false] = 1, ['10'] = 1, B = 1 }\n";
-    char *body = sh_strf("%slocal s = {} for k in pairs(t) do s[#s + 1] = tostring(k) end\n"
-                         "log.info(table.concat(s, ' '))\n"
-                         "local s, k = {}, next(t) while k ~= nil do s[#s + 1] = tostring(k) k = next(t, k) "
-                         "end\nlog.info(table.concat(s, ' '))",
-                         fill);
+    const char *fill =
+        "local t = { b = 1, a = 1, [3] = 1, [1] = 1, [-5] = 1, [2.5] = 1, [true] = 1, "
+        "[false] = 1, ['10'] = 1, B = 1 }\n";
+    char *body =
+        sh_strf("%slocal s = {} for k in pairs(t) do s[#s + 1] = tostring(k) end\n"
+                "log.info(table.concat(s, ' '))\n"
+                "local s, k = {}, next(t) while k ~= nil do s[#s + 1] = tostring(k) k = next(t, k) "
+                "end\nlog.info(table.concat(s, ' '))",
+                fill);
     struct kit_run *r = kit_run(body);
     const char *line = "{\"level\":\"info\",\"text\":\"-5 1 3 2.5 10 B a b false true\"}";
     char *want = sh_strf("[%s,%s]", line, line);
@@ -479,7 +319,8 @@ static void test_order(void **state)
     free(want);
     free(body);
     kit_done("local t = {1, 2, 3} for k in pairs(t) do t[k] = nil end assert(next(t) == nil)", "");
-    kit_done("local t = {a = 1, b = 2} for k in pairs(t) do t[k] = nil end assert(next(t) == nil)", "");
+    kit_done("local t = {a = 1, b = 2} for k in pairs(t) do t[k] = nil end assert(next(t) == nil)",
+             "");
     kit_done("local n = 0 for i, v in pairs({5, 6, 7}) do n = n + i * v end assert(n == 38)", "");
 }
 
@@ -488,9 +329,10 @@ static void test_random(void **state)
     (void)state;
     const char *body = "log.info(math.random(1000000), math.random(5, 7), math.random() < 1, "
                        "math.type(math.random(0)))";
-    char *text = sh_strf("local function f() %s end rule 'a' { on = '*', run = f } rule 'b' { on = '*', run = "
-                         "f }",
-                         body);
+    char *text = sh_strf(
+        "local function f() %s end rule 'a' { on = '*', run = f } rule 'b' { on = '*', run = "
+        "f }",
+        body);
     kit_must_load(text);
     struct sh_job job = kit_a_job("t", "{}");
     sh_host_job(kit.host, &job);
@@ -509,152 +351,6 @@ static void test_random(void **state)
     free(text);
 }
 
-/* --- reads ----------------------------------------------------------------------------------- */
-
-static void test_reads(void **state)
-{
-    (void)state;
-    kit.records[0] = (struct kit_record){"calls", "a", "{\"n\":1,\"f\":2.0,\"list\":[],\"sub\":{\"x\":1,\"y\":2}}"};
-    kit.records[1] = (struct kit_record){"calls", "b", "{\"n\":2}"};
-    kit_done("local a = records.get('calls', 'a')\n"
-             "assert(a.n == 1 and math.type(a.f) == 'float' and json.encode(a.list) == '[]')\n"
-             "assert(records.get('calls', 'none') == nil)\n"
-             "a.n = 99 assert(records.get('calls', 'a').n == 1)",
-             "");
-    assert_int_equal(kit.runs[0].n_reads, 3);
-    assert_string_equal(kit.asked, "calls:a\ncalls:none\ncalls:a\n");
-    kit_run("local doc = { n = 5, gone = nil, f = 1.0, list = json.array() }\n"
-            "records.put('calls', 'a', doc) doc.n = 6\n"
-            "local mine = records.get('calls', 'a')\n"
-            "assert(mine ~= doc and mine.n == 5 and math.type(mine.f) == 'float')\n"
-            "assert(json.encode(mine.list) == '[]')\n"
-            "records.incr('calls', 'a', 'n', 2) assert(records.get('calls', 'a').n == 7)\n"
-            "records.delete('calls', 'a') assert(records.get('calls', 'a') == nil)");
-    assert_string_equal(kit.runs[0].error, "");
-    assert_int_equal(kit.runs[0].n_reads, 0);
-    kit_run("records.patch('calls', 'a', { f = json.null, sub = { x = json.null, z = 3 }, new = { q = "
-            "json.null, r = {} } })\n"
-            "records.incr('calls', 'a', 'count')\n"
-            "log.info(records.get('calls', 'a'))\n"
-            "records.patch('calls', 'fresh', { a = 1 }) log.info(records.get('calls', 'fresh'))");
-    assert_string_equal(kit.runs[0].error, "");
-    assert_string_equal(kit.runs[0].logs,
-                        "[{\"level\":\"info\",\"text\":\"{\\\"count\\\":1,\\\"list\\\":[],\\\"n\\\":1,"
-                        "\\\"new\\\":{\\\"r\\\":{}},\\\"sub\\\":{\\\"y\\\":2,\\\"z\\\":3}}\"},"
-                        "{\"level\":\"info\",\"text\":\"{\\\"a\\\":1}\"}]");
-    assert_int_equal(kit.runs[0].n_reads, 2);
-}
-
-static void test_find(void **state)
-{
-    (void)state;
-    kit.records[0] = (struct kit_record){"calls", "a", "{\"n\":1}"};
-    kit.records[1] = (struct kit_record){"calls", "b", "{\"n\":2}"};
-    kit.records[2] = (struct kit_record){"calls", "c", "{\"n\":3}"};
-    kit_done("local docs, ids = records.find('calls', { n = { lte = 5 }, name = 'x' }, { order = '-n', limit = "
-             "7 })\nassert(#docs == 3 and docs[2].n == 2 and ids[3] == 'c')",
-             "");
-    assert_string_equal(kit.asked, "calls:{\"filter\":{\"n\":{\"lte\":5},\"name\":\"x\"},\"order\":\"-n\","
-                                   "\"limit\":7}\n");
-    kit_run("records.put('calls', 'd', { n = 9 }) records.put('calls', 'e', { n = 2.5 })\n"
-            "records.delete('calls', 'a') records.incr('calls', 'b', 'n', 10)\n"
-            "records.put('other', 'z', { n = 0 })\n"
-            "local docs, ids = records.find('calls', { n = { lt = 20 } }, { order = 'n' })\n"
-            "log.info(ids, docs)\n"
-            "local docs, ids = records.find('calls', { n = { lt = 9 } }, { order = '-n', limit = 2 })\n"
-            "log.info(ids)\n"
-            "log.info(select(2, records.find('calls', {}, { order = '-id' })))\n");
-    assert_string_equal(kit.runs[0].error, "");
-    assert_string_equal(kit.runs[0].logs,
-                        "[{\"level\":\"info\",\"text\":\"[\\\"e\\\",\\\"c\\\",\\\"d\\\",\\\"b\\\"] "
-                        "[{\\\"n\\\":2.5},{\\\"n\\\":3},{\\\"n\\\":9},{\\\"n\\\":12}]\"},"
-                        "{\"level\":\"info\",\"text\":\"[\\\"c\\\",\\\"e\\\"]\"},"
-                        "{\"level\":\"info\",\"text\":\"[\\\"e\\\",\\\"d\\\",\\\"c\\\",\\\"b\\\"]\"}]");
-}
-
-static void test_reads_everywhere(void **state)
-{
-    (void)state;
-    kit.records[0] = (struct kit_record){"calls", "a", "{\"n\":1}"};
-    kit_done("local co = coroutine.wrap(function() local x = coroutine.yield(records.get('calls', 'a').n)\n"
-             "return x + records.get('calls', 'a').n end)\nassert(co() == 1 and co(5) == 6)",
-             "");
-    kit_done("local ok, v = pcall(function() return records.get('calls', 'a').n end) assert(ok and v == 1)", "");
-    kit_done("assert(xpcall(function() return records.get('calls', 'a').n end, print))", "");
-    kit_done("local co = coroutine.create(function() return coroutine.wrap(function()\n"
-             "return records.get('calls', 'a').n end)() end)\n"
-             "local ok, n = coroutine.resume(co) assert(ok and n == 1 and coroutine.status(co) == 'dead')",
-             "");
-    const char *why = "rules/x.lua:2: records.get waits for an answer, which is not possible inside a function "
-                      "called by table.sort, string.gsub or a metamethod: read first, into a local";
-    kit_fails("table.sort({2, 1}, function(a, b) records.get('calls', 'a') return a < b end)", why);
-    kit_fails("('x'):gsub('x', function() return records.get('calls', 'a').n end)", why);
-    kit_fails("table.sort({2, 1}, coroutine.wrap(function(a, b) records.get('calls', 'a') end))", why);
-    kit_must_load("rule 'w' { on = '*', when = function(ev) return records.get('calls', ev.id) ~= nil end,\n"
-                  "run = function() emit('x') end }");
-    assert_int_equal(kit_job("t", "{\"id\":\"a\"}")->n_effects, 1);
-    assert_int_equal(kit.runs[0].n_reads, 1);
-    kit_job("t", "{\"id\":\"b\"}"); /* no is a decision too: what it read is checked when it settles */
-    assert_int_equal(kit.n_runs, 1);
-    assert_int_equal(kit.runs[0].outcome, SH_RUN_DONE);
-    assert_int_equal(kit.runs[0].n_effects, 0);
-    assert_int_equal(kit.runs[0].n_reads, 1);
-}
-
-static void test_several_jobs_wait(void **state)
-{
-    (void)state;
-    kit.later = true;
-    kit_must_load("rule 'a' { on = '*', run = function(ev) local r = records.get('c', ev.n)\n"
-                  "emit('e', { n = ev.n, r = r.n }) end }\n"
-                  "rule 'b' { on = '*', run = function(ev) emit('now') end }");
-    for (int i = 0; i < 50; i++) {
-        char *body = sh_strf("{\"n\":%d}", i);
-        struct sh_job job = kit_a_job("t", body);
-        sh_host_job(kit.host, &job);
-        free(body);
-    }
-    assert_int_equal(kit.n_finished, 0);
-    assert_int_equal(sh_host_open_jobs(kit.host), 50);
-    for (size_t i = 50; i-- > 0;) { /* answered in another order */
-        char *doc = sh_strf("{\"n\":%zu}", i * 10), *want = sh_strf("{\"n\":%zu,\"r\":%zu}", i, i * 10);
-        struct sh_buf b;
-        sh_buf_init(&b, 1000);
-        sh_buf_u8(&b, 1);
-        sh_buf_u64(&b, i);
-        sh_buf_uint(&b, 1);
-        sh_buf_bytes(&b, SH_SLICE("x"));
-        sh_buf_bytes(&b, sh_slice_str(doc));
-        assert_true(sh_host_answer(kit.host, kit.open[i], sh_slice(b.data, b.len)));
-        assert_int_equal(kit.n_runs, 2);
-        assert_non_null(strstr(kit.runs[0].effects, want));
-        sh_buf_free(&b);
-        free(doc);
-        free(want);
-    }
-    assert_int_equal(kit.n_finished, 50);
-    assert_int_equal(sh_host_open_jobs(kit.host), 0);
-    assert_false(sh_host_answer(kit.host, kit.open[0], SH_SLICE("\1")));
-}
-
-static void test_answer_errors(void **state)
-{
-    (void)state;
-    kit.later = true;
-    struct sh_buf b;
-    sh_buf_init(&b, 1000);
-    sh_buf_u8(&b, 0);
-    sh_buf_bytes(&b, SH_SLICE("the disk\x1b is gone"));
-    kit_must_load("rule 'a' { on = '*', run = function(ev)\nrecords.get('c', 'x') end }");
-    kit_job("t", "{}");
-    assert_true(sh_host_answer(kit.host, kit.open[0], sh_slice(b.data, b.len)));
-    kit_starts(kit.runs[0].error, "rules/x.lua:2: reading records failed: the disk\\x1b is gone");
-    kit_job("t", "{}");
-    assert_true(sh_host_answer(kit.host, kit.open[1], SH_SLICE("\1\2")));
-    assert_int_equal(kit.runs[0].outcome, SH_RUN_FAILED);
-    sh_buf_free(&b);
-}
-
 /* --- errors ---------------------------------------------------------------------------------- */
 
 static void test_error_objects(void **state)
@@ -667,22 +363,26 @@ static void test_error_objects(void **state)
     kit_fails("error(42)", "rules/x.lua:2: 42");
     kit_fails("error('plain', 0)", "rules/x.lua:2: plain");
     kit_fails("error('bad \\27[2J \\255')", "rules/x.lua:2: bad \\x1b[2J \\xff");
-    kit_fails("local x = nil\nreturn x.y", "rules/x.lua:3: attempt to index a nil value (local 'x')");
+    kit_fails("local x = nil\nreturn x.y",
+              "rules/x.lua:3: attempt to index a nil value (local 'x')");
     kit_fails("local ok, e = pcall(error, 'inner') error(e, 0)", "rules/x.lua:2: inner");
     struct kit_run *r = kit_run("error(('x'):rep(3000000))");
     assert_int_equal(r->outcome, SH_RUN_FAILED);
     assert_true(strlen(r->error) < SH_MAX_ERROR_BYTES);
-    r = kit_run("local function deep(n) if n == 0 then error('here') end deep(n - 1) return 1 end\ndeep(3)");
+    r = kit_run("local function deep(n) if n == 0 then error('here') end deep(n - 1) return 1 "
+                "end\ndeep(3)");
     assert_non_null(strstr(r->error, "rules/x.lua:2: here\n  at rules/x.lua:2"));
     assert_non_null(strstr(r->error, "\n  at rules/x.lua:3"));
     assert_null(strstr(r->error, "[C]"));
     r = kit_run("coroutine.wrap(function() error('in co') end)()");
     kit_starts(r->error, "rules/x.lua:2: in co");
     kit_done("local ok, e = pcall(error, { code = 5 }) assert(not ok and e.code == 5)", "");
-    kit_done("local ok, e, f = xpcall(error, function(m) return m .. '!', 2 end, 'x') assert(not ok and e == "
+    kit_done("local ok, e, f = xpcall(error, function(m) return m .. '!', 2 end, 'x') assert(not "
+             "ok and e == "
              "'x!' and f == 2)",
              "");
-    kit_done("local log = {} do local ok = pcall(function() local x <close> = setmetatable({}, { __close = "
+    kit_done("local log = {} do local ok = pcall(function() local x <close> = setmetatable({}, { "
+             "__close = "
              "function() log[1] = 'closed' end }) error('x') end) end assert(log[1] == 'closed')",
              "");
 }
@@ -712,11 +412,19 @@ static void test_bare_bodies(void **state)
 static void test_no_way_out(void **state)
 {
     (void)state;
-    static const char *const tries[] = {
-        "string.rep = nil", "json.null = 1", "records.put = print", "math.pi = 3", "table.insert(table, 1)",
-        "getmetatable('').__index = {}", "setmetatable(string, {})", "json.array(string)",
-        "getmetatable(string).__index = {}", "pairs = nil", "_ENV.pairs = 1",
-        "local t = getmetatable(_ENV) t.__index = {}", "setmetatable(_ENV, nil)"};
+    static const char *const tries[] = {"string.rep = nil",
+                                        "json.null = 1",
+                                        "records.put = print",
+                                        "math.pi = 3",
+                                        "table.insert(table, 1)",
+                                        "getmetatable('').__index = {}",
+                                        "setmetatable(string, {})",
+                                        "json.array(string)",
+                                        "getmetatable(string).__index = {}",
+                                        "pairs = nil",
+                                        "_ENV.pairs = 1",
+                                        "local t = getmetatable(_ENV) t.__index = {}",
+                                        "setmetatable(_ENV, nil)"};
     for (size_t i = 0; i < sizeof(tries) / sizeof(*tries); i++) {
         struct kit_run *r = kit_run(tries[i]);
         if (r->outcome != SH_RUN_FAILED)
@@ -735,20 +443,12 @@ int main(void)
         cmocka_unit_test_teardown(test_when_is_a_view, kit_teardown),
         cmocka_unit_test_teardown(test_matching, kit_teardown),
         cmocka_unit_test_teardown(test_only_and_skip, kit_teardown),
-        cmocka_unit_test_teardown(test_effects, kit_teardown),
-        cmocka_unit_test_teardown(test_argument_errors, kit_teardown),
-        cmocka_unit_test_teardown(test_not_available, kit_teardown),
         cmocka_unit_test_teardown(test_globals, kit_teardown),
         cmocka_unit_test_teardown(test_nothing_is_kept, kit_teardown),
         cmocka_unit_test_teardown(test_modules, kit_teardown),
         cmocka_unit_test_teardown(test_strings_are_safe, kit_teardown),
         cmocka_unit_test_teardown(test_order, kit_teardown),
         cmocka_unit_test_teardown(test_random, kit_teardown),
-        cmocka_unit_test_teardown(test_reads, kit_teardown),
-        cmocka_unit_test_teardown(test_find, kit_teardown),
-        cmocka_unit_test_teardown(test_reads_everywhere, kit_teardown),
-        cmocka_unit_test_teardown(test_several_jobs_wait, kit_teardown),
-        cmocka_unit_test_teardown(test_answer_errors, kit_teardown),
         cmocka_unit_test_teardown(test_error_objects, kit_teardown),
         cmocka_unit_test_teardown(test_logs, kit_teardown),
         cmocka_unit_test_teardown(test_bare_bodies, kit_teardown),

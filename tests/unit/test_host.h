@@ -48,7 +48,8 @@ static struct kit {
     uint64_t last_id;
 } kit;
 
-static void kit_put_answer(struct sh_buf *b, const struct sh_read_request *q)
+__attribute__((unused)) static void kit_put_answer(struct sh_buf *b,
+                                                   const struct sh_read_request *q)
 {
     uint64_t n = 0;
     struct sh_buf rows;
@@ -69,13 +70,14 @@ static void kit_put_answer(struct sh_buf *b, const struct sh_read_request *q)
     sh_buf_free(&rows);
 }
 
-static void kit_read(void *arg, uint64_t id, const struct sh_read_request *q)
+__attribute__((unused)) static void kit_read(void *arg, uint64_t id,
+                                             const struct sh_read_request *q)
 {
     (void)arg;
     assert_int_equal(kit.pulse.token, 0);
-    snprintf(kit.asked + strlen(kit.asked), sizeof(kit.asked) - strlen(kit.asked), "%.*s:%.*s%.*s\n",
-             (int)q->collection.n, q->collection.p, (int)q->id.n, q->id.p, (int)q->query.n,
-             q->query.p);
+    snprintf(kit.asked + strlen(kit.asked), sizeof(kit.asked) - strlen(kit.asked),
+             "%.*s:%.*s%.*s\n", (int)q->collection.n, q->collection.p, (int)q->id.n, q->id.p,
+             (int)q->query.n, q->query.p);
     if (kit.later) {
         assert_true(kit.n_open < 100);
         kit.open[kit.n_open++] = id;
@@ -88,7 +90,7 @@ static void kit_read(void *arg, uint64_t id, const struct sh_read_request *q)
     sh_buf_free(&b);
 }
 
-static void kit_keep(struct kit_run *to, const struct sh_run *r)
+__attribute__((unused)) static void kit_keep(struct kit_run *to, const struct sh_run *r)
 {
     struct sh_buf text;
     struct sh_effect fx;
@@ -119,7 +121,7 @@ static void kit_keep(struct kit_run *to, const struct sh_run *r)
     }
 }
 
-static void kit_clear(void)
+__attribute__((unused)) static void kit_clear(void)
 {
     for (size_t i = 0; i < kit.n_runs; i++) {
         free(kit.runs[i].logs);
@@ -128,7 +130,7 @@ static void kit_clear(void)
     kit.n_runs = 0;
 }
 
-static void kit_finished(void *arg, const struct sh_result *r)
+__attribute__((unused)) static void kit_finished(void *arg, const struct sh_result *r)
 {
     (void)arg;
     kit_clear();
@@ -143,7 +145,7 @@ static const struct sh_budgets kit_budgets = {.cpu_ms = 50,
                                               .max_effects = 1000,
                                               .max_effect_bytes = 1 << 20};
 
-static void kit_close(void)
+__attribute__((unused)) static void kit_close(void)
 {
     sh_host_free(kit.host);
     cJSON_Delete(kit.report);
@@ -152,7 +154,7 @@ static void kit_close(void)
 }
 
 /* Pairs of name and text, ended by NULL. */
-static bool kit_load(const char *name, ...)
+__attribute__((unused)) static bool kit_load(const char *name, ...)
 {
     struct sh_file files[20];
     size_t n = 0;
@@ -179,7 +181,7 @@ static bool kit_load(const char *name, ...)
     return kit.loaded;
 }
 
-static void kit_must_load(const char *rules)
+__attribute__((unused)) static void kit_must_load(const char *rules)
 {
     if (!kit_load("rules/x.lua", rules, NULL)) {
         char *text = cJSON_PrintUnformatted(kit.report);
@@ -189,7 +191,7 @@ static void kit_must_load(const char *rules)
     }
 }
 
-static struct sh_job kit_a_job(const char *type, const char *body)
+__attribute__((unused)) static struct sh_job kit_a_job(const char *type, const char *body)
 {
     kit.last_id++;
     return (struct sh_job){.token = kit.last_id,
@@ -203,7 +205,7 @@ static struct sh_job kit_a_job(const char *type, const char *body)
                            .attempt = 1};
 }
 
-static struct kit_run *kit_job(const char *type, const char *body)
+__attribute__((unused)) static struct kit_run *kit_job(const char *type, const char *body)
 {
     struct sh_job job = kit_a_job(type, body);
     sh_host_job(kit.host, &job);
@@ -212,7 +214,7 @@ static struct kit_run *kit_job(const char *type, const char *body)
 }
 
 /* One rule whose run is body (its first line is line 2 of rules/x.lua), on an event. */
-static struct kit_run *kit_run_with(const char *body, const char *event)
+__attribute__((unused)) static struct kit_run *kit_run_with(const char *body, const char *event)
 {
     char *text = sh_strf("rule \"r\" { on = \"*\", run = function(ev, env)\n%s\nend }\n", body);
     kit_must_load(text);
@@ -222,12 +224,12 @@ static struct kit_run *kit_run_with(const char *body, const char *event)
     return r;
 }
 
-static struct kit_run *kit_run(const char *body)
+__attribute__((unused)) static struct kit_run *kit_run(const char *body)
 {
     return kit_run_with(body, "{\"a\":{\"b\":1},\"list\":[1,2,3],\"name\":\"Ann\"}");
 }
 
-static void kit_done(const char *body, const char *effects)
+__attribute__((unused)) static void kit_done(const char *body, const char *effects)
 {
     struct kit_run *r = kit_run(body);
     if (r->outcome != SH_RUN_DONE)
@@ -237,7 +239,7 @@ static void kit_done(const char *body, const char *effects)
 }
 
 /* The error's first line must be this. */
-static void kit_fails(const char *body, const char *error)
+__attribute__((unused)) static void kit_fails(const char *body, const char *error)
 {
     struct kit_run *r = kit_run(body);
     char first[SH_MAX_ERROR_BYTES + 1];
@@ -252,14 +254,14 @@ static void kit_fails(const char *body, const char *error)
     assert_int_equal(r->n_effects, 0);
 }
 
-static void kit_starts(const char *text, const char *want)
+__attribute__((unused)) static void kit_starts(const char *text, const char *want)
 {
     if (strncmp(text, want, strlen(want)) != 0)
         assert_string_equal(text, want);
 }
 
 /* The text that `return` of the expression logs. */
-static void kit_says(const char *expression, const char *want)
+__attribute__((unused)) static void kit_says(const char *expression, const char *want)
 {
     char *body = sh_strf("log.info(%s)", expression);
     struct kit_run *r = kit_run(body);
@@ -272,7 +274,7 @@ static void kit_says(const char *expression, const char *want)
     free(body);
 }
 
-static int kit_teardown(void **state)
+__attribute__((unused)) static int kit_teardown(void **state)
 {
     (void)state;
     kit_close();
@@ -280,7 +282,8 @@ static int kit_teardown(void **state)
 }
 
 /* Is there an error (or warning) of that file, line and text? */
-static void kit_reported(const char *list, const char *file, int line, const char *msg)
+__attribute__((unused)) static void kit_reported(const char *list, const char *file, int line,
+                                                 const char *msg)
 {
     const cJSON *e;
     cJSON_ArrayForEach(e, sh_json_member(kit.report, list))

@@ -42,22 +42,29 @@ static void test_pcall(void **state)
 {
     (void)state;
     ends_by_cpu("while true do pcall(function() while true do end end) end", 2);
-    ends_by_cpu("pcall(function() while true do end end)\nlog.info('survived')\nwhile true do end", 2);
+    ends_by_cpu("pcall(function() while true do end end)\nlog.info('survived')\nwhile true do end",
+                2);
     ends_by_cpu("local function f() pcall(f) pcall(f) while true do end end f()", 2);
     ends_by_cpu("while true do pcall(pcall, pcall, error) end", 2);
-    ends_by_cpu("while true do pcall(error, setmetatable({}, {__tostring = function() while true do end "
-                "end})) end", 2);
+    ends_by_cpu(
+        "while true do pcall(error, setmetatable({}, {__tostring = function() while true do end "
+        "end})) end",
+        2);
 }
 
 static void test_xpcall(void **state)
 {
     (void)state;
     ends_by_cpu("xpcall(error, function() while true do end end)", 2);
-    ends_by_cpu("while true do xpcall(function() while true do end end, function() while true do end "
-                "end) end", 2);
+    ends_by_cpu(
+        "while true do xpcall(function() while true do end end, function() while true do end "
+        "end) end",
+        2);
     ends_by_cpu("local function h() return xpcall(error, h) end while true do pcall(h) end", 2);
-    ends_by_cpu("xpcall(function() local x = nil + 1 end, function(m) pcall(function() while true do "
-                "end end) while true do end end)", 2);
+    ends_by_cpu(
+        "xpcall(function() local x = nil + 1 end, function(m) pcall(function() while true do "
+        "end end) while true do end end)",
+        2);
 }
 
 static void test_coroutines(void **state)
@@ -65,54 +72,71 @@ static void test_coroutines(void **state)
     (void)state;
     ends_by_cpu("coroutine.wrap(function() while true do end end)()", 2);
     ends_by_cpu("while true do local co = coroutine.create(function() while true do end end)\n"
-                "coroutine.resume(co) end", 2);
+                "coroutine.resume(co) end",
+                2);
     ends_by_cpu("while true do pcall(coroutine.wrap(function() while true do end end)) end", 2);
     ends_by_cpu("local co = coroutine.wrap(function() while true do coroutine.yield() end end)\n"
-                "while true do co() end", 0);
+                "while true do co() end",
+                0);
     ends_by_cpu("local function nest(n)\n return coroutine.wrap(function()\n"
                 "  if n > 0 then pcall(nest(n - 1)) end\n  while true do end end) end\n"
-                "while true do pcall(nest(20)) end", 5);
-    ends_by_cpu("local co = coroutine.create(function() while true do end end)\n"
-                "while true do coroutine.resume(co) coroutine.close(co) co = coroutine.create(function() "
-                "while true do end end) end", 2);
+                "while true do pcall(nest(20)) end",
+                5);
+    ends_by_cpu(
+        "local co = coroutine.create(function() while true do end end)\n"
+        "while true do coroutine.resume(co) coroutine.close(co) co = coroutine.create(function() "
+        "while true do end end) end",
+        2);
     ends_by_cpu("local co = coroutine.create(function() coroutine.yield() while true do end end)\n"
-                "coroutine.resume(co)\npcall(coroutine.resume, co)\nwhile true do end", 2);
+                "coroutine.resume(co)\npcall(coroutine.resume, co)\nwhile true do end",
+                2);
 }
 
 static void test_close(void **state)
 {
     (void)state;
     ends_by_cpu("local x <close> = setmetatable({}, {__close = function() while true do end end})\n"
-                "while true do end", 3);
+                "while true do end",
+                3);
     ends_by_cpu("pcall(function() local x <close> = setmetatable({}, {__close = function()\n"
-                "while true do end end}) error('x') end) log.info('survived')", 3);
-    ends_by_cpu("local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = "
-                "function()\nwhile true do end end}) coroutine.yield() end)\n"
-                "coroutine.resume(co) coroutine.close(co)", 3);
-    ends_by_cpu("pcall(function() local x <close> = setmetatable({}, {__close = function()\n"
-                "pcall(function() while true do end end) while true do end end}) while true do end end)\n"
-                "while true do end", 3);
+                "while true do end end}) error('x') end) log.info('survived')",
+                3);
+    ends_by_cpu(
+        "local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = "
+        "function()\nwhile true do end end}) coroutine.yield() end)\n"
+        "coroutine.resume(co) coroutine.close(co)",
+        3);
+    ends_by_cpu(
+        "pcall(function() local x <close> = setmetatable({}, {__close = function()\n"
+        "pcall(function() while true do end end) while true do end end}) while true do end end)\n"
+        "while true do end",
+        3);
     ends_by_cpu("local t = setmetatable({}, {__close = function() while true do end end})\n"
-                "for i in function() return 1 end, nil, nil, t do end", 3);
+                "for i in function() return 1 end, nil, nil, t do end",
+                3);
 }
 
 static void test_callbacks_from_c(void **state)
 {
     (void)state;
     ends_by_cpu("table.sort({3, 1, 2}, function(a, b) while true do end end)", 2);
-    ends_by_cpu("pcall(table.sort, {3, 1, 2}, function(a, b) while true do end end) while true do end",
-                2);
+    ends_by_cpu(
+        "pcall(table.sort, {3, 1, 2}, function(a, b) while true do end end) while true do end", 2);
     ends_by_cpu("('x'):gsub('x', function() while true do end end)", 2);
-    ends_by_cpu("while true do pcall(string.gsub, 'x', 'x', function() while true do end end) end", 2);
-    ends_by_cpu("tostring(setmetatable({}, {__tostring = function() while true do end end}))", 2);
-    ends_by_cpu("local t = setmetatable({}, {__index = function() while true do end end}) get(t, 'a')",
+    ends_by_cpu("while true do pcall(string.gsub, 'x', 'x', function() while true do end end) end",
                 2);
+    ends_by_cpu("tostring(setmetatable({}, {__tostring = function() while true do end end}))", 2);
+    ends_by_cpu(
+        "local t = setmetatable({}, {__index = function() while true do end end}) get(t, 'a')", 2);
     ends_by_cpu("local t = setmetatable({}, {__eq = function() while true do end end}) return t == "
-                "setmetatable({}, getmetatable(t))", 2);
-    ends_by_cpu("local t = setmetatable({}, {__pairs = function() while true do end end}) pairs(t)", 2);
+                "setmetatable({}, getmetatable(t))",
+                2);
+    ends_by_cpu("local t = setmetatable({}, {__pairs = function() while true do end end}) pairs(t)",
+                2);
     ends_by_cpu("log.info(setmetatable({}, {__tostring = function() while true do end end}))", 2);
     ends_by_cpu("error(setmetatable({}, {__tostring = function() while true do end end}), "
-                "(function() while true do end end)())", 2);
+                "(function() while true do end end)())",
+                2);
     ends_by_cpu("template('{{a}}', setmetatable({}, {__index = function() while true do end end}))",
                 2);
 }
@@ -120,8 +144,9 @@ static void test_callbacks_from_c(void **state)
 static void test_budget_in_when(void **state)
 {
     (void)state;
-    kit_must_load("rule 'w' { on = '*',\n when = function() pcall(function() while true do end end)\n"
-                  " return true end, run = function() end }");
+    kit_must_load(
+        "rule 'w' { on = '*',\n when = function() pcall(function() while true do end end)\n"
+        " return true end, run = function() end }");
     struct kit_run *r = kit_job("t", "{}");
     assert_int_equal(r->outcome, SH_RUN_FAILED);
     assert_string_equal(r->error, CPU(2));
@@ -147,8 +172,9 @@ static void test_stretches_add_up(void **state)
                        "for i = 1, 3000000 do t = t + i end end";
     assert_int_equal(kit_run(busy)->outcome, SH_RUN_FAILED);
     assert_non_null(strstr(kit.runs[0].error, "CPU budget of 50 ms exceeded"));
-    kit_must_load("rule 'a' { on = '*', run = function() local t = 0 for i = 1, 300000 do t = t + i end "
-                  "end }");
+    kit_must_load(
+        "rule 'a' { on = '*', run = function() local t = 0 for i = 1, 300000 do t = t + i end "
+        "end }");
     for (int i = 0; i < 40; i++)
         assert_int_equal(kit_job("t", "{}")->outcome, SH_RUN_DONE);
 }
@@ -182,19 +208,26 @@ static void test_memory(void **state)
     ends_by_memory("local t = {} for i = 1, 1e9 do t[i] = function() return i end end", 2);
     ends_by_memory("local t = {} for i = 1, 1e9 do t[i] = coroutine.create(print) end", 2);
     ends_by_memory("local t = {} for i = 1, 400000 do t[i] = 'abcdefghijklmnopqrstuvwxyz' end\n"
-                   "table.concat(t)", 3);
+                   "table.concat(t)",
+                   3);
     ends_by_memory("local function f(n) return 1 + f(n + 1) end f(1)", 0);
     ends_by_memory("local s = ('x'):rep(6000000)\nlocal t = s:gsub('x', 'yyyy')", 3);
-    ends_by_memory("local t = {}\nwhile true do pcall(function() while true do\nt[#t + 1] = {} end end) end",
-                   4);
+    ends_by_memory(
+        "local t = {}\nwhile true do pcall(function() while true do\nt[#t + 1] = {} end end) end",
+        4);
     ends_by_memory("while true do\nlocal t = {} pcall(coroutine.wrap(function() for i = 1, 1e9 do\n"
-                   "t[i] = {i} end end)) end", 4);
-    ends_by_memory("local t = {}\nxpcall(function() while true do\nt[#t + 1] = {} end end, function() while "
-                   "true do t[#t + 1] = {} end end)", 4);
-    ends_by_memory("local x <close> = setmetatable({}, {__close = function() local t = {} while true do\n"
-                   "t[#t + 1] = {} end end})\nlocal t = {} while true do t[#t + 1] = {} end", 4);
-    ends_by_memory("table.sort({3, 1, 2}, function()\nlocal t = {} while true do t[#t + 1] = {} end end)",
-                   3);
+                   "t[i] = {i} end end)) end",
+                   4);
+    ends_by_memory(
+        "local t = {}\nxpcall(function() while true do\nt[#t + 1] = {} end end, function() while "
+        "true do t[#t + 1] = {} end end)",
+        4);
+    ends_by_memory(
+        "local x <close> = setmetatable({}, {__close = function() local t = {} while true do\n"
+        "t[#t + 1] = {} end end})\nlocal t = {} while true do t[#t + 1] = {} end",
+        4);
+    ends_by_memory(
+        "table.sort({3, 1, 2}, function()\nlocal t = {} while true do t[#t + 1] = {} end end)", 3);
 }
 
 static void test_garbage_is_no_crime(void **state)
@@ -216,7 +249,8 @@ static void test_refused_sizes(void **state)
               "rules/x.lua:2: string.rep: the result would be over the memory budget of 16384 KiB");
     kit_done("assert((''):rep(1 << 62) == '') assert(('x'):rep(-1) == '')", "");
     kit_done("assert(('ab'):rep(3, '-') == 'ab-ab-ab')", "");
-    kit_fails("table.move({}, 1, 1 << 50, 2)", "rules/x.lua:2: table.move: more than 1000000 items at once");
+    kit_fails("table.move({}, 1, 1 << 50, 2)",
+              "rules/x.lua:2: table.move: more than 1000000 items at once");
     kit_fails("table.insert(setmetatable({}, {__len = function() return 1 << 50 end}), 1, 1)",
               "rules/x.lua:2: table.insert: more than 1000000 items at once");
     kit_fails("table.remove(setmetatable({}, {__len = function() return 1 << 50 end}), 1)",
@@ -236,10 +270,12 @@ static void test_effect_budgets(void **state)
     kit.budgets = kit_budgets;
     kit.budgets.max_effects = 10;
     kit.budgets.max_effect_bytes = 5000;
-    kit_fails("for i = 1, 10 do emit('a') end\nemit('b')", "rules/x.lua:3: budget of 10 effects exceeded");
+    kit_fails("for i = 1, 10 do emit('a') end\nemit('b')",
+              "rules/x.lua:3: budget of 10 effects exceeded");
     kit_fails("for i = 1, 10 do emit('a') end\nwhile true do\npcall(emit, 'b') end",
               "rules/x.lua:4: budget of 10 effects exceeded");
-    kit_fails("records.put('c', 1, {text = ('x'):rep(3000)})\nrecords.put('c', 2, {text = ('x'):rep(3000)})",
+    kit_fails("records.put('c', 1, {text = ('x'):rep(3000)})\nrecords.put('c', 2, {text = "
+              "('x'):rep(3000)})",
               "rules/x.lua:3: budget of 5000 bytes of effects exceeded");
     kit_fails("pcall(records.put, 'c', 1, {text = ('x'):rep(6000)})\nlog.info('survived')",
               "rules/x.lua:2: budget of 5000 bytes of effects exceeded");
@@ -250,25 +286,28 @@ static void test_deep_things(void **state)
     (void)state;
     kit.budgets = kit_budgets;
     kit.budgets.cpu_ms = 2000;
-    const char *close_chain = "local co = coroutine.wrap(function() end)\nlocal prev\nfor i = 1, 40000 do\n"
-                              "local p = prev\nlocal c = coroutine.create(function()\n"
-                              "local x <close> = setmetatable({}, {__close = function() if p then "
-                              "coroutine.close(p) end end})\ncoroutine.yield() end)\n"
-                              "coroutine.resume(c) prev = c end\ncoroutine.close(prev)";
+    const char *close_chain =
+        "local co = coroutine.wrap(function() end)\nlocal prev\nfor i = 1, 40000 do\n"
+        "local p = prev\nlocal c = coroutine.create(function()\n"
+        "local x <close> = setmetatable({}, {__close = function() if p then "
+        "coroutine.close(p) end end})\ncoroutine.yield() end)\n"
+        "coroutine.resume(c) prev = c end\ncoroutine.close(prev)";
     assert_int_equal(kit_run(close_chain)->outcome, SH_RUN_FAILED);
     assert_int_equal(kit_run("local function f() return coroutine.wrap(f)() end f()")->outcome,
                      SH_RUN_FAILED);
-    assert_int_equal(kit_run("local t = {} for i = 1, 100000 do t = {t} end json.encode(t)")->outcome,
-                     SH_RUN_FAILED);
+    assert_int_equal(
+        kit_run("local t = {} for i = 1, 100000 do t = {t} end json.encode(t)")->outcome,
+        SH_RUN_FAILED);
     assert_int_equal(kit_run("local t = {} for i = 1, 100000 do t = {t} end copy(t)")->outcome,
                      SH_RUN_FAILED);
-    assert_int_equal(kit_run("local t = setmetatable({}, {}) getmetatable(t).__index = t return t.x")
-                         ->outcome,
-                     SH_RUN_FAILED);
-    assert_int_equal(kit_run("local t = {} t.__tostring = function() return tostring(setmetatable({}, t)) "
-                             "end tostring(setmetatable({}, t))")
-                         ->outcome,
-                     SH_RUN_FAILED);
+    assert_int_equal(
+        kit_run("local t = setmetatable({}, {}) getmetatable(t).__index = t return t.x")->outcome,
+        SH_RUN_FAILED);
+    assert_int_equal(
+        kit_run("local t = {} t.__tostring = function() return tostring(setmetatable({}, t)) "
+                "end tostring(setmetatable({}, t))")
+            ->outcome,
+        SH_RUN_FAILED);
     assert_int_equal(kit_run("local e = setmetatable({}, {}) local function f() error(e) end\n"
                              "local function g() xpcall(f, g) end g()")
                          ->outcome,

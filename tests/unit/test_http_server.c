@@ -234,6 +234,23 @@ static void refuses_behind_a_good_one(void **state)
     }
 }
 
+static void tells_whose_request_was_refused(void **state)
+{
+    (void)state;
+    const char *r =
+        "POST /p?q HTTP/1.1\r\n" HOST "oRIGIN:  http://page\r\nContent-Length: 100001\r\n\r\n";
+    bool closed;
+    const char *answer = exchange(r, strlen(r), &closed);
+    assert_has(answer, "HTTP/1.1 413 ");
+    assert_has(answer, "X-Path: /p\r\nX-Origin: http://page\r\n");
+    r = "GET /x HTTP/1.1\r\n" HOST "\r\nPOST /p?q HTTP/1.1\r\n" HOST
+        "Origin: http://page\r\nContent-Length: 100001\r\n\r\n";
+    answer = exchange(r, strlen(r), &closed);
+    assert_has(answer, "HTTP/1.1 200 ");
+    assert_has(answer, "X-Path: /p\r\nX-Origin: http://page\r\n");
+    assert_true(closed);
+}
+
 static void refuses_long_heads(void **state)
 {
     (void)state;
@@ -381,12 +398,13 @@ static void closes_when_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        USUAL(accepts_what_is_right),      USUAL(accepts_it_in_pieces),
-        USUAL(refuses_what_is_wrong),      USUAL(refuses_it_in_pieces),
-        USUAL(refuses_behind_a_good_one),  USUAL(refuses_long_heads),
-        USUAL(answers_pipelined_in_order), USUAL(pipelined_tail_waits),
-        USUAL(large_body_arrives_whole),   USUAL(says_continue_once),
-        USUAL(head_and_204_have_no_body),  USUAL(closes_when_asked),
+        USUAL(accepts_what_is_right),     USUAL(accepts_it_in_pieces),
+        USUAL(refuses_what_is_wrong),     USUAL(refuses_it_in_pieces),
+        USUAL(refuses_behind_a_good_one), USUAL(tells_whose_request_was_refused),
+        USUAL(refuses_long_heads),        USUAL(answers_pipelined_in_order),
+        USUAL(pipelined_tail_waits),      USUAL(large_body_arrives_whole),
+        USUAL(says_continue_once),        USUAL(head_and_204_have_no_body),
+        USUAL(closes_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,8 +37,7 @@ static const char *member(const cJSON *rows, int i, const char *name)
     return s ? s : "(none)";
 }
 
-/* --- accept
- * --------------------------------------------------------------------------------------- */
+/* --- accept ------------------------------------------------------------------ */
 
 static void test_accept(void **state)
 {
@@ -118,8 +117,119 @@ static void test_refused_op_spares_companions(void **state)
         sh_event_free(a[i].event);
 }
 
-/* --- effects
- * -------------------------------------------------------------------------------------- */
+/* --- dedupe ids on their way to the large index --- */
+
+enum { IDS = 1500 };
+
+static bool is_duplicate(int i, struct sh_id *id)
+{
+    char dedupe[32];
+    snprintf(dedupe, sizeof(dedupe), "id-%d", i);
+    struct sh_op_accept op = {.op.kind = SH_OP_ACCEPT, .event = kit_event("k", dedupe, "{}")};
+    op.event->received_ms = 1000 + i;
+    assert_true(kit_run(&k, &op.op));
+    *id = op.duplicate ? op.first_id : op.event->id;
+    sh_event_free(op.event);
+    return op.duplicate;
+}
+
+static void reopen_small(void)
+{
+    kit_close(&k);
+    kit_open(&k);
+    k.s->dedupe_move_at = 100;
+}
+
+/* An accept that joins a batch which must be done again. */
+static void accept_beside_refused(int i)
+{
+    char dedupe[32];
+    snprintf(dedupe, sizeof(dedupe), "id-%d", i);
+    struct sh_op_accept good = {.op.kind = SH_OP_ACCEPT, .event = kit_event("k", dedupe, "{}")};
+    struct sh_op_accept bad = {.op.kind = SH_OP_ACCEPT, .event = kit_event("k", "bad", "{}")};
+    free(bad.event->key);
+    bad.event->key = NULL;
+    good.op.next = &bad.op;
+    good.event->received_ms = 1000 + i;
+    bad.op.next = NULL;
+    sh_store_batch(k.s, &good.op);
+    assert_true(good.op.ok && !good.duplicate && !bad.op.ok);
+    sh_event_free(good.event);
+    sh_event_free(bad.event);
+}
+
+static void check_dedupe_tables(void)
+{
+    assert_string_equal(kit_sql(&k, "SELECT count(*) FROM sh_events WHERE seq NOT IN (SELECT seq"
+                                    " FROM sh_dedupe UNION SELECT seq FROM sh_dedupe_new)"),
+                        "0");
+    assert_string_equal(kit_sql(&k, "SELECT count(*) FROM (SELECT seq FROM sh_dedupe UNION SELECT"
+                                    " seq FROM sh_dedupe_new) WHERE seq NOT IN"
+                                    " (SELECT seq FROM sh_events)"),
+                        "0");
+}
+
+static void test_dedupe_moves(void **state)
+{
+    (void)state;
+    static struct sh_id ids[IDS];
+    struct sh_id id;
+    k.s->dedupe_move_at = 100;
+    for (int i = 0; i < IDS; i++) {
+        if (i % 7 == 3) {
+            accept_beside_refused(i);
+            assert_true(is_duplicate(i, &ids[i]));
+        } else {
+            assert_false(is_duplicate(i, &ids[i]));
+        }
+        int old = (int)((unsigned)i * 7919u % (unsigned)(i + 1));
+        assert_true(is_duplicate(old, &id));
+        assert_true(sh_id_eq(id, ids[old]));
+        if (i % 137 == 0)
+            reopen_small();
+    }
+    assert_true(atoi(kit_sql(&k, "SELECT count(*) FROM sh_dedupe")) > IDS / 2);
+    assert_true(atoi(kit_sql(&k, "SELECT count(*) FROM sh_dedupe_new")) < 500);
+    check_dedupe_tables();
+    for (int i = 0; i < IDS; i++) {
+        assert_true(is_duplicate(i, &id));
+        assert_true(sh_id_eq(id, ids[i]));
+    }
+}
+
+/* Pruned ones are new again wherever their dedupe ids were, and leave nothing behind. */
+static void test_dedupe_moves_and_prune(void **state)
+{
+    (void)state;
+    static struct sh_id ids[IDS];
+    struct sh_id id;
+    k.s->dedupe_move_at = 100;
+    for (int i = 0; i < IDS; i++) {
+        assert_false(is_duplicate(i, &ids[i]));
+        if (i % 3 == 0) { /* finished, so that it may go */
+            struct kit_settle s;
+            kit_settle_init(&s, ids[i]);
+            assert_true(kit_run(&k, &s.op.op));
+            kit_settle_free(&s);
+        }
+        if (i % 50 == 49) {
+            struct sh_op_prune op = {
+                .op.kind = SH_OP_PRUNE, .before_ms = sh_now_ms() + 1000, .limit = 100};
+            assert_true(kit_run(&k, &op.op));
+            assert_true(op.removed == 16 || op.removed == 17);
+        }
+    }
+    check_dedupe_tables();
+    for (int i = 0; i < IDS; i++) {
+        bool gone = i % 3 == 0;
+        assert_int_equal(is_duplicate(i, &id), !gone);
+        assert_int_equal(sh_id_eq(id, ids[i]), !gone);
+        assert_true(is_duplicate(i, &id));
+    }
+    check_dedupe_tables();
+}
+
+/* --- effects ----------------------------------------------------------------- */
 
 static void test_put_patch_delete(void **state)
 {
@@ -260,8 +370,7 @@ static void test_document_size(void **state)
     sh_buf_free(&doc);
 }
 
-/* --- settle
- * --------------------------------------------------------------------------------------- */
+/* --- settle ------------------------------------------------------------------ */
 
 static void test_settle_rows(void **state)
 {
@@ -416,8 +525,7 @@ static void test_malformed_runs(void **state)
     kit_settle_free(&s);
 }
 
-/* --- what leaves the run
- * ---------------------------------------------------------------------------- */
+/* --- what leaves the run ----------------------------------------------------- */
 
 static void test_callback(void **state)
 {
@@ -560,8 +668,7 @@ static void test_emit_too_deep(void **state)
     kit_settle_free(&s);
 }
 
-/* --- conflicts
- * -------------------------------------------------------------------------------------- */
+/* --- conflicts --------------------------------------------------------------- */
 
 /* A run that saw `mark` settles; did it meet a conflict? */
 static bool conflicts(struct sh_read_request q, uint64_t mark)
@@ -652,8 +759,7 @@ static void test_conflict_within_batch(void **state)
     kit_settle_free(&s[1]);
 }
 
-/* --- find
- * ------------------------------------------------------------------------------------------- */
+/* --- find -------------------------------------------------------------------- */
 
 static void finds(const char *query, const char *ids)
 {
@@ -740,8 +846,7 @@ static void test_find_many_shapes(void **state)
         }
 }
 
-/* --- pending
- * ---------------------------------------------------------------------------------------- */
+/* --- pending ----------------------------------------------------------------- */
 
 static void test_pending(void **state)
 {
@@ -784,8 +889,7 @@ static void test_pending(void **state)
     sh_pending_free(p.items, p.n_items);
 }
 
-/* --- redrive, prune
- * --------------------------------------------------------------------------------- */
+/* --- redrive, prune ---------------------------------------------------------- */
 
 static void dead_run(const char *dedupe, const char *rule, char id[SH_ID_TEXT])
 {
@@ -915,8 +1019,7 @@ static void test_prune(void **state)
     sh_event_free(op.event);
 }
 
-/* --- generations, views, lists
- * ------------------------------------------------------------------------ */
+/* --- generations, views, lists ----------------------------------------------- */
 
 static void test_generation(void **state)
 {
@@ -1107,8 +1210,7 @@ static void test_list_while_writing(void **state)
     sh_store_view_close(v);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------- */
 
 static void test_reopen(void **state)
 {
@@ -1261,6 +1363,8 @@ int main(void)
         T(test_accept_same_id_other_source),
         T(test_duplicate_within_batch),
         T(test_refused_op_spares_companions),
+        T(test_dedupe_moves),
+        T(test_dedupe_moves_and_prune),
         T(test_put_patch_delete),
         T(test_merge),
         T(test_merge_many),

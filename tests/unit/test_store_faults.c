@@ -136,8 +136,7 @@ static void arm(enum fault kind, int at, bool for_ever, int files)
     plan.kind = kind;
 }
 
-/* --- a stream of batches
- * ---------------------------------------------------------------------------- */
+/* --- a stream of batches ----------------------------------------------------- */
 
 enum { BATCHES = 6, IN_BATCH = 3 };
 
@@ -226,6 +225,7 @@ static bool run_with(enum fault kind, int n, bool for_ever)
     struct sh_error fatal = {0};
     kit_init(&k);
     kit_open_as(&k, false, "shim");
+    k.s->dedupe_move_at = 4; /* dedupe ids are on the move meanwhile */
     arm(kind, n, for_ever, 0);
     for (int b = 0; b < BATCHES; b++) {
         accept_batch(&k, told + b * IN_BATCH, b);
@@ -244,6 +244,11 @@ static bool run_with(enum fault kind, int n, bool for_ever)
     arm(NONE, 0, false, 0);
     kit_open(&k);
     kit_accept(&k, "after");
+    for (int i = 0; i < BATCHES * IN_BATCH; i++) { /* each event stored is known by its dedupe id */
+        char dedupe[32];
+        snprintf(dedupe, sizeof(dedupe), "%d-%d", i / IN_BATCH, i % IN_BATCH);
+        assert_true(!told[i].stored || sh_id_eq(kit_accept(&k, dedupe), told[i].id));
+    }
     check_told(&k, told, !unknown);
     kit_end(&k);
     return struck;
@@ -307,8 +312,7 @@ static void test_start_with_faults(void **state)
     }
 }
 
-/* --- full, then room again
- * -------------------------------------------------------------------------- */
+/* --- full, then room again --------------------------------------------------- */
 
 static void test_full_then_room(void **state)
 {
@@ -336,8 +340,7 @@ static void test_full_then_room(void **state)
     kit_end(&k);
 }
 
-/* --- checkpoints
- * ------------------------------------------------------------------------------------ */
+/* --- checkpoints ------------------------------------------------------------- */
 
 /* Accept until the log has been folded in at least once, or the store is fatal. */
 static enum sh_code write_much(struct kit *k)

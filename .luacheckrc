@@ -1,0 +1,48 @@
+-- What each folder's Lua files may use. The first list is also the index of the rule API
+-- (docs/rules.md explains each name).
+local function fields(names)
+  local t = {}
+  for name in names:gmatch("%S+") do t[name] = {} end
+  return { fields = t }
+end
+
+stds.rules = {
+  read_globals = {
+    -- defining
+    "rule", "require",
+    -- looking at the event
+    "get", "copy", "json",
+    -- time
+    "now", "duration", "second", "minute", "hour", "day",
+    -- effects
+    "callback", "email", "emit",
+    records = fields "put patch delete incr get find",
+    -- texts and lines
+    "template", "print",
+    log = fields "info warn error",
+    -- from Lua
+    "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "select",
+    "setmetatable", "tonumber", "tostring", "type", "xpcall", "_VERSION",
+    string = fields [[byte char find format gmatch gsub len lower match pack packsize rep reverse
+      sub unpack upper]],
+    table = fields "concat insert move pack remove sort unpack",
+    math = fields [[abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min
+      mininteger modf pi rad random sin sqrt tan tointeger type ult]],
+    utf8 = fields "char charpattern codepoint codes len offset",
+    coroutine = fields "close create isyieldable resume running status wrap yield",
+  },
+}
+
+stds.config = { read_globals = { "env", "string", "table", "math", "tostring", "tonumber", "ipairs",
+  "pairs" } }
+
+std = "lua54"
+max_line_length = 100
+files["rules"] = { std = "rules" }
+files["scripts"] = { std = "rules" }
+files["examples/**/rules"] = { std = "rules" }
+files["examples/**/scripts"] = { std = "rules" }
+files["**/*_spec.lua"] = { std = "lua54+busted" }
+files["tests"] = { std = "lua54+busted" }
+files["**/switchhook.lua"] = { std = "config" }
+files["engine/lua"] = { std = "lua54" }

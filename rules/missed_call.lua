@@ -1,0 +1,29 @@
+-- Somebody called and nobody answered: call back within the hour. Withheld numbers cannot be called,
+-- and colleagues (extensions of up to five digits) are not customers: for these the call's record
+-- only says why there is no callback.
+local phone = require "phone"
+
+local why_not = { withheld = "number withheld", internal = "internal call" }
+
+rule "Call back after a missed call" {
+  on = "call_stop",
+  when = function(call) return phone.is_incoming(call) and not phone.was_answered(call) end,
+  run = function(call)
+    local log_entry = records.get("calls", call.call_id) or {}
+    if log_entry.follow_up then return end -- the same call, reported once more
+
+    local kind = phone.kind(call.remote_number)
+    if kind == "external" then
+      callback {
+        number   = call.remote_number,
+        name     = call.remote_name,
+        due      = now() + 1 * hour,
+        assignee = call.user_email,
+        reason   = "Missed call",
+      }
+    else
+      log.info("no callback for call ", call.call_id, ": ", why_not[kind])
+    end
+    records.patch("calls", call.call_id, { missed = true, follow_up = why_not[kind] or "callback" })
+  end,
+}

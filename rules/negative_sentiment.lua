@@ -1,0 +1,34 @@
+-- A customer hung up unhappy: somebody calls back, and the colleague who spoke to them hears of it.
+local analysis = require "analysis"
+local phone = require "phone"
+local sentiment = require "sentiment"
+
+rule "Call back after a negative call" {
+  on = "call_postprocess",
+  when = function(call) return sentiment.of(call) == "negative" end,
+  run = function(call)
+    local log_entry = records.get("calls", call.call_id) or {}
+    if log_entry.follow_up then return end -- the same call, analysed once more
+
+    call.summary = analysis.summary(call) or "(the analysis has no summary)"
+    local can_call = phone.kind(call.remote_number) ~= "withheld"
+    if can_call then
+      callback {
+        number   = call.remote_number,
+        name     = call.remote_name,
+        due      = now() + 2 * hour,
+        assignee = call.user_email,
+        reason   = call.summary,
+      }
+    end
+    if call.user_email then
+      email {
+        to      = call.user_email,
+        subject = "Please call {{remote_name}} back",
+        text    = "{{remote_name}} ({{remote_number}}) sounded unhappy.\n\n{{summary}}\n",
+        with    = call,
+      }
+    end
+    records.patch("calls", call.call_id, { follow_up = can_call and "callback" or "no number" })
+  end,
+}
