@@ -37,7 +37,7 @@ stds.config = { read_globals = { "env", "string", "table", "math", "tostring", "
   "pairs" } }
 
 std = "lua54"
-max_line_length = 100
+max_line_length = 120
 files["rules"] = { std = "rules" }
 files["scripts"] = { std = "rules" }
 files["examples/**/rules"] = { std = "rules" }

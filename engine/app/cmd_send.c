@@ -7,6 +7,7 @@
 #include "app/options.h"
 #include "app/print.h"
 #include "app/sample_day.h"
+#include "app/units.h"
 #include "base/clock.h"
 #include "svc/crypto.h"
 #include "svc/json.h"
@@ -14,6 +15,7 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_URL      "http://127.0.0.1:8080"
@@ -29,6 +31,7 @@ static const struct sh_option options[] = {
     {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
     {"day", NULL, "send a webphone's day: seven events"},
     {"fixed", NULL, "with --day: the same call ids each time"},
+    {"pause", "TIME", "wait between events: 500ms, 2s"},
     {"json", NULL, "one JSON object an answer"},
 };
 static const struct sh_command command = {
@@ -283,9 +286,20 @@ static bool prepare(struct sending *s, struct sh_error *err)
     return open_curl(s, token ? token : source->bearer, err);
 }
 
+static void wait_ms(int64_t ms)
+{
+    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
 static int go(struct sending *s)
 {
     struct sh_error err;
+    int64_t pause_ms = 0;
+    const char *pause = sh_options_get(&s->o, "pause");
+    if (pause && (!sh_parse_duration(pause, &pause_ms) || pause_ms < 0))
+        return sh_usage_error(&command, "--pause: expected a duration such as 500ms, got %s",
+                              pause);
     bool day = sh_options_get(&s->o, "day") != NULL;
     if (day == (s->o.n_args > 0))
         return sh_usage_error(&command, day ? "either files or --day, not both"
@@ -295,8 +309,11 @@ static int go(struct sending *s)
     s->json = sh_options_get(&s->o, "json") != NULL;
     s->start_us = sh_mono_us();
     bool ok = prepare(s, &err);
-    for (size_t i = 0; ok && i < s->inputs.n; i++)
+    for (size_t i = 0; ok && i < s->inputs.n; i++) {
+        if (i > 0 && pause_ms > 0)
+            wait_ms(pause_ms);
         ok = send_one(s, i, &err);
+    }
     if (s->noted && isatty(STDERR_FILENO))
         fprintf(stderr, "\n");
     if (!ok)

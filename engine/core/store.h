@@ -30,7 +30,7 @@ struct sh_store_config {
                                 called often and from both threads; NULL without threads */
     void *wake_arg;
     const char *vfs;     /* SQLite VFS name, NULL = default: for fault injection in tests */
-    bool shared;         /* beside a running engine, for one small write (redrive): no folder lock,
+    bool shared;         /* beside a running engine, for redrive alone (and reading): no folder lock,
                             no check, no threads (threads must be false). Its transactions wait up
                             to 5 s for the engine's and the other way round */
 };

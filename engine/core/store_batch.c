@@ -39,6 +39,8 @@ static void reset_op(struct sh_op *op)
 
 static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
 {
+    if (s->config.shared && op->kind != SH_OP_REDRIVE)
+        return sh_error_set(err, SH_EINVAL, "beside a running engine only redrive can be written");
     switch (op->kind) {
     case SH_OP_ACCEPT:
         return sh_store_accept(s, (struct sh_op_accept *)op, err);

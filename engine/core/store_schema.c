@@ -254,9 +254,11 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
         if (!s->w.db || !migrate(s->w.db, "memory", err))
             return false;
     }
+    s->r = &s->w;
+    if (s->config.shared)
+        return true; /* what follows is the engine's to know and to change */
     if (!load_counters(s, err) || !sh_store_views_load(s, err) || !sh_store_dedupe_load(s, err))
         return false;
-    s->r = &s->w;
     if (!s->config.threads)
         return true;
     s->r = &s->rd;

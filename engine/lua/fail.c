@@ -2,6 +2,8 @@
  * fail.c: what went wrong, for people: positions, error texts, nearest names. */
 #include "lua/internal.h"
 
+#include "base/utf8.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,18 +68,7 @@ static size_t utf8_len(const unsigned char *p, size_t n)
 
 bool sh_lua_utf8(const char *p, size_t n)
 {
-    const unsigned char *s = (const unsigned char *)p;
-    for (size_t i = 0; i < n;) {
-        if (s[i] - 1U < 0x7f) {
-            i++;
-            continue;
-        }
-        size_t len = s[i] ? utf8_len(s + i, n - i) : 0;
-        if (!len)
-            return false;
-        i += len;
-    }
-    return true;
+    return sh_utf8_ok(sh_slice(p, n));
 }
 
 void sh_lua_clean(struct sh_buf *out, const char *p, size_t n, size_t max, bool keep_nl)

@@ -5,14 +5,21 @@ local binary, data, url = arg[1], arg[2], arg[3]
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
--- The JSON lines that a subcommand prints.
-local function rows(...)
+-- The JSON lines that a subcommand prints, one by one as they come.
+local function each(...)
     local words = { quote(binary) }
     for _, word in ipairs { ... } do words[#words + 1] = quote(word) end
     local pipe = assert(io.popen(table.concat(words, " ") .. " --json"))
+    return function()
+        local line = pipe:read "l"
+        if line then return cjson.decode(line) end
+        pipe:close()
+    end
+end
+
+local function rows(...)
     local list = {}
-    for line in pipe:lines() do list[#list + 1] = cjson.decode(line) end
-    pipe:close()
+    for row in each(...) do list[#list + 1] = row end
     return list
 end
 
@@ -45,19 +52,28 @@ end
 
 local seen = { callbacks = 0, emails = 0, duplicates = 0, refused = 0, records = 0 }
 
+-- The fields worth a line, in this order; of other collections all, by name.
+local fields = {
+    calls = { "status", "remote_name", "remote_number", "call_result", "duration_sec", "sentiment", "follow_up" },
+    tasks = { "status", "text", "owner" },
+}
+
 local function show_record(effect)
     local row = listing("records", effect.collection, "--id", effect.id)[1]
     if not row then return end
-    local parts, names = {}, {}
-    for name in pairs(row.doc) do names[#names + 1] = name end
-    table.sort(names)
+    local parts, names = {}, fields[effect.collection]
+    if not names then
+        names = {}
+        for name in pairs(row.doc) do names[#names + 1] = name end
+        table.sort(names)
+    end
     for _, name in ipairs(names) do
         local value = row.doc[name]
         if type(value) == "table" then value = #value .. " items" end
-        parts[#parts + 1] = name .. "=" .. short(value, 30)
+        if text(value) then parts[#parts + 1] = name .. "=" .. short(value, 48) end
     end
     seen.records = seen.records + 1
-    print(("     record    %s/%s  %s"):format(effect.collection, effect.id, short(table.concat(parts, " "), 170)))
+    print(("     record    %s/%s  %s"):format(effect.collection, effect.id, table.concat(parts, "  ")))
 end
 
 local show = {}
@@ -90,17 +106,22 @@ local function show_event(answer)
         return true
     end)
     local callbacks, mails = listing("callbacks", "--event", answer.id), listing("outbox", "--event", answer.id)
+    local shown = {} -- a record that two rules wrote is shown once
     for _, run in ipairs(listing("runs", "--event", answer.id)) do
         print(("   %s %s"):format(paint(36, run.rule), run.outcome ~= "done" and paint(31, run.outcome) or ""))
         if text(run.error) then print("     error     " .. run.error) end
         for _, effect in ipairs(run.effects) do
-            if show[effect.kind] then show[effect.kind](effect, callbacks, mails) end
+            local name = (effect.collection or "") .. "/" .. (effect.id or "")
+            if show[effect.kind] and not shown[name] then show[effect.kind](effect, callbacks, mails) end
+            shown[name] = effect.collection ~= nil
         end
     end
 end
 
 print()
-for i, answer in ipairs(rows("send", "--day", "--to", url)) do
+local i = 0
+for answer in each("send", "--day", "--pause", "600ms", "--to", url) do
+    i = i + 1
     print(paint(1, ("%d. %s"):format(i, answer.file)))
     if answer.duplicate then
         seen.duplicates = seen.duplicates + 1
@@ -128,7 +149,8 @@ local function find(list, field, value)
     end
 end
 expect(#calls == 3, ("a record for each of the 3 calls (there are %d)"):format(#calls))
-expect(seen.callbacks == 2, ("a callback for the unhappy customer and one for the missed call (there are %d)"):format(seen.callbacks))
+expect(seen.callbacks == 2,
+    ("a callback for the unhappy customer and one for the missed call (there are %d)"):format(seen.callbacks))
 expect(seen.emails >= 1, "an email that left as a file")
 expect(seen.duplicates == 1, "the repeated event recognised")
 expect(seen.refused == 1, "the broken JSON refused")

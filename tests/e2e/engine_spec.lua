@@ -173,7 +173,8 @@ describe("the engine", function()
       local total = one(engine:cli("records", "counts", "--id", "total", "--json"))
       return total and total.doc.n == 104
     end, 15, "the other rule to run on every event, the hostile ones included")
-    for kind, words in pairs { loop = "CPU budget", bomb = "budget", pattern = "wall budget", deep = "" } do
+    local ends = { loop = "CPU budget", bomb = "budget", pattern = "wall budget", deep = "" }
+    for kind, words in pairs(ends) do
       local run = support.wait_for(function()
         return one(engine:cli("runs", "--event", ids[kind], "--state", "retry", "--json"))
       end, 10, "the end of " .. kind)

@@ -207,7 +207,7 @@ static void test_hostile_rules(void **state)
         "rule 'loop' { on = 'loop', run = function() while true do pcall(function() while true do "
         "end end) end end }\n"
         "rule 'memory' { on = 'memory', run = function() local t = {} while true do t[#t + 1] = "
-        "('x'):rep(1000) .. #t end end }\n"
+        "('x'):rep(100000) .. #t end end }\n"
         "rule 'deep' { on = 'deep', run = function() local function f() return 1 + f() end f() end "
         "}\n"
         "rule 'fine' { on = 'fine', run = function() emit('x') end }");

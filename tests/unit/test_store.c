@@ -948,6 +948,9 @@ static void test_redrive_shared(void **state)
     struct sh_op_redrive op = {.op.kind = SH_OP_REDRIVE};
     assert_true(kit_run(&side, &op.op));
     assert_int_equal(op.n_runs, 1);
+    struct sh_op_accept other = {.op.kind = SH_OP_ACCEPT, .event = kit_event("k", "z", "{}")};
+    assert_false(kit_run(&side, &other.op)); /* it does not know what the engine knows */
+    sh_event_free(other.event);
     sh_store_close(side.s);
     assert_int_equal(count().retries, 1);
     kit_accept(&k, "goes on");
