@@ -22,6 +22,7 @@
 #define WATCH_MS       100
 #define STUCK_MS       300   /* a run on for this long: what waits behind it goes elsewhere */
 #define WALL_SLACK_MS  200   /* the worker's own limits come first */
+#define SILENT_MS      800   /* beyond the wall budget: a stopped or hung worker is ended */
 #define LOAD_MS        15000 /* a worker that has not loaded by then is ended */
 #define BACKOFF_MAX_MS 5000
 #define SOON_MS        2000 /* a worker that lived shorter than this counts as failing */
@@ -44,7 +45,9 @@ struct worker {
     struct job_out jobs[WINDOW_JOBS];
     size_t n_jobs, bytes;
     int64_t born_us;
-    int failures; /* deaths soon after birth, in a row */
+    int64_t sign_us;    /* last sign of life: bytes from it, or its pulse moved */
+    int64_t sign_since; /* the pulse's since_us then */
+    int failures;       /* deaths soon after birth, in a row */
     struct sh_timer *respawn;
     char killed_because[120]; /* set by the watchdog */
 };
@@ -185,6 +188,7 @@ static bool take_frame(struct worker *w, uint8_t type, struct sh_slice payload)
 static ssize_t on_data(void *arg, struct sh_slice in)
 {
     struct worker *w = arg;
+    w->sign_us = sh_mono_us();
     size_t done = 0, used;
     uint8_t type;
     struct sh_slice payload;
@@ -292,7 +296,7 @@ static void start(struct worker *w)
     }
     w->pulse = w->child.page;
     w->incarnation = ++c->incarnations;
-    w->born_us = sh_mono_us();
+    w->born_us = w->sign_us = sh_mono_us();
     w->killed_because[0] = '\0';
     w->stuck = false;
     const struct sh_channel_calls calls = {.arg = w, .data = on_data, .closed = on_closed};
@@ -329,6 +333,10 @@ static void check(struct worker *w, int64_t now_us)
     uint64_t running = w->pulse ? atomic_load(&w->pulse->token) : 0;
     int64_t since_us = w->pulse ? atomic_load(&w->pulse->since_us) : 0;
     int64_t wall_us = (c->config.budgets.wall_ms + WALL_SLACK_MS) * 1000;
+    if (since_us != w->sign_since || w->n_jobs == 0) {
+        w->sign_since = since_us;
+        w->sign_us = now_us;
+    }
     if (!w->channel || w->killed_because[0])
         return;
     if (!w->up && now_us - w->born_us > LOAD_MS * 1000)
@@ -339,6 +347,10 @@ static void check(struct worker *w, int64_t now_us)
                  "wall budget of %lld ms exceeded inside a function that cannot be interrupted, "
                  "such as a pattern match",
                  (long long)c->config.budgets.wall_ms);
+    else if (w->up && w->n_jobs && now_us - w->sign_us > wall_us + SILENT_MS * 1000)
+        snprintf(w->killed_because, sizeof(w->killed_because),
+                 "no sign of life from the worker for %lld ms",
+                 (long long)((now_us - w->sign_us) / 1000));
     else {
         if (w->up && running != 0 && !w->stuck && now_us - since_us > STUCK_MS * 1000)
             take_back(w, running);

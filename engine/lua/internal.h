@@ -145,6 +145,7 @@ struct sh_host {
     volatile sig_atomic_t n_chain, active, over;
     volatile int64_t first_us, used_us, budget_us; /* CPU time of this thread */
     size_t used_bytes, cap_bytes;
+    size_t floor_bytes;   /* in use after the last full collection */
     size_t refused_bytes; /* size of the request that was refused last, 0 = none */
     char refused_at[200]; /* file:line of it */
     bool killed;          /* the stretch must end; nothing may carry on */

@@ -242,6 +242,8 @@ void sh_lua_job_finish(struct sh_host *h, struct sh_job_state *js)
         sh_lua_run_release(h, js->runs[i]);
     free(js->runs);
     free(js);
-    if (h->used_bytes > h->cap_bytes / 2)
+    if (h->used_bytes > h->cap_bytes / 2 && h->used_bytes > h->floor_bytes + h->floor_bytes / 4) {
         lua_gc(h->L, LUA_GCCOLLECT); /* one run's garbage is not the next one's budget */
+        h->floor_bytes = h->used_bytes;
+    }
 }

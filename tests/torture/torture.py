@@ -1,27 +1,31 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""torture.py: kill -9 the engine's process group under load, restart, look; again and again. Some
-rounds kill random rule workers instead. Checked in every round:
+"""torture.py: end the engine and its workers under load, again and again, and look for what is lost.
 
-  - ready again in under 2 s;
-  - every event that was answered 200 is in the store, and its rules have run;
-  - its effects were applied once: counters per call are 1, the total is the number of events;
-  - an answered event that is sent again is recognised, with the same id;
-  - with workers killed: no request fails, answers never pause for 2 s, nothing is parked for ever;
-  - the database passes quick_check.
+usage: torture.py [--rounds N] [--seed N] [--modes LIST] [--tap] [--keep] [--binary FILE]
 
-Every fifth engine round does not wait for the rules, so that a backlog lives through several
-deaths. One data folder serves all rounds. Ends with `N passed, N failed`; exit 1 if any failed.
+Modes (all of them unless --modes names some):
+  engine   kill -9 of the engine's process group, N rounds on one data folder
+  workers  kill -9 of a random worker every 100 to 300 ms
+  stopped  a worker that is stopped (SIGSTOP) for 8 s, once busy and once idle
+  term     SIGTERM: an end in order
+
+Each mode posts small events from 8 keep-alive connections and remembers every answer. Afterwards the
+store is compared with what was promised: nothing acknowledged is lost, nothing unexpected is there,
+every effect is there once, and the events of a key were handled in the order of their arrival.
 """
+
 import argparse
-import http.client
+import collections
+import contextlib
+import itertools
 import json
 import os
 import random
-import re
-import selectors
+import select
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -29,367 +33,653 @@ import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-READY_MS = 2000
 CONNECTIONS = 8
-RULES = '''
-rule "Count each call" {
-  on = "*",
-  run = function(call)
-    records.incr("counts", call.call_id, "n", 1)
-    records.incr("counts", "total", "n", 1)
+KEYS = 20
+READY_LIMIT_S = 2.0  # from exec to the ready line
+GAP_LIMIT_S = 1.0  # between acknowledgements while workers die
+STOP_LIMIT_S = 5.0  # from SIGTERM to the end
+EXTRAS_EVERY = 25  # every so many events ask for a callback, an email and an emitted event
+PAGE = 100  # event ids in one record of the order rule
+
+RULES = {
+    "count.lua": """
+rule "Count" {
+  on  = "tick",
+  run = function() records.incr("counts", "total", "n", 1) end,
+}
+
+rule "Seen" {
+  on  = "tick",
+  run = function(tick, event)
+    records.patch("seen", event.id, { n = tick.n })
+    records.incr("seen", event.id, "times")
   end,
 }
-rule "Keep the call" {
-  on = "call_*",
-  run = function(call)
-    local known = records.get("calls", call.call_id) or {}
-    records.put("calls", call.call_id, { seen = (known.seen or 0) + 1, number = call.remote_number })
+""",
+    "order.lua": """
+-- The ids of a key's events in the order they were handled; full pages are put aside.
+rule "Order" {
+  on  = "tick",
+  run = function(tick, event)
+    local head = records.get("order", tick.call_id) or { page = 0, ids = {} }
+    if #head.ids >= %d then
+      records.put("order", tick.call_id .. "/" .. head.page, head)
+      head = { page = head.page + 1, ids = {} }
+    end
+    head.ids[#head.ids + 1] = event.id
+    records.put("order", tick.call_id, head)
   end,
 }
-'''
-CONFIG = '''
-return {
-  sources = { webphone = { path = "/hooks/webphone", type = { field = "event" },
-                           key = { field = "call_id" }, auth = "none" } },
-  retry = { "100ms", "200ms", "500ms", "1s", "2s", "2s", "2s", "2s" },
-  limits = { backlog = 1000000 },
+"""
+    % PAGE,
+    "extras.lua": """
+rule "Extras" {
+  on   = "tick",
+  when = function(tick) return tick.n %% %d == 0 end,
+  run  = function(tick)
+    callback { number = "0301234567", due = now() + 2 * hour, reason = "tick " .. tick.n }
+    email { to = "desk@example.org", subject = "tick {{n}}", text = "{{n}}", with = tick }
+    emit("tock", { n = tick.n })
+  end,
 }
-'''
+
+rule "Tock" {
+  on  = "tock",
+  run = function() records.incr("counts", "tocks", "n", 1) end,
+}
+"""
+    % EXTRAS_EVERY,
+}
+
+CONFIG = """return {
+  sources = { webphone = { path = "/hooks/webphone", auth = "none",
+    type = { field = "event" }, key = { field = "call_id" } } },
+  %s
+}
+"""
+MANY_RETRIES = "retry = { " + '"200ms", ' * 20 + "},"
 
 
-class Failure(Exception):
-    pass
+class Report:
+    """Counts checks and prints them: for people, or as TAP."""
+
+    def __init__(self, tap):
+        self.tap, self.passed, self.failed = tap, 0, 0
+
+    def check(self, good, what, detail=""):
+        self.passed += bool(good)
+        self.failed += not good
+        number = self.passed + self.failed
+        text = what if good or not detail else f"{what}: {detail}"
+        if self.tap:
+            print(f"{'ok' if good else 'not ok'} {number} - {text}", flush=True)
+        else:
+            print(f"{'  ok ' if good else 'FAIL '} {text}", flush=True)
+        return good
+
+    def note(self, text):
+        print(f"# {text}" if self.tap else f"     {text}", flush=True)
+
+    def end(self):
+        if self.tap:
+            print(f"1..{self.passed + self.failed}")
+        else:
+            print(f"{self.passed} passed, {self.failed} failed")
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+def is_alive(pid):
+    """Whether a process is there and not a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def wait_until(fn, seconds, pause_s=0.01):
+    """Poll fn until it is true; the last value."""
+    deadline = time.monotonic() + seconds
+    while not (value := fn()) and time.monotonic() < deadline:
+        time.sleep(pause_s)
+    return value
 
 
 class Engine:
-    """One life of the engine, leader of a process group of its own."""
+    """One folder with rules, configuration and data, and the engine that runs on it."""
 
-    def __init__(self, binary, folder):
-        self.log = open(os.path.join(folder, "engine.log"), "ab")
+    running = []  # everything started and not yet reaped; ended whatever happens
+
+    def __init__(self, binary, folder, extra=""):
+        self.binary, self.folder = binary, folder
         self.data = os.path.join(folder, "data")
-        start = time.monotonic()
-        self.process = subprocess.Popen(
-            [binary, "serve", "--config", os.path.join(folder, "switchhook.lua"),
-             "--listen", "127.0.0.1:0", "--data", self.data, "--rules", os.path.join(folder, "rules"),
-             "--scripts", os.path.join(folder, "scripts")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, cwd=folder,
-            start_new_session=True)
-        line = self.first_line(30)
-        self.ready_ms = (time.monotonic() - start) * 1000
-        match = re.search(r"ready on http://127\.0\.0\.1:(\d+)", line)
-        if not match:
-            self.kill()
-            raise Failure("the engine did not get ready: %r (see %s)" % (line, self.log.name))
-        self.port = int(match.group(1))
+        self.process, self.port, self.ready_s, self.ready_line = None, None, None, ""
+        for name in ("rules", "scripts"):
+            os.makedirs(os.path.join(folder, name))
+        for name, text in RULES.items():
+            self._write(os.path.join("rules", name), text)
+        self._write("switchhook.lua", CONFIG % extra)
 
-    def first_line(self, seconds):
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                return ""
-        return self.process.stdout.readline().decode(errors="replace")
+    def _write(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def start(self):
+        """Start in a session of its own and wait for the ready line."""
+        command = [self.binary, "serve", "--config", "switchhook.lua", "--listen", "127.0.0.1:0"]
+        command += ["--data", "data", "--rules", "rules", "--scripts", "scripts"]
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            began = time.monotonic()
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        Engine.running.append(self.process)
+        line = b""
+        while not line.endswith(b"\n"):
+            left = began + 30 - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise RuntimeError(f"no ready line within 30 s; see {self.folder}/log")
+            part = os.read(self.process.stdout.fileno(), 4096)
+            if not part:
+                raise RuntimeError(f"the engine ended at its start; see {self.folder}/log")
+            line += part
+        self.ready_s = time.monotonic() - began
+        self.ready_line = line.decode().strip()
+        self.port = int(self.ready_line.split("ready on http://127.0.0.1:")[1].split()[0])
 
     def workers(self):
-        with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as f:
-            children = f.read().split()
-        found = []
-        for pid in children:
-            try:
-                with open("/proc/%s/cmdline" % pid, "rb") as f:
-                    if b"worker" in f.read().split(b"\0"):
-                        found.append(int(pid))
-            except OSError:
-                pass  # ended meanwhile
-        return found
+        """The pids of its children."""
+        pids = []
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{self.process.pid}/task"):
+                with open(f"/proc/{self.process.pid}/task/{task}/children", encoding="ascii") as f:
+                    pids += map(int, f.read().split())
+        return pids
 
-    def kill(self):
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
+    def kill_group(self):
+        """SIGKILL to the engine and its workers; whether all are gone within a second."""
+        workers = self.workers()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self._reap(10)
+        return wait_until(lambda: not any(map(is_alive, workers)), 1)
 
     def stop(self):
-        self.process.terminate()
+        """SIGTERM; exit code and seconds it took. None as code: it was still there after 15 s."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        code = self._reap(15)
+        return code, time.monotonic() - began
+
+    def _reap(self, seconds):
         try:
-            code = self.process.wait(20)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failure("the engine did not end within 20 s of SIGTERM")
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            code = None
         self.process.stdout.close()
-        self.log.close()
-        if code != 0:
-            raise Failure("the engine left with %d after SIGTERM" % code)
+        Engine.running.remove(self.process)
+        return code
+
+    def cli(self, *words):
+        """The rows that a command of the binary prints with --json."""
+        command = [self.binary, *words, "--json", "--data", "data"]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(words)}: exit {done.returncode}: {done.stderr.decode()}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def sql(self, query):
+        """Rows of a query on the store, read-only."""
+        uri = f"file:{self.data}/switchhook.db?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
+            return db.execute(query).fetchall()
+
+    def unfinished(self):
+        """How many events, retries and emails wait."""
+        return self.sql(
+            "SELECT (SELECT count(*) FROM sh_unfinished),"
+            " (SELECT count(*) FROM sh_runs WHERE outcome = 'retry'),"
+            " (SELECT count(*) FROM sh_outbox WHERE state = 'queued')"
+        )[0]
+
+    def settle(self, seconds=60):
+        """Wait until nothing waits; whether that came to pass."""
+        return wait_until(lambda: not any(self.unfinished()), seconds, 0.1)
+
+    @classmethod
+    def end_all(cls):
+        for process in list(cls.running):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+# --- load ----------------------------------------------------------------------------------------
+
+Ack = collections.namedtuple("Ack", "n id status sent at")
+
+
+class Connection(threading.Thread):
+    """Posts events over one kept connection, one after the other, until told or cut off."""
+
+    def __init__(self, load):
+        super().__init__(daemon=True)
+        self.load, self.acks, self.unknown, self.broken = load, [], [], None
+
+    def run(self):
+        rng = random.Random(self.load.rng.random())
+        try:
+            with socket.create_connection(("127.0.0.1", self.load.port), timeout=30) as sock:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._post_all(sock, rng)
+        except OSError as why:
+            self.broken = str(why)
+
+    def _post_all(self, sock, rng):
+        held = b""
+        while not self.load.over.is_set():
+            n = next(self.load.numbers)
+            event = {"event": "tick", "call_id": f"key-{rng.randrange(KEYS)}", "n": n}
+            body = json.dumps(event).encode()
+            head = (
+                "POST /hooks/webphone HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            self.unknown.append(n)
+            sent = time.monotonic()
+            sock.sendall(head.encode() + body)
+            status, answer, held = self._answer(sock, held)
+            self.unknown.pop()
+            self.acks.append(Ack(n, answer.get("id"), status, sent, time.monotonic()))
+
+    @staticmethod
+    def _answer(sock, held):
+        """Status, JSON body, and what came after it."""
+        while b"\r\n\r\n" not in held:
+            held += Connection._more(sock)
+        head, held = held.split(b"\r\n\r\n", 1)
+        length = 0
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        while len(held) < length:
+            held += Connection._more(sock)
+        return int(head.split()[1]), json.loads(held[:length]), held[length:]
+
+    @staticmethod
+    def _more(sock):
+        part = sock.recv(65536)
+        if not part:
+            raise ConnectionError("connection closed by the engine")
+        return part
 
 
 class Load:
-    """Posts from several connections until told to stop; remembers what was answered."""
+    """Eight connections to one engine."""
 
-    def __init__(self, port, prefix, payload):
-        self.port, self.prefix, self.payload = port, prefix, payload
-        self.acked = {}     # call_id -> event id
-        self.open = {}      # connection -> call_id sent and not answered
-        self.refused = []   # answers that were not 200
-        self.broken = []    # connections that broke
-        self.longest_s = 0.0
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True)
-                        for n in range(CONNECTIONS)]
-        for thread in self.threads:
-            thread.start()
+    def __init__(self, engine, rng, numbers):
+        self.port, self.rng, self.numbers = engine.port, rng, numbers
+        self.over = threading.Event()
+        self.connections = [Connection(self) for _ in range(CONNECTIONS)]
+        self.began = time.monotonic()
+        for c in self.connections:
+            c.start()
 
-    def run(self, n):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        count = 0
-        while not self.stopping.is_set():
-            call_id = "%s-%d-%d" % (self.prefix, n, count)
-            count += 1
-            self.open[n] = call_id
-            start = time.monotonic()
-            try:
-                status, answer = post(connection, self.payload(call_id))
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                self.broken.append(repr(error))
-                return
-            self.longest_s = max(self.longest_s, time.monotonic() - start)
-            if status == 200 and "id" in answer:
-                self.acked[call_id] = answer["id"]
+    def finish(self):
+        """End it and gather what the connections know."""
+        self.over.set()
+        for c in self.connections:
+            c.join(40)
+        self.acks = [a for c in self.connections for a in c.acks]
+        self.unknown = [n for c in self.connections for n in c.unknown]
+        self.refused = [a for a in self.acks if a.status != 200]
+        self.broken = [c.broken for c in self.connections if c.broken]
+        return self
+
+    def longest_gap(self):
+        """Seconds between two acknowledgements, and of the slowest one."""
+        times = sorted(a.at for a in self.acks if a.status == 200)
+        gaps = [b - a for a, b in zip([self.began] + times, times)]
+        return max(gaps, default=99.0), max((a.at - a.sent for a in self.acks), default=99.0)
+
+
+class Promises:
+    """What the senders of one data folder were told."""
+
+    def __init__(self):
+        self.numbers = itertools.count(1)
+        self.acknowledged, self.unknown, self.refused = {}, set(), set()
+        self.problems = []
+        self.last_id = ""
+
+    def add(self, load):
+        """Take in a finished load."""
+        for a in load.acks:
+            if a.status == 200:
+                self.acknowledged[a.n] = a.id
+            elif a.status == 503:
+                self.refused.add(a.n)
             else:
-                self.refused.append((status, answer))
-            del self.open[n]
-
-    def stop(self):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join(40)
-
-
-def post(connection, body):
-    connection.request("POST", "/hooks/webphone", body, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
+                self.problems.append(f"n {a.n} was answered with {a.status}")
+        self.unknown.update(load.unknown)
+        for c in load.connections:
+            ids = [a.id for a in c.acks if a.status == 200]
+            if ids != sorted(ids) or (ids and ids[0] <= self.last_id):
+                self.problems.append("ids do not grow with time")
+        self.last_id = max([self.last_id] + [a.id for a in load.acks if a.status == 200])
 
 
-class Torture:
-    def __init__(self, args):
-        self.args = args
-        self.folder = tempfile.mkdtemp(prefix="switchhook-torture.")
-        self.random = random.Random(args.seed)
-        for name in ("rules", "scripts"):
-            os.mkdir(os.path.join(self.folder, name))
-        with open(os.path.join(self.folder, "rules", "count.lua"), "w") as f:
-            f.write(RULES)
-        with open(os.path.join(self.folder, "switchhook.lua"), "w") as f:
-            f.write(CONFIG)
-        with open(os.path.join(ROOT, "examples", "webphone", "call_postprocess.json")) as f:
-            self.sample = json.load(f)
-        self.acked = {}
-        self.engine = None
-        self.slowest_ms = 0.0
+# --- what must be true afterwards ----------------------------------------------------------------
 
-    def payload(self, call_id):
-        return json.dumps(dict(self.sample, call_id=call_id))
 
-    def start(self):
-        self.engine = Engine(self.args.bin, self.folder)
-        self.slowest_ms = max(self.slowest_ms, self.engine.ready_ms)
-        if self.engine.ready_ms > READY_MS:
-            raise Failure("ready only after %d ms" % self.engine.ready_ms)
+def few(things):
+    things = sorted(things)
+    return f"{len(things)}, such as {things[:3]}" if things else "none"
 
-    def rows(self, sql, *values):
-        path = os.path.join(self.folder, "data", "switchhook.db")
-        db = sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=10)
-        try:
-            return db.execute(sql, values).fetchall()
-        finally:
-            db.close()
 
-    def number(self, sql):
-        return self.rows(sql)[0][0]
+def verify(report, mode, engine, promises):
+    """Compare a store with the promises; the engine has ended."""
 
-    def check_stored(self, load):
-        """Each answered event is there, under the id of the answer."""
-        stored = dict(self.rows("SELECT key, id FROM sh_events WHERE key GLOB ?",
-                                load.prefix + "-*"))
-        lost = [c for c, event in load.acked.items() if stored.get(c) != event]
-        if lost:
-            raise Failure("%d of %d acknowledged events are lost, such as %s" %
-                          (len(lost), len(load.acked), lost[0]))
+    def check(good, what, detail=""):
+        report.check(good, f"{mode}: {what}", detail)
 
-    def check_repeats(self, load):
-        """Unanswered ones are sent again, as a sender would; answered ones are recognised."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=30)
-        again = list(load.open.values())
-        known = self.random.sample(sorted(load.acked), min(5, len(load.acked)))
-        for call_id in again + known:
-            status, answer = post(connection, self.payload(call_id))
-            if status != 200:
-                raise Failure("sent again: %d %s" % (status, answer))
-            if call_id in load.acked and (not answer.get("duplicate") or
-                                          answer["id"] != load.acked[call_id]):
-                raise Failure("an answered event was not recognised as a repeat: %s" % answer)
-            load.acked[call_id] = answer["id"]
-        connection.close()
+    events, extras = {}, {}  # number -> event id; number -> ids of emitted events
+    copies = []
+    for event_id, source, kind, body in engine.sql("SELECT id, source, type, body FROM sh_events"):
+        n = json.loads(body)["n"]
+        if source == "rules" and kind == "tock":
+            extras.setdefault(n, []).append(event_id)
+        elif n in events or source != "webphone":
+            copies.append(n)
+        else:
+            events[n] = event_id
 
-    def wait_for_rules(self, seconds):
-        deadline = time.monotonic() + seconds
-        while True:
-            left = self.number("SELECT (SELECT count(*) FROM sh_unfinished) + "
-                               "(SELECT count(*) FROM sh_runs WHERE outcome = 'retry')")
-            if left == 0:
-                return
-            if time.monotonic() > deadline:
-                raise Failure("%d events are still unfinished after %d s" % (left, seconds))
-            time.sleep(0.05)
+    told = promises.acknowledged
+    lost = [n for n in told if n not in events]
+    check(not lost, f"0 of {len(told)} acknowledged events lost", few(lost))
+    other = [n for n, event_id in told.items() if events.get(n, event_id) != event_id]
+    check(not other, "each event has the id that was answered", few(other))
+    odd = set(events) - set(told) - promises.unknown
+    arrived = len(set(events) & promises.unknown)
+    check(
+        not odd and not copies,
+        f"stored are those and {arrived} of {len(promises.unknown)} never answered, nothing else",
+        f"unexpected: {few(odd)}; stored again: {few(copies)}",
+    )
+    check(not promises.problems, "every answer as it should be", "; ".join(promises.problems[:5]))
 
-    def check_effects(self):
-        events = self.number("SELECT count(*) FROM sh_events")
-        dead = self.number("SELECT count(*) FROM sh_runs WHERE outcome = 'dead'")
-        if dead:
-            raise Failure("%d dead letters: %s" % (dead, self.rows(
-                "SELECT rule, error FROM sh_runs WHERE outcome = 'dead' LIMIT 1")))
-        total = self.number("SELECT json_extract(doc, '$.n') FROM sh_records "
-                            "WHERE collection = 'counts' AND id = 'total'")
-        if total != events:
-            raise Failure("%d events are stored, %d were counted" % (events, total))
-        for collection, field in (("counts", "n"), ("calls", "seen")):
-            off = self.number("SELECT count(*) FROM sh_records WHERE collection = '%s' AND "
-                              "id <> 'total' AND json_extract(doc, '$.%s') <> 1" % (collection, field))
-            once = self.number("SELECT count(*) FROM sh_records WHERE collection = '%s' AND "
-                               "id <> 'total'" % collection)
-            if off or once != events:
-                raise Failure("%s: %d records for %d events, %d not applied once" %
-                              (collection, once, events, off))
-        return events
+    rows = engine.cli("events")
+    undone = [row["id"] for row in rows if row["state"] != "done"]
+    listed = {row["id"] for row in rows}
+    stored = set(events.values()) | {i for ids in extras.values() for i in ids}
+    check(
+        not undone and listed == stored and len(rows) == len(stored),
+        f"all {len(rows)} events are done",
+        f"not done: {few(undone)}; listed and stored differ in {few(listed ^ stored)}",
+    )
+    verify_effects(check, engine, events, extras)
+    verify_order(check, engine)
+    said = engine.sql("PRAGMA quick_check")
+    check(said == [("ok",)], "the database is sound", str(said[:3]))
 
-    def check_file(self):
-        said = self.number("PRAGMA quick_check")
-        if said != "ok":
-            raise Failure("quick_check: %s" % said)
 
-    def engine_round(self, n):
-        load = Load(self.engine.port, "r%d" % n, self.payload)
-        time.sleep(self.random.uniform(0.1, 1.2))
-        self.engine.kill()
-        load.stop()
-        if load.refused:
-            raise Failure("answered %d %s" % load.refused[0])
-        self.check_stored(load)
-        self.start()
-        self.check_repeats(load)
-        self.check_stored(load)
-        text = "engine killed, %d acknowledged, none lost, ready in %d ms" % (
-            len(load.acked), self.engine.ready_ms)
-        self.acked.update(load.acked)
-        if n % 5 == 0 and n < self.args.rounds:
-            return text + ", rules still running"
-        self.wait_for_rules(60)
-        return text + ", %d events applied once" % self.check_effects()
+def verify_effects(check, engine, events, extras):
+    """Each effect of each event once."""
+    counts = {row["id"]: row["doc"].get("n") for row in engine.cli("records", "counts")}
+    total = counts.get("total", 0)
+    check(total == len(events), "the total counts each event once", f"{total} for {len(events)}")
 
-    def worker_round(self, n):
-        load = Load(self.engine.port, "w%d" % n, self.payload)
-        kills, before = 0, self.engine.process.pid
-        end = time.monotonic() + 2.5
-        while time.monotonic() < end:
-            time.sleep(self.random.uniform(0.05, 0.3))
-            workers = self.engine.workers()
-            if workers:
-                os.kill(self.random.choice(workers), signal.SIGKILL)
+    seen = {row["id"]: row["doc"] for row in engine.cli("records", "seen")}
+    wrong = [
+        i for n, i in events.items() if seen.get(i, {}) != {"n": n, "times": 1}
+    ] + [i for i in seen if i not in set(events.values())]
+    check(not wrong, "each event was noted once", few(wrong))
+
+    asked = sorted(n for n in events if n % EXTRAS_EVERY == 0)
+    asked_ids = sorted(events[n] for n in asked)
+    called = sorted(row["event_id"] for row in engine.cli("callbacks"))
+    outbox = engine.cli("outbox")
+    mailed = sorted(row["event_id"] for row in outbox if row["state"] == "sent")
+    files = [f for f in os.listdir(os.path.join(engine.data, "mail")) if f.endswith(".eml")]
+    check(called == asked_ids, f"{len(asked)} callbacks, each once", f"{len(called)} are there")
+    check(
+        mailed == asked_ids and len(outbox) == len(asked) and len(files) == len(asked),
+        f"{len(asked)} emails, each once",
+        f"{len(outbox)} queued, {len(mailed)} sent, {len(files)} files",
+    )
+    emitted = sorted(n for n, ids in extras.items() for _ in ids)
+    check(
+        emitted == asked and counts.get("tocks", 0) == len(asked),
+        f"{len(asked)} emitted events, each once",
+        f"{len(emitted)} are there, {counts.get('tocks', 0)} were counted",
+    )
+
+
+def verify_order(check, engine):
+    """Per key: handled in the order of arrival. A run that failed with its worker was parked and
+    came later; the others must not have waited for it, so it is left out."""
+    late = {
+        row[0]
+        for row in engine.sql(
+            "SELECT e.id FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
+            " WHERE r.rule = 'Order' AND r.attempts > 1"
+        )
+    }
+    pages = {row["id"]: row["doc"] for row in engine.cli("records", "order")}
+    arrived = collections.defaultdict(list)
+    for event_id, key in engine.sql(
+        "SELECT id, key FROM sh_events WHERE type = 'tick' ORDER BY seq"
+    ):
+        arrived[key].append(event_id)
+    wrong = []
+    for key, ids in arrived.items():
+        head = pages.get(key, {"page": 0, "ids": []})
+        names = [f"{key}/{p}" for p in range(head["page"])] + [key]
+        handled = [i for name in names for i in pages.get(name, {"ids": []})["ids"]]
+        on_time = [i for i in handled if i not in late]
+        if sorted(handled) != sorted(ids) or on_time != [i for i in ids if i not in late]:
+            wrong.append(key)
+    what = f"the events of each of {len(arrived)} keys in their order"
+    check(not wrong, what + (f" ({len(late)} retried ones aside)" if late else ""), few(wrong))
+
+
+def finish(report, mode, engine, promises):
+    """Let a running engine come to rest, stop it in order, and look."""
+    if not report.check(engine.settle(), f"{mode}: everything finished"):
+        report.note("events unfinished, runs to retry, emails queued: %d, %d, %d"
+                    % engine.unfinished())
+    code, seconds = engine.stop()
+    report.check(code == 0, f"{mode}: stopped in order in {seconds:.2f} s", f"exit code {code}")
+    verify(report, mode, engine, promises)
+
+
+# --- modes ---------------------------------------------------------------------------------------
+
+
+def start(report, mode, engine):
+    engine.start()
+    good = engine.ready_s < READY_LIMIT_S
+    if not good:
+        report.check(False, f"{mode}: ready in under {READY_LIMIT_S} s", f"{engine.ready_s:.2f} s")
+    return good
+
+
+def torture_engine(report, engine, rng, rounds):
+    """kill -9 of the whole group, again and again, on one data folder."""
+    promises = Promises()
+    for number in range(1, rounds + 1):
+        good = start(report, "engine", engine)
+        load = Load(engine, rng, promises.numbers)
+        after = rng.uniform(0.3, 1.5)
+        time.sleep(after)
+        gone = engine.kill_group()
+        load.finish()
+        promises.add(load)
+        waiting = engine.ready_line.split("unfinished: ")[1].split(",")[0]
+        if good:
+            report.check(
+                gone and load.acks and not load.refused,
+                f"round {number}: ready in {engine.ready_s:.2f} s with {waiting} unfinished, killed "
+                f"after {after:.2f} s, {len(load.acks)} acknowledged, {len(load.unknown)} unknown",
+                f"workers gone: {gone}; answered with other than 200: {len(load.refused)}",
+            )
+    start(report, "engine", engine)
+    finish(report, "engine", engine, promises)
+
+
+def torture_workers(report, engine, rng, rounds):
+    """kill -9 of single workers; the senders must not notice."""
+    promises = Promises()
+    start(report, "workers", engine)
+    load = Load(engine, rng, promises.numbers)
+    kills, over = 0, time.monotonic() + min(60, max(5, rounds / 4))
+    while time.monotonic() < over:
+        time.sleep(rng.uniform(0.1, 0.3))
+        victims = engine.workers()
+        if victims:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(victims), signal.SIGKILL)
                 kills += 1
-        load.stop()
-        if load.refused or load.broken:
-            raise Failure("workers killed, and a request failed: %s" % (load.refused + load.broken)[0])
-        if self.engine.process.pid != before or self.engine.process.poll() is not None:
-            raise Failure("the engine ended with its workers")
-        if load.longest_s > 2 or not load.acked or kills < 3:
-            raise Failure("%d acknowledged, longest wait %.1f s, %d workers killed" %
-                          (len(load.acked), load.longest_s, kills))
-        self.wait_for_rules(60)
-        self.check_stored(load)
-        self.acked.update(load.acked)
-        return "%d workers killed, %d acknowledged, longest wait %d ms, %d events applied once" % (
-            kills, len(load.acked), load.longest_s * 1000, self.check_effects())
+    load.finish()
+    promises.add(load)
+    gap, slowest = load.longest_gap()
+    report.check(
+        gap < GAP_LIMIT_S and slowest < GAP_LIMIT_S and not load.refused and not load.broken,
+        f"workers: {kills} killed, {len(load.acks)} acknowledged without a break, "
+        f"longest gap {gap * 1000:.0f} ms",
+        f"slowest answer {slowest:.2f} s, answered with other than 200: {len(load.refused)}, "
+        f"connections lost: {load.broken[:2]}",
+    )
+    finish(report, "workers", engine, promises)
 
-    def last_round(self):
-        """Stop in order; everything that was ever answered is there; the file is sound."""
-        self.engine.stop()
-        self.engine = None
-        stored = set(event for (event,) in self.rows("SELECT id FROM sh_events"))
-        lost = [event for event in self.acked.values() if event not in stored]
-        if lost:
-            raise Failure("%d events lost at the end" % len(lost))
-        unfinished = self.number("SELECT count(*) FROM sh_unfinished")
-        if unfinished:
-            raise Failure("%d unfinished at the end" % unfinished)
-        self.check_file()
-        events = self.check_effects()
-        listed = subprocess.run([self.args.bin, "records", "counts", "--id", "total", "--data",
-                                 os.path.join(self.folder, "data"), "--json"],
-                                capture_output=True, check=True, text=True)
-        if json.loads(listed.stdout.splitlines()[0])["doc"]["n"] != events:
-            raise Failure("switchhook records says %s" % listed.stdout)
-        return "%d acknowledged in all, 0 lost, %d events applied once, slowest start %d ms" % (
-            len(self.acked), events, self.slowest_ms)
 
-    def attempt(self, number, name, work, *values):
-        failed = None
-        try:
-            text = work(*values)
-        except (Failure, OSError, sqlite3.Error, subprocess.SubprocessError,
-                http.client.HTTPException) as error:
-            failed = text = str(error) or repr(error)
-        mark = "not ok" if failed else "ok"
-        if self.args.tap:
-            print("%s %d - %s: %s" % (mark, number, name, text), flush=True)
-        else:
-            print("%-6s %s: %s" % (mark, name, text), flush=True)
-        return not failed
+def stop_one(report, what, engine, pid, seconds):
+    """SIGSTOP a worker and wait for the engine to end it; what is left is set going again."""
+    began = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    replaced = wait_until(lambda: not is_alive(pid), seconds, 0.02)
+    took = time.monotonic() - began
+    report.check(replaced, f"stopped: {what} was replaced" + f" after {took:.1f} s" * bool(replaced),
+                 f"still there, stopped, after {seconds} s")
+    return replaced
 
-    def run(self):
-        plan = [("round %d" % n, self.engine_round, n) for n in range(1, self.args.rounds + 1)]
-        for n in range(1, max(1, self.args.rounds // 10) + 1):
-            plan.insert(n * 11 - 1, ("workers %d" % n, self.worker_round, n))
-        plan.append(("at the end", self.last_round))
-        passed = failed = 0
-        try:
-            if not self.attempt(0, "start", lambda: self.start() or "ready"):
-                failed, plan = 1, []
-            else:
-                passed = 1
-            for number, (name, work, *values) in enumerate(plan, 1):
-                if self.attempt(number, name, work, *values):
-                    passed += 1
-                    continue
-                failed += 1
-                if self.engine is None or self.engine.process.poll() is not None:
-                    break  # nothing is left to go on with
-        finally:
-            if self.engine:
-                self.engine.kill()
-        if failed:
-            print("# left for a look: %s" % self.folder)
-        else:
-            shutil.rmtree(self.folder)
-        print("%d passed, %d failed" % (passed, failed))
-        return 1 if failed else 0
+
+def torture_stopped(report, engine, rng, _rounds):
+    """Workers that do not die and do not answer."""
+    promises = Promises()
+    start(report, "stopped", engine)
+    load = Load(engine, rng, promises.numbers)
+    time.sleep(0.5)
+    first = engine.workers()[0]
+    began = time.monotonic()
+    replaced = stop_one(report, "a busy worker", engine, first, 8)
+    time.sleep(max(0, began + 4 - time.monotonic()))
+    load.finish()
+    promises.add(load)
+    gap, slowest = load.longest_gap()
+    report.check(
+        slowest < GAP_LIMIT_S and not load.refused and not load.broken,
+        f"stopped: {len(load.acks)} acknowledged without a break, longest gap {gap * 1000:.0f} ms",
+        f"slowest answer {slowest:.2f} s, answered with other than 200: {len(load.refused)}",
+    )
+    done = wait_until(lambda: not any(engine.unfinished()), 8, 0.1)
+    report.check(done, "stopped: its events were handled elsewhere",
+                 f"waiting: {engine.unfinished()}")
+    if not replaced and is_alive(first):
+        os.kill(first, signal.SIGCONT)
+        engine.settle()
+
+    # Now one that stands still before it is given anything.
+    idle = rng.choice(engine.workers())
+    os.kill(idle, signal.SIGSTOP)
+    time.sleep(0.3)
+    load = Load(engine, rng, promises.numbers)
+    time.sleep(1)
+    load.finish()
+    promises.add(load)
+    done = wait_until(lambda: not any(engine.unfinished()), 7, 0.1)
+    report.check(done, "stopped: an idle worker that stands still holds nothing up",
+                 f"waiting after 8 s: {engine.unfinished()}")
+    if is_alive(idle):
+        os.kill(idle, signal.SIGCONT)
+    finish(report, "stopped", engine, promises)
+
+
+def torture_term(report, engine, rng, rounds):
+    """SIGTERM under load: the end is quick, in order, and loses nothing."""
+    promises = Promises()
+    for _ in range(max(2, rounds // 10)):
+        start(report, "term", engine)
+        load = Load(engine, rng, promises.numbers)
+        time.sleep(rng.uniform(0.3, 1.0))
+        code, seconds = engine.stop()
+        load.finish()
+        promises.add(load)
+        report.check(
+            code == 0 and seconds < STOP_LIMIT_S,
+            f"term: ended in {seconds:.2f} s, {len(load.acks)} acknowledged, "
+            f"{len(load.refused)} answered with 503, {len(load.unknown)} unknown",
+            f"exit code {code}",
+        )
+    start(report, "term", engine)
+    finish(report, "term", engine, promises)
+
+
+MODES = {
+    "engine": (torture_engine, ""),
+    "workers": (torture_workers, MANY_RETRIES),
+    "stopped": (torture_stopped, 'budgets = { wall = "1s" }, ' + MANY_RETRIES),
+    "term": (torture_term, ""),
+}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=100, help="engine deaths (default 100)")
-    parser.add_argument("--tap", action="store_true", help="TAP lines")
-    parser.add_argument("--seed", type=int, default=None, help="of the random moments")
-    parser.add_argument("--bin", default=os.environ.get("SWITCHHOOK_BIN",
-                                                        os.path.join(ROOT, "build", "switchhook")))
-    args = parser.parse_args()
-    if args.rounds < 1 or not os.access(args.bin, os.X_OK):
-        parser.error("--rounds needs 1 or more, and %s must be there" % args.bin)
-    args.bin = os.path.abspath(args.bin)
-    sys.exit(Torture(args).run())
+    parser = argparse.ArgumentParser(description="Kill the engine under load and look for losses.")
+    parser.add_argument("--rounds", type=int, default=100, help="kills of the engine (100)")
+    parser.add_argument("--seed", type=int, help="repeat a run's random choices")
+    parser.add_argument("--modes", default=",".join(MODES), help="some of " + ", ".join(MODES))
+    parser.add_argument("--tap", action="store_true", help="print TAP")
+    parser.add_argument("--keep", action="store_true", help="keep the folders")
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    default = os.environ.get("SWITCHHOOK_BIN", os.path.join(root, "build", "switchhook"))
+    parser.add_argument("--binary", default=default, help="the engine (build/switchhook)")
+    options = parser.parse_args()
+    modes = options.modes.split(",")
+    if options.rounds < 1 or any(mode not in MODES for mode in modes):
+        parser.error("--rounds is at least 1, and --modes some of " + ", ".join(MODES))
+
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    report = Report(options.tap)
+    report.note(f"seed {seed} (repeat with --seed {seed})")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = tempfile.mkdtemp(prefix="switchhook-torture-")
+    try:
+        for mode in modes:
+            run, extra = MODES[mode]
+            engine = Engine(os.path.abspath(options.binary), os.path.join(folder, mode), extra)
+            try:
+                run(report, engine, random.Random(f"{seed} {mode}"), options.rounds)
+            except (RuntimeError, OSError, sqlite3.Error, LookupError) as why:
+                report.check(False, f"{mode}: came to its end", f"{type(why).__name__}: {why}")
+            Engine.end_all()
+    finally:
+        Engine.end_all()
+        if report.failed or options.keep:
+            report.note(f"the folders are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    report.end()
+    return 1 if report.failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

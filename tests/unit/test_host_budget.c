@@ -116,6 +116,27 @@ static void test_close(void **state)
                 3);
 }
 
+/* The pending __close of a run that failed is still within its budget. */
+static void test_close_after_failure(void **state)
+{
+    (void)state;
+    int64_t t0 = sh_mono_us();
+    struct kit_run *r =
+        kit_run("local x <close> = setmetatable({}, {__close = function() while true do "
+                "end end})\nerror('first')");
+    assert_int_equal(r->outcome, SH_RUN_FAILED);
+    kit_starts(r->error, "rules/x.lua:3: first");
+    r = kit_run(
+        "local x <close> = setmetatable({}, {__close = function() log.info('closed') end})\n"
+        "error('first')");
+    assert_non_null(strstr(r->logs, "closed"));
+    r = kit_run(
+        "local x <close> = setmetatable({}, {__close = function() records.get('c', 'x') end})\n"
+        "error('first')");
+    kit_starts(r->error, "rules/x.lua:3: first");
+    assert_true(sh_mono_us() - t0 < 3000000);
+}
+
 static void test_callbacks_from_c(void **state)
 {
     (void)state;
@@ -355,6 +376,7 @@ int main(void)
         cmocka_unit_test_teardown(test_xpcall, kit_teardown),
         cmocka_unit_test_teardown(test_coroutines, kit_teardown),
         cmocka_unit_test_teardown(test_close, kit_teardown),
+        cmocka_unit_test_teardown(test_close_after_failure, kit_teardown),
         cmocka_unit_test_teardown(test_callbacks_from_c, kit_teardown),
         cmocka_unit_test_teardown(test_budget_in_when, kit_teardown),
         cmocka_unit_test_teardown(test_others_go_on, kit_teardown),

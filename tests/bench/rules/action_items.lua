@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Matches: a second patch of the same record.
 rule "Count what is to be done" {
   on   = "call_postprocess",

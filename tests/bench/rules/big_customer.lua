@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Matches by `when`, and then finds nothing to do: a run without effects.
 local watched = { ["0205550100"] = "Example Hospital", ["0105550111"] = "Example Port" }
 

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Matches: the one record that every call of the load leaves.
 rule "Keep the call" {
   on  = "call_postprocess",

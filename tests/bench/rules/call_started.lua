@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Does not match: another type.
 rule "Open the call" {
   on  = "call_start",

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- SPDX-License-Identifier: MIT
 -- contact: one record per remote number. Matches the sample.
 rule "Remember the last contact" {

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- SPDX-License-Identifier: MIT
 -- invoice: a word in the transcription. Looks through the text; does not match the sample.
 rule "Pass questions about invoices on" {

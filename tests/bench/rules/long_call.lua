@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- SPDX-License-Identifier: MIT
 -- long_call: calls over half an hour are looked at. Does not match the sample (51 s).
 rule "Note long calls" {

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Does not match: another type.
 rule "Call back a missed call" {
   on   = "call_stop",

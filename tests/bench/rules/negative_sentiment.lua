@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Does not match: the sentiment is neutral.
 local negative = { negative = true, negatief = true, angry = true, boos = true }
 

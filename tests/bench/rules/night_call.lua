@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Does not match: the call was at ten in the morning.
 rule "Note a call at night" {
   on   = "call_postprocess",

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- SPDX-License-Identifier: MIT
 -- queue: another source's events. Does not match the sample's type.
 rule "Follow the queue" {

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Matches: patterns over the whole transcription, then a third patch of the same record.
 rule "Notice a silent line" {
   on   = "call_*",

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- Does not match: another family of types.
 rule "Answer a text message" {
   on  = { "message_*", "sms" },

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- SPDX-License-Identifier: MIT
 -- vip: a callback within the quarter for a handful of numbers. Does not match the sample.
 local VIP = { ["0201234567"] = "Praktijk Jansen", ["0101112233"] = "Garage Bakker" }

@@ -1,3 +1,4 @@
+-- luacheck: std rules
 -- SPDX-License-Identifier: MIT
 -- waiting: summaries that mention waiting times. Matches the sample ("increased waiting times").
 rule "Mark calls about waiting times" {
