@@ -87,14 +87,18 @@ static size_t b_columns(size_t n)
 
 static size_t q_write(const uint8_t *p, size_t n, char *out)
 {
+    static const char hex[] = "0123456789ABCDEF";
     char *to = out;
     for (size_t i = 0; i < n; i++) {
         if (word_plain(p[i]))
             *to++ = (char)p[i];
         else if (p[i] == ' ')
             *to++ = '_';
-        else
-            to += sprintf(to, "=%02X", p[i]);
+        else {
+            *to++ = '=';
+            *to++ = hex[p[i] >> 4];
+            *to++ = hex[p[i] & 15];
+        }
     }
     return (size_t)(to - out);
 }
@@ -136,7 +140,7 @@ static void put_encoded(struct header *h, const char *text)
             left = ENCODED_WORD;
         size_t take = fit(p, n, left - WORD_FRAME, use_q);
         char word[ENCODED_WORD + 1];
-        size_t len = (size_t)sprintf(word, "=?UTF-8?%c?", use_q ? 'Q' : 'B');
+        size_t len = (size_t)snprintf(word, sizeof(word), "=?UTF-8?%c?", use_q ? 'Q' : 'B');
         len += use_q ? q_write(p, take, word + len) : b_write(p, take, word + len);
         word[len++] = '?';
         word[len++] = '=';

@@ -216,7 +216,7 @@ struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_e
     s->dedupe_move_at = SH_STORE_DEDUPE_MOVE;
     s->views = sh_store_views_new();
     sh_buf_init(&s->brief, SH_STORE_BRIEF_BYTES);
-    sh_buf_init(&s->doc, SH_MAX_DOC_BYTES);
+    sh_buf_init(&s->doc, (size_t)SH_MAX_DOC_BYTES);
     queue_init(&s->wq);
     queue_init(&s->rq);
     pthread_mutex_init(&s->done_mu, NULL);

@@ -24,15 +24,15 @@
 struct sh_store;
 
 struct sh_store_config {
-    const char *dir;     /* data folder; NULL = in memory (simulator) */
-    bool threads;        /* true for the live engine */
+    const char *dir;         /* data folder; NULL = in memory (simulator) */
+    bool threads;            /* true for the live engine */
     void (*wake)(void *arg); /* called from a store thread when sh_store_reap() has work; may be
                                 called often and from both threads; NULL without threads */
     void *wake_arg;
-    const char *vfs;     /* SQLite VFS name, NULL = default: for fault injection in tests */
-    bool shared;         /* beside a running engine, for redrive alone (and reading): no folder lock,
-                            no check, no threads (threads must be false). Its transactions wait up
-                            to 5 s for the engine's and the other way round */
+    const char *vfs; /* SQLite VFS name, NULL = default: for fault injection in tests */
+    bool shared;     /* beside a running engine, for redrive alone (and reading): no folder lock,
+                        no check, no threads (threads must be false). Its transactions wait up
+                        to 5 s for the engine's and the other way round */
 };
 
 /* Open or create <dir>/switchhook.db, apply migrations, start the threads. Creates dir (0700).
@@ -40,8 +40,8 @@ struct sh_store_config {
  * SH_EINVAL (made by a newer switchhook), SH_ENOTFOUND (shared: no store there), SH_EFATAL
  * (quick_check failed after an unclean end; a file over 64 MiB is checked after the start, beside
  * the work, and damage then fails every operation with SH_EFATAL). */
-struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_error *err)
-    SH_WARN_UNUSED;
+struct sh_store *sh_store_open(const struct sh_store_config *config,
+                               struct sh_error *err) SH_WARN_UNUSED;
 /* Finish what is queued, checkpoint, close. Operations not yet reaped are dropped: done() is not
  * called, the memory stays the caller's. NULL is a no-op. */
 void sh_store_close(struct sh_store *s);
@@ -55,20 +55,20 @@ enum sh_op_kind {
     SH_OP_REDRIVE,    /* struct sh_op_redrive */
     SH_OP_PRUNE,      /* struct sh_op_prune */
     /* reader */
-    SH_OP_READ,       /* struct sh_op_read */
-    SH_OP_PENDING,    /* struct sh_op_pending */
-    SH_OP_RETRIES,    /* struct sh_op_pending: runs that are due again */
-    SH_OP_OUTBOX,     /* struct sh_op_outbox */
-    SH_OP_COUNT       /* struct sh_op_count */
+    SH_OP_READ,    /* struct sh_op_read */
+    SH_OP_PENDING, /* struct sh_op_pending */
+    SH_OP_RETRIES, /* struct sh_op_pending: runs that are due again */
+    SH_OP_OUTBOX,  /* struct sh_op_outbox */
+    SH_OP_COUNT    /* struct sh_op_count */
 };
 
 /* Head of every operation; made by the caller (the struct must stay until done). */
 struct sh_op {
     enum sh_op_kind kind;
     bool ok;
-    struct sh_error err;             /* when not ok */
-    void (*done)(struct sh_op *op);  /* called by sh_store_reap() on the caller's thread; from then
-                                        on op is the caller's again */
+    struct sh_error err;            /* when not ok */
+    void (*done)(struct sh_op *op); /* called by sh_store_reap() on the caller's thread; from then
+                                       on op is the caller's again */
     void *arg;
     struct sh_op *next; /* the store's */
 };
@@ -112,8 +112,8 @@ struct sh_op_settle {
     /* out */
     struct sh_event **emitted; /* array and events owned by the caller from done() on */
     size_t n_emitted;
-    size_t n_queued;    /* outbox items added */
-    char **run_errors;  /* NULL, or n_runs owned texts (NULL where none): why the store refused */
+    size_t n_queued;   /* outbox items added */
+    char **run_errors; /* NULL, or n_runs owned texts (NULL where none): why the store refused */
 };
 /* Free the out members. */
 void sh_op_settle_clear(struct sh_op_settle *op);
@@ -156,9 +156,9 @@ struct sh_op_read { /* a run's question; answer encoded as run.h says, always ok
 
 struct sh_pending { /* one event with work left */
     struct sh_event *event;
-    char **rules;       /* PENDING: rules that have a row already (skip); RETRIES: the one to run */
+    char **rules; /* PENDING: rules that have a row already (skip); RETRIES: the one to run */
     size_t n_rules;
-    uint32_t attempt;   /* RETRIES: attempts used so far */
+    uint32_t attempt; /* RETRIES: attempts used so far */
 };
 /* PENDING: unfinished events with order > after_order, oldest first, up to limit rows and
  * max_bytes of bodies (at least one). RETRIES: runs due at or before before_ms, by due time. */
@@ -168,7 +168,7 @@ struct sh_op_pending {
     size_t limit, max_bytes;
     struct sh_pending *items; /* out: caller's, sh_pending_free() */
     size_t n_items;
-    int64_t next_due_ms;      /* RETRIES out: earliest due time after before_ms, or 0 */
+    int64_t next_due_ms; /* RETRIES out: earliest due time after before_ms, or 0 */
 };
 void sh_pending_free(struct sh_pending *items, size_t n); /* events that were taken are set NULL */
 
@@ -195,8 +195,13 @@ struct sh_op_count {
 
 /* --- Rows for people: the command line, the simulator, later the API ------------------------ */
 
-enum sh_list_what { SH_LIST_EVENTS, SH_LIST_RUNS, SH_LIST_RECORDS, SH_LIST_CALLBACKS,
-                    SH_LIST_OUTBOX };
+enum sh_list_what {
+    SH_LIST_EVENTS,
+    SH_LIST_RUNS,
+    SH_LIST_RECORDS,
+    SH_LIST_CALLBACKS,
+    SH_LIST_OUTBOX
+};
 struct sh_list_query {
     enum sh_list_what what;
     const char *collection; /* RECORDS: required */

@@ -298,8 +298,9 @@ static bool add_numbers(struct sh_slice old, const struct sh_effect *fx, char ou
         if (strtod(out, NULL) == sum)
             break;
     }
-    if (is_integer(sh_slice_str(out)))
-        strcat(out, ".0"); /* a float stays one, as it does in Lua */
+    size_t n = strlen(out);
+    if (is_integer(sh_slice(out, n))) /* a float stays one, as it does in Lua */
+        snprintf(out + n, 64 - n, ".0");
     return true;
 }
 

@@ -133,7 +133,7 @@ static bool change_record(struct sh_store *s, const struct sh_effect *fx, int64_
     struct sh_slice doc = fx->doc;
     if (fx->kind != SH_FX_INCR && !is_object(doc))
         return sh_error_set(err, SH_EINVAL, "the document is not an object");
-    if (doc.n > SH_MAX_DOC_BYTES)
+    if (doc.n > (size_t)SH_MAX_DOC_BYTES)
         return sh_error_set(err, SH_ELIMIT, "a document of %zu bytes is larger than %d", doc.n,
                             SH_MAX_DOC_BYTES);
     if (fx->kind != SH_FX_PUT) {

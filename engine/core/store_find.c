@@ -44,7 +44,7 @@ static char *make_path(const char *dotted, struct sh_error *err)
                      len, SH_STORE_PATH_BYTES);
         return NULL;
     }
-    sh_buf_init(&b, 4 * SH_STORE_PATH_BYTES);
+    sh_buf_init(&b, (size_t)4 * SH_STORE_PATH_BYTES);
     sh_buf_addc(&b, '$');
     while (at <= len) {
         size_t n = strcspn(dotted + at, ".");
@@ -278,7 +278,7 @@ static bool walk(sqlite3_stmt *st, uint64_t *mark, uint64_t *n, struct sh_buf *r
         if (!sh_buf_ok(rows)) {
             sqlite3_reset(st);
             return sh_error_set(err, SH_ELIMIT,
-                                "records.find: the rows take more than %u bytes: use a smaller"
+                                "records.find: the rows take more than %zu bytes: use a smaller"
                                 " limit or a narrower filter",
                                 SH_STORE_ANSWER_BYTES);
         }
@@ -293,7 +293,7 @@ bool sh_store_find(struct sh_store_conn *c, const struct sh_read_request *r, uin
     struct sh_buf sql;
     sqlite3_stmt *st = NULL;
     bool ok = read_query(&q, r->query, err);
-    sh_buf_init(&sql, 64 * 1024);
+    sh_buf_init(&sql, (size_t)64 << 10);
     if (ok) {
         put_sql(&sql, &q);
         st = statement(c, sql.data, err);

@@ -20,13 +20,13 @@
 #define SH_STORE_CHECK_BYTES  (64LL * 1024 * 1024) /* larger files are checked after the start */
 #define SH_STORE_CHECK_MAX    (2LL * 1024 * 1024 * 1024) /* still larger ones by hand alone */
 #define SH_STORE_VERSIONS     1000000                    /* record versions reserved at once */
-#define SH_STORE_DEDUPE_MOVE  (128 * 1024)
-#define SH_STORE_FINDS        16                 /* prepared records.find statements kept */
-#define SH_STORE_CONDITIONS   32                 /* in one records.find */
-#define SH_STORE_PATH_BYTES   512                /* of a field's path in records.find */
-#define SH_STORE_ANSWER_BYTES (8U * 1024 * 1024) /* of one answer to a read */
-#define SH_STORE_VIEWS        256                /* collections with a typed view */
-#define SH_STORE_BRIEF_BYTES  (8U * 1024 * 1024) /* of a run's effects in short */
+#define SH_STORE_DEDUPE_MOVE  ((size_t)128 << 10)        /* new dedupe ids that start a move */
+#define SH_STORE_FINDS        16                         /* prepared records.find statements kept */
+#define SH_STORE_CONDITIONS   32                         /* in one records.find */
+#define SH_STORE_PATH_BYTES   512                        /* of a field's path in records.find */
+#define SH_STORE_ANSWER_BYTES ((size_t)8 << 20)          /* of one answer to a read */
+#define SH_STORE_VIEWS        256                        /* collections with a typed view */
+#define SH_STORE_BRIEF_BYTES  ((size_t)8 << 20)          /* of a run's effects in short */
 
 /* Every statement that is kept prepared; texts in store_sql.c. */
 enum sh_stmt {

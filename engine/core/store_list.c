@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define PAGE_ROWS  500
-#define PAGE_BYTES (4U * 1024 * 1024)
+#define PAGE_BYTES ((size_t)4 << 20)
 
 struct lister {
     sqlite3 *db;

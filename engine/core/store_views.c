@@ -233,7 +233,7 @@ static bool make_view(struct sh_store *s, struct collection *c, struct sh_error 
     c->taken = !yes;
     if (!yes)
         return true;
-    sh_buf_init(&sql, 1024 * 1024);
+    sh_buf_init(&sql, (size_t)1 << 20);
     sh_buf_addf(&sql, "DROP VIEW IF EXISTS \"%s\";", c->name);
     view_sql(c, &sql);
     bool ok = sh_buf_ok(&sql) && sh_sqlite_exec(s->w.db, sql.data, err);

@@ -149,7 +149,7 @@ static bool brief_effects(struct sh_store *s, const struct sh_run *run, struct s
     }
     sh_buf_addc(&s->brief, ']');
     return sh_buf_ok(&s->brief) ||
-           sh_error_set(err, SH_ELIMIT, "the run's effects in short take more than %u bytes",
+           sh_error_set(err, SH_ELIMIT, "the run's effects in short take more than %zu bytes",
                         SH_STORE_BRIEF_BYTES);
 }
 

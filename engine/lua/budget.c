@@ -314,9 +314,8 @@ static void leave(lua_State *L)
         lua_sethook(h->chain[h->n_chain - 1], on_hook, LUA_MASKCOUNT, 1);
 }
 
-static int co_error(lua_State *L, lua_State *co, const char *msg)
+static int co_error(lua_State *L, const char *msg)
 {
-    (void)co;
     lua_pushstring(L, msg);
     return -1;
 }
@@ -331,16 +330,16 @@ static int resume_answered(lua_State *L, int status, lua_KContext wrap);
 static int resume_on(lua_State *L, lua_State *co, int n_args)
 {
     if (lua_status(co) == LUA_OK && lua_gettop(co) == 0)
-        return co_error(L, co, "cannot resume dead coroutine");
+        return co_error(L, "cannot resume dead coroutine");
     if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD)
-        return co_error(L, co, "cannot resume dead coroutine");
+        return co_error(L, "cannot resume dead coroutine");
     if (lua_status(co) == LUA_OK) {
         lua_Debug ar;
         if (lua_getstack(co, 0, &ar))
-            return co_error(L, co, "cannot resume non-suspended coroutine");
+            return co_error(L, "cannot resume non-suspended coroutine");
     }
     if (!lua_checkstack(co, n_args))
-        return co_error(L, co, "too many arguments to resume");
+        return co_error(L, "too many arguments to resume");
     enter(L, co);
     lua_xmove(L, co, n_args);
     int n_results;
@@ -356,7 +355,7 @@ static int resume_on(lua_State *L, lua_State *co, int n_args)
     if (status == LUA_OK || status == LUA_YIELD) {
         if (!lua_checkstack(L, n_results + 1)) {
             lua_pop(co, n_results);
-            return co_error(L, co, "too many results to resume");
+            return co_error(L, "too many results to resume");
         }
         lua_xmove(co, L, n_results);
         return n_results;

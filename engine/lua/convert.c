@@ -160,9 +160,9 @@ static bool write_double(struct writer *w, const struct path *p, double d)
         if (strtod(text, NULL) == d)
             break;
     }
-    if (!strpbrk(text, ".e"))
-        strcat(text, ".0");
     sh_buf_adds(w->out, text);
+    if (!strpbrk(text, ".e"))
+        sh_buf_adds(w->out, ".0");
     return true;
 }
 

@@ -21,8 +21,8 @@ struct sh_host_calls {
 };
 
 /* Never NULL; process-wide: installs the CPU-budget timer signal (SIGRTMIN) of this thread. */
-struct sh_host *sh_host_new(const struct sh_budgets *budgets, const struct sh_host_calls *calls)
-    SH_WARN_UNUSED;
+struct sh_host *sh_host_new(const struct sh_budgets *budgets,
+                            const struct sh_host_calls *calls) SH_WARN_UNUSED;
 /* For the simulator and command line only; a worker that ran user code leaves with _exit(). */
 void sh_host_free(struct sh_host *h);
 

@@ -268,6 +268,10 @@ struct sh_lua_run *sh_lua_effect_run(lua_State *L, const char *what);
 struct sh_lua_run *sh_lua_any_run(lua_State *L, const char *what);
 /* Add an effect within the budgets; past them the run is killed. */
 void sh_lua_add_effect(lua_State *L, struct sh_lua_run *r, const struct sh_effect *fx);
+/* A read begins: fills r->request from the arguments, yields to the host. [-0, +0, v] */
+int sh_lua_ask(lua_State *L, struct sh_lua_run *r, enum sh_read_kind kind,
+               struct sh_slice collection, struct sh_slice rest, lua_KContext context,
+               lua_KFunction done, const char *what);
 void sh_lua_open_effects(lua_State *L); /* callback, email, emit, template, duration */
 void sh_lua_open_records(lua_State *L);
 void sh_lua_open_json(lua_State *L);
@@ -297,10 +301,5 @@ void sh_lua_drive(struct sh_host *h, struct sh_lua_run *r, bool first);
 /* --- job.c ---------------------------------------------------------------------------------- */
 /* Report the job and free it. */
 void sh_lua_job_finish(struct sh_host *h, struct sh_job_state *js);
-
-/* A read begins: fills r->request from the arguments, yields to the host. [-0, +0, v] */
-int sh_lua_ask(lua_State *L, struct sh_lua_run *r, enum sh_read_kind kind,
-               struct sh_slice collection, struct sh_slice rest, lua_KContext context,
-               lua_KFunction done, const char *what);
 
 #endif

@@ -204,7 +204,7 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
     sh_stretch_begin(h, co, h->budgets.cpu_ms * 1000 * LOAD_CPU_FACTOR, 0, false);
     lua_pushcfunction(co, fn);
     lua_pushlightuserdata(co, (void *)f);
-    int status = lua_resume(co, NULL, 2 - 1, &n_results);
+    int status = lua_resume(co, NULL, 1, &n_results);
     if (status == LUA_YIELD && !h->killed) {
         sh_load_error(h, 0, "a file cannot yield while it loads");
     } else if (status != LUA_OK || h->killed) {

@@ -202,12 +202,7 @@ static int l_format(lua_State *L)
         arg++;
         if (*f == 'p')
             sh_lua_raise(L, "string.format: %%p would show an address, which differs each time");
-        if (*f == 's' && arg <= top && lua_type(L, arg) > LUA_TNUMBER + 0 &&
-            lua_type(L, arg) != LUA_TSTRING) {
-            push_text(L, arg);
-            lua_replace(L, arg);
-        }
-        if (*f == 's' && arg <= top && lua_type(L, arg) == LUA_TLIGHTUSERDATA) {
+        if (*f == 's' && arg <= top && !lua_isstring(L, arg)) {
             push_text(L, arg);
             lua_replace(L, arg);
         }

@@ -35,8 +35,8 @@ void sh_waker_free(struct sh_waker *w);
 
 /* fn(arg) on the loop when signal number signo arrives. */
 struct sh_signal;
-struct sh_signal *sh_signal_new(struct event_base *base, int signo, sh_loop_fn *fn, void *arg)
-    SH_WARN_UNUSED;
+struct sh_signal *sh_signal_new(struct event_base *base, int signo, sh_loop_fn *fn,
+                                void *arg) SH_WARN_UNUSED;
 void sh_signal_free(struct sh_signal *s);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * bench_evhttp.c: the peer that shows what evhttp alone can do: takes the same body, decodes it
- * with cJSON, looks at two fields, answers 200 and keeps nothing. One thread. Prints "ready PORT";
- * ends on SIGTERM. */
+ * with cJSON, looks at two fields, answers 200 and keeps nothing. One thread. Prints "ready on
+ * http://127.0.0.1:PORT"; ends on SIGTERM. */
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -59,7 +59,7 @@ int main(void)
     }
     evhttp_set_max_body_size(http, MAX_BODY_BYTES);
     evhttp_set_gencb(http, on_post, NULL);
-    printf("ready %d\n", bound_port(bound));
+    printf("ready on http://127.0.0.1:%d\n", bound_port(bound));
     fflush(stdout);
     event_base_dispatch(base);
     event_free(term);

@@ -20,7 +20,7 @@ def cpu_of(pids):
     out = {}
     for i, pid in enumerate(pids):
         tasks = "/proc/%d/task" % pid
-        for task in os.listdir(tasks):
+        for task in os.listdir(tasks) if os.path.isdir(tasks) else []:
             try:
                 with open("%s/%s/stat" % (tasks, task)) as f:
                     text = f.read()
@@ -48,11 +48,22 @@ def pss_kib(pids):
     return total
 
 
-def machine_busy():
-    """Seconds of CPU that the whole machine has used, and that were stolen from it."""
+def cores_busy(cores):
+    """Seconds of CPU that these cores have worked, and that a host has taken from them."""
+    busy, stolen = 0, 0
     with open("/proc/stat") as f:
-        v = [int(x) for x in f.readline().split()[1:]]
-    return (v[0] + v[1] + v[2] + v[5] + v[6]) / TICKS, v[7] / TICKS
+        for line in f:
+            name, *v = line.split()
+            if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in cores:
+                v = [int(x) for x in v]
+                busy += v[0] + v[1] + v[2] + v[5] + v[6]
+                stolen += v[7]
+    return busy / TICKS, stolen / TICKS
+
+
+def own_cpu():
+    t = os.times()
+    return t.user + t.system
 
 
 class Sampler(threading.Thread):
@@ -113,18 +124,19 @@ def load(peer, args, seconds, on_sample=None):
     refuses_bad = peer.refuses_bad()
     pids = peer.pids()
     sampler = Sampler(peer, on_sample)
-    cpu, busy, begin = cpu_of(pids), machine_busy(), time.monotonic()
+    cpu, busy, own, begin = cpu_of(pids), cores_busy(args.affinity), own_cpu(), time.monotonic()
     sampler.start()
     wrk, ended = run_wrk(peer, args, seconds)
     drain, backlog = wait_drained(peer, ended)
     spent = time.monotonic() - begin
     used = {k: v - cpu.get(k, 0) for k, v in cpu_of(pids).items()}
-    busy = [b - a for a, b in zip(busy, machine_busy())]
+    busy = [b - a for a, b in zip(busy, cores_busy(args.affinity))]
+    watching = own_cpu() - own
     sampler.stop()
     own = peer.stop()
     took, n = wrk["us"] / 1e6, own.get("accepted", wrk["requests"])
     used["load generator"] = wrk["cpu_wrk"]
-    others = max(0.0, busy[0] - sum(used.values()))
+    others = max(0.0, busy[0] - sum(used.values()) - watching)
     out = {
         "name": peer.name, "requests": wrk["requests"], "accepted": n, "seconds": took,
         "acked_s": wrk["requests"] / took, "processed_s": n / (took + drain),

@@ -1,6 +1,5 @@
 -- luacheck: std rules
--- SPDX-License-Identifier: MIT
--- long_call: calls over half an hour are looked at. Does not match the sample (51 s).
+-- Does not match: the call lasted 51 s.
 rule "Note long calls" {
   on   = "call_postprocess",
   when = function(call) return (call.duration_sec or 0) > 1800 end,
