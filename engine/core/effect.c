@@ -64,18 +64,22 @@ static bool is_sound(const struct sh_effect *fx)
            sh_json_check(fx->doc.p, fx->doc.n, &fault);
 }
 
-bool sh_effect_read(struct sh_reader *r, struct sh_effect *fx)
+bool sh_effect_read_again(struct sh_reader *r, struct sh_effect *fx)
 {
     *fx = (struct sh_effect){.kind = (enum sh_effect_kind)sh_read_u8(r)};
     fx->collection = sh_read_bytes(r);
     fx->id = sh_read_bytes(r);
     fx->doc = sh_read_bytes(r);
     fx->field = sh_read_bytes(r);
-    if (!read_number(r, fx) || fx->kind < SH_FX_PUT || fx->kind > SH_FX_EMIT || !is_sound(fx)) {
-        r->bad = true;
-        return false;
-    }
-    return true;
+    return read_number(r, fx) && fx->kind >= SH_FX_PUT && fx->kind <= SH_FX_EMIT;
+}
+
+bool sh_effect_read(struct sh_reader *r, struct sh_effect *fx)
+{
+    if (sh_effect_read_again(r, fx) && is_sound(fx))
+        return true;
+    r->bad = true;
+    return false;
 }
 
 const char *sh_effect_kind_name(enum sh_effect_kind kind)

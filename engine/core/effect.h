@@ -33,6 +33,9 @@ struct sh_effect {
 void sh_effect_write(struct sh_buf *out, const struct sh_effect *fx);
 /* False: malformed; kind, UTF-8 and lengths are checked, JSON in doc with sh_json_check(). */
 bool sh_effect_read(struct sh_reader *r, struct sh_effect *fx) SH_WARN_UNUSED;
+/* The same for bytes that have been through sh_effect_read() once: bounds are checked, content is
+ * not looked at again (a settle is on the path of every event). */
+bool sh_effect_read_again(struct sh_reader *r, struct sh_effect *fx) SH_WARN_UNUSED;
 
 const char *sh_effect_kind_name(enum sh_effect_kind kind); /* "records.put", "callback", ... */
 

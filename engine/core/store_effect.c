@@ -49,7 +49,7 @@ bool sh_store_decode(struct sh_store *s, const struct sh_run *run, struct sh_err
         s->fx_cap = run->n_effects;
     }
     for (uint32_t i = 0; i < run->n_effects; i++)
-        if (!sh_effect_read(&r, &s->fx[i]))
+        if (!sh_effect_read_again(&r, &s->fx[i]))
             return sh_error_set(err, SH_EINVAL, "effect %u of the run is malformed", i + 1);
     return true;
 }
