@@ -18,7 +18,7 @@ rule "Call back after a missed call" {
         number   = call.remote_number,
         name     = call.remote_name,
         due      = now() + 1 * hour,
-        assignee = call.user_email,
+        assignee = phone.address(call.user_email),
         reason   = "Missed call",
       }
     else

@@ -11,19 +11,20 @@ rule "Call back after a negative call" {
     if log_entry.follow_up then return end -- the same call, analysed once more
 
     call.summary = analysis.summary(call) or "(the analysis has no summary)"
+    local colleague = phone.address(call.user_email)
     local can_call = phone.kind(call.remote_number) ~= "withheld"
     if can_call then
       callback {
         number   = call.remote_number,
         name     = call.remote_name,
         due      = now() + 2 * hour,
-        assignee = call.user_email,
+        assignee = colleague,
         reason   = call.summary,
       }
     end
-    if call.user_email then
+    if colleague then
       email {
-        to      = call.user_email,
+        to      = colleague,
         subject = "Please call {{remote_name}} back",
         text    = "{{remote_name}} ({{remote_number}}) sounded unhappy.\n\n{{summary}}\n",
         with    = call,

@@ -1,6 +1,7 @@
 -- What a call's fields mean, whichever words the sender uses.
 --
 --   local phone = require "phone"
+--   phone.address(call.user_email)
 --   phone.is_incoming(call)      phone.was_answered(call)      phone.kind(call.remote_number)
 local phone = {}
 
@@ -46,6 +47,12 @@ function phone.kind(number)
   if digits == "" then return "withheld" end -- "", "anonymous", "Anoniem", "unknown", nothing
   if tostring(number):find("%a") and not tostring(number):find("^%a+:") then return "withheld" end
   return #digits <= 5 and "internal" or "external"
+end
+
+-- The text if it can be a mail address, else nil: a rule that hands anything else to email{} fails.
+function phone.address(text)
+  if type(text) ~= "string" then return nil end
+  return text:match("^[%w!#$%%&'*+/=?^_`{|}~.-]+@[%w.-]+%w$")
 end
 
 return phone

@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: MIT
+local cjson = require "cjson"
+local kit = require "tests.spec.kit"
+local rule = "Call back after a missed call"
+
+local function outcome(changes)
+  local answer, world = kit.one(kit.payload("missed", changes))
+  return answer.runs[rule].outcome, world, answer
+end
+
+describe("missed_call", function()
+  it("schedules a callback within the hour", function()
+    local result, world, answer = outcome()
+    assert.equal("done", result)
+    assert.equal("2026-06-12T13:00:00.000Z", world.callbacks[1].due_at)
+    assert.equal("0612345678", world.callbacks[1].number)
+    assert.equal("Missed call", world.callbacks[1].reason)
+    assert.is_true(world.records.calls[answer.event.key].missed)
+  end)
+
+  it("knows the words for nobody answering", function()
+    for _, word in ipairs { "Missed", "No answer", "BUSY", "Rejected", "gemist", "Niet opgenomen", "bezet" } do
+      assert.equal("done", (outcome { call_result = word }), word)
+    end
+    assert.equal("done", (outcome { call_result = cjson.null, duration_sec = 0 }))
+    assert.equal("done", (outcome { call_result = kit.gone, duration_sec = kit.gone }))
+    assert.equal("done", (outcome { direction = "inbound" }))
+  end)
+
+  it("leaves answered and outgoing calls alone", function()
+    assert.equal("skipped_when", (outcome { call_result = "Answered" }))
+    assert.equal("skipped_when", (outcome { call_result = "beantwoord" }))
+    assert.equal("skipped_when", (outcome { call_result = cjson.null, duration_sec = 12 }))
+    assert.equal("skipped_when", (outcome { direction = "outgoing" }))
+  end)
+
+  it("does not call withheld numbers, and says so on the record", function()
+    for _, number in ipairs { "anonymous", "Anoniem", "", "unknown", "withheld", cjson.null } do
+      local result, world, answer = outcome { remote_number = number }
+      assert.equal("done", result)
+      assert.equal(0, #world.callbacks)
+      assert.equal("number withheld", world.records.calls[answer.event.key].follow_up)
+    end
+  end)
+
+  it("does not call colleagues back", function()
+    local _, world = outcome { remote_number = "3002" }
+    assert.equal(0, #world.callbacks)
+  end)
+
+  it("calls back once when the same call is reported again", function()
+    local _, world = kit.try { kit.payload "missed",
+      kit.payload("missed", { date = "2026-06-12T11:47:40.000Z" }) }
+    assert.equal(1, #world.callbacks)
+  end)
+end)
