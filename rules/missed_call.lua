@@ -9,8 +9,7 @@ rule "Call back after a missed call" {
   on = "call_stop",
   when = function(call) return phone.is_incoming(call) and not phone.was_answered(call) end,
   run = function(call)
-    local log_entry = records.get("calls", call.call_id) or {}
-    if log_entry.follow_up then return end -- the same call, reported once more
+    if records.get("follow_ups", call.call_id) then return end -- the same call, reported once more
 
     local kind = phone.kind(call.remote_number)
     if kind == "external" then
@@ -24,6 +23,8 @@ rule "Call back after a missed call" {
     else
       log.info("no callback for call ", call.call_id, ": ", why_not[kind])
     end
-    records.patch("calls", call.call_id, { missed = true, follow_up = why_not[kind] or "callback" })
+    local follow_up = why_not[kind] or "callback"
+    records.put("follow_ups", call.call_id, { kind = follow_up, why = "missed call" })
+    records.patch("calls", call.call_id, { missed = true, follow_up = follow_up })
   end,
 }

@@ -7,8 +7,7 @@ rule "Call back after a negative call" {
   on = "call_postprocess",
   when = function(call) return sentiment.of(call) == "negative" end,
   run = function(call)
-    local log_entry = records.get("calls", call.call_id) or {}
-    if log_entry.follow_up then return end -- the same call, analysed once more
+    if records.get("follow_ups", call.call_id) then return end -- the same call, analysed once more
 
     call.summary = analysis.summary(call) or "(the analysis has no summary)"
     local colleague = phone.address(call.user_email)
@@ -30,6 +29,8 @@ rule "Call back after a negative call" {
         with    = call,
       }
     end
-    records.patch("calls", call.call_id, { follow_up = can_call and "callback" or "no number" })
+    local follow_up = can_call and "callback" or "no number"
+    records.put("follow_ups", call.call_id, { kind = follow_up, why = "negative sentiment" })
+    records.patch("calls", call.call_id, { follow_up = follow_up })
   end,
 }

@@ -9,7 +9,7 @@ local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 local function each(...)
     local words = { quote(binary) }
     for _, word in ipairs { ... } do words[#words + 1] = quote(word) end
-    local pipe = assert(io.popen(table.concat(words, " ") .. " --json"))
+    local pipe = assert(io.popen(table.concat(words, " ") .. " --json 2>/dev/null"))
     return function()
         local line = pipe:read "l"
         if line then return cjson.decode(line) end

@@ -43,6 +43,13 @@ describe("missed_call", function()
     end
   end)
 
+  it("bears an event with hardly anything in it", function()
+    for _, kind in ipairs { "call_start", "call_stop", "call_postprocess" } do
+      local answer = kit.one { event = kind, call_id = "bare" }
+      for _, run in ipairs(answer.runs) do assert.not_equal("failed", run.outcome, run.error) end
+    end
+  end)
+
   it("does not call colleagues back", function()
     local _, world = outcome { remote_number = "3002" }
     assert.equal(0, #world.callbacks)

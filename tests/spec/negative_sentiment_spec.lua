@@ -108,6 +108,13 @@ describe("negative_sentiment", function()
     assert.equal(0, #world.outbox)
   end)
 
+  it("calls back even if the colleague's address is no address", function()
+    local answer, world = kit.one(with({ sentiment = "negatief" }, { user_email = "laura at work" }))
+    assert.equal("done", answer.runs[rule].outcome)
+    assert.equal(1, #world.callbacks)
+    assert.equal(0, #world.outbox)
+  end)
+
   it("takes hostile names without harm", function()
     local _, world = kit.one(with({ sentiment = "negative" },
       { remote_name = "Eve\r\nBcc: victim@example.org" }))
