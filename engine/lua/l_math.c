@@ -81,8 +81,8 @@ static int l_random(lua_State *L)
     if (low > high)
         sh_lua_raise(L, "math.random: the interval from %lld to %lld is empty", (long long)low,
                      (long long)high);
-    lua_pushinteger(
-        L, (lua_Integer)((uint64_t)low + below(r->random, (uint64_t)high - (uint64_t)low)));
+    uint64_t drawn = (uint64_t)low + below(r->random, (uint64_t)high - (uint64_t)low);
+    lua_pushinteger(L, (lua_Integer)drawn);
     return 1;
 }
 

@@ -297,6 +297,7 @@ void sh_http_request_orphan(struct sh_http_conn *c)
 void sh_http_requests_free(struct sh_http_server *s)
 {
     while (!TAILQ_EMPTY(&s->requests))
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer does not follow the list macros
         request_free(TAILQ_FIRST(&s->requests));
     free(s->by_fd);
     s->by_fd = NULL;

@@ -80,11 +80,14 @@ static int bind_socket(const char *host, int port, struct sh_error *err)
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof(ss);
-    sh_require(getsockname(fd, (struct sockaddr *)&ss, &len) == 0);
-    return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-                                          : ((struct sockaddr_in *)&ss)->sin_port);
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } a = {0};
+    socklen_t len = sizeof(a);
+    sh_require(getsockname(fd, &a.any, &len) == 0);
+    return ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
 /* --- Accepting -------------------------------------------------------------------------------- */
