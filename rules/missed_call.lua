@@ -21,7 +21,7 @@ rule "Call back after a missed call" {
         reason   = "Missed call",
       }
     else
-      log.info("no callback for call ", call.call_id, ": ", why_not[kind])
+      log.info("no callback for call " .. call.call_id .. ": " .. why_not[kind])
     end
     local follow_up = why_not[kind] or "callback"
     records.put("follow_ups", call.call_id, { kind = follow_up, why = "missed call" })

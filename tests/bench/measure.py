@@ -121,7 +121,7 @@ def wait_drained(peer, ended):
 
 def load(peer, args, seconds, on_sample=None):
     """One load. The peer is running; afterwards it is stopped."""
-    refuses_bad = peer.refuses_bad()
+    reads_body = peer.reads_body()
     pids = peer.pids()
     sampler = Sampler(peer, on_sample)
     cpu, busy, own, begin = cpu_of(pids), cores_busy(args.affinity), own_cpu(), time.monotonic()
@@ -147,7 +147,8 @@ def load(peer, args, seconds, on_sample=None):
         "cpu_us": {k: v * 1e6 / max(1, n) for k, v in used.items()},
         "peak_mib": sampler.peak_kib / 1024, "peak_wal_mib": sampler.peak_wal / 2**20,
         "others": others / (spent * len(args.affinity)),
-        "stolen": busy[1] / (spent * len(args.affinity)), "refuses_bad": refuses_bad}
+        "stolen": busy[1] / (spent * len(args.affinity)),
+        "idle": max(0.0, 1 - sum(busy) / (spent * len(args.affinity))), "reads_body": reads_body}
     out["errors"] = out["http_errors"] + out["socket_errors"] + out["timeouts"]
     out.update(own)
     if "commits" in own:

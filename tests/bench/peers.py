@@ -6,6 +6,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ import time
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
 START_SECONDS = 20
 STOP_SECONDS = 20
+KILL_SECONDS = 2
 
 
 class BenchError(Exception):
@@ -91,9 +93,11 @@ class Peer:
                 continue  # a thread that has just ended
         return out[:1] + sorted(out[1:])
 
-    def refuses_bad(self):
-        """Does it look into the body at all?"""
-        return post(self.port, self.path, b'{"event":"call_postprocess","call_id":') == 400
+    def reads_body(self):
+        """Does it take what is good, and look into the body at all? Leaves one event."""
+        good = b'{"event":"call_postprocess","call_id":"%s"}' % os.urandom(15).hex().encode()
+        return (post(self.port, self.path, good) == 200
+                and post(self.port, self.path, good[:-2]) == 400)
 
     def unfinished(self):
         """Events accepted and not yet settled."""
@@ -118,12 +122,12 @@ class Peer:
             return
         if self.child.poll() is None:
             children = self.pids()[1:]
-            self.child.kill()
-            for pid in children:
-                try:
-                    os.kill(pid, 9)
-                except ProcessLookupError:
-                    pass
+            self.child.terminate()  # so that it can see to its own children
+            try:
+                self.child.wait(KILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                for pid in [self.child.pid] + children:
+                    os.kill(pid, signal.SIGKILL)
         self.child.wait()
         self.child.stdout.close()
 
@@ -160,8 +164,13 @@ class Engine(Peer):
         return tuple(os.path.getsize(p) if os.path.exists(p) else 0 for p in (path + "-wal", path))
 
     def stop(self):
-        records = self.db.execute("SELECT count(*) FROM sh_records WHERE collection = 'calls'")
-        out = {"records": records.fetchone()[0], "rules": self.rules}
+        def count(what):
+            return self.db.execute("SELECT count(*) FROM " + what).fetchone()[0]
+
+        out = {"rules": self.rules, "records": count("sh_records WHERE collection = 'calls'"),
+               "done": count("sh_events e WHERE EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq)"
+                             " AND NOT EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq"
+                             " AND r.outcome <> 'done')")}
         wal, db = self.sizes()
         out["disk_bytes"] = wal + db
         self.db.close()
@@ -200,7 +209,7 @@ http {
   fastcgi_temp_path %(folder)s/fastcgi;
   uwsgi_temp_path %(folder)s/uwsgi;
   scgi_temp_path %(folder)s/scgi;
-  client_body_buffer_size 64k;
+  client_body_buffer_size 1m;
   client_max_body_size 1m;
   keepalive_requests 1000000000;
   lua_package_path "/usr/share/lua/5.1/?.lua;;";
@@ -238,7 +247,10 @@ class Nginx(Peer):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
-        modules = "/usr/lib/nginx/modules"
+        modules = next((d for d in ("/usr/lib/nginx/modules", "/usr/share/nginx/modules")
+                        if os.path.exists(d + "/ngx_http_lua_module.so")), None)
+        if not modules:
+            raise BenchError("nginx has no Lua module (Debian: libnginx-mod-http-lua)")
         load = ["load_module %s/%s;" % (modules, m)
                 for m in ("ndk_http_module.so", "ngx_http_lua_module.so")]
         conf = os.path.join(self.folder, "nginx.conf")

@@ -1,36 +1,43 @@
 -- SPDX-License-Identifier: MIT
--- post.lua: wrk's side: posts the sample call_postprocess, each time with a call_id never used
--- before, so that no event is a repeat. BENCH_BODY names the file with the sample. Ends with a line
--- `RESULT name=integer...`.
--- luacheck: globals wrk setup init request done prefix
-local threads = 0
+-- post.lua: wrk's script, the same for every peer. POSTs the body in the file BENCH_BODY with a
+-- fresh random call_id of 30 characters in each request, so that no event is a repeat of another.
+-- The counts come out as one line that begins with RESULT.
+-- luacheck: globals wrk init request done
+local alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
+local random, concat = math.random, table.concat
+local letters, id = {}, {}
+local head, tail
 
-function setup(thread)
-  threads = threads + 1
-  thread:set("prefix", ("%x-%d-"):format(os.time(), threads))
+local function seed()
+  local f = assert(io.open("/dev/urandom", "rb"))
+  local a, b, c, d = f:read(4):byte(1, 4)
+  f:close()
+  math.randomseed(((a * 256 + b) * 256 + c) * 256 + d)
 end
 
-local head, before, after, count = nil, nil, nil, 0
-
 function init()
-  local file = assert(io.open(os.getenv "BENCH_BODY", "rb"))
-  local body = file:read "*a"
-  file:close()
-  local from, to = body:find '"call_id"%s*:%s*"[^"]*"'
-  before, after = body:sub(1, from - 1) .. '"call_id": "', '"' .. body:sub(to + 1)
-  head = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port ..
-    "\r\nContent-Type: application/json\r\nContent-Length: " ..
-    #before + 30 + #after .. "\r\n\r\n"
+  seed()
+  for i = 1, #alphabet do letters[i] = alphabet:sub(i, i) end
+  local f = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
+  local body = f:read("*a")
+  f:close()
+  local before, old, after = body:match('^(.-"call_id":%s*")([^"]*)(".*)$')
+  assert(old and #old == 30, "BENCH_BODY has no call_id of 30 characters")
+  wrk.headers["Content-Type"] = "application/json"
+  local whole = wrk.format("POST", wrk.path, nil, body)
+  head = whole:sub(1, #whole - #body) .. before
+  tail = after
 end
 
 function request()
-  count = count + 1
-  return head .. before .. prefix .. ("%0" .. 30 - #prefix .. "d"):format(count) .. after
+  for i = 1, 30 do id[i] = letters[random(1, 36)] end
+  return head .. concat(id) .. tail
 end
 
 function done(summary, latency)
   local e = summary.errors
-  print(("RESULT requests=%d us=%d p50_us=%d p99_us=%d max_us=%d status=%d timeout=%d connect=%d "
-    .. "read=%d write=%d"):format(summary.requests, summary.duration, latency:percentile(50),
-    latency:percentile(99), latency.max, e.status, e.timeout, e.connect, e.read, e.write))
+  io.write(string.format(
+    "RESULT requests=%d us=%d p50_us=%d p99_us=%d max_us=%d connect=%d read=%d write=%d "
+    .. "status=%d timeout=%d\n", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), latency.max, e.connect, e.read, e.write, e.status, e.timeout))
 end

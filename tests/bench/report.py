@@ -5,14 +5,13 @@ import os
 import platform
 import re
 import statistics
+import subprocess
 import tempfile
 import time
 
-from peers import ROOT, BenchError
+from peers import ROOT, BenchError, Engine
 
 PAGE = os.path.join(ROOT, "docs/performance.md")
-MUST_BE_ZERO = ("http_errors", "socket_errors", "timeouts", "failed_runs", "dead_runs",
-                "duplicates", "unfinished", "worker_restarts")
 TITLES = {"engine": "(a) switchhook", "nginx": "(b) nginx+Lua", "evhttp": "(c) evhttp"}
 NOISE = 0.05  # others used more of the cores than this: the figures are not to be trusted
 
@@ -36,6 +35,7 @@ ROWS = (
     ("disk_per_event", "bytes on disk per event", "%.0f", False),
     ("peak_wal_mib", "write-ahead log, peak MiB", "%.1f", False),
     ("failed_runs", "failed runs", "%.0f", False),
+    ("idle", "of the cores idle, %", "%.0f", False),
     ("others", "of the cores used by others, %", "%.0f", False),
     ("stolen", "of the cores taken by the host, %", "%.0f", False),
 )
@@ -46,7 +46,8 @@ def add_sums(r):
     out = dict(r)
     out["cpu_load"] = r["cpu_us"]["load generator"]
     out["cpu_server"] = sum(r["cpu_us"].values()) - out["cpu_load"]
-    out["others"], out["stolen"] = r["others"] * 100, r["stolen"] * 100
+    for key in ("idle", "others", "stolen"):
+        out[key] = r[key] * 100
     if r.get("commits"):
         out["per_commit"] = r["accepted"] / r["commits"]
     if r["name"] != "engine":  # nothing is stored, so nothing is processed later
@@ -57,9 +58,9 @@ def add_sums(r):
 
 def one_line(r):
     return ("%.0f acknowledged/s, %.0f processed/s, drained in %.3f s, p50 %.2f ms, p99 %.2f ms, "
-            "%d errors, %.1f MiB; others used %.0f %% of the cores"
+            "%d errors, %.1f MiB; of the cores %.0f %% idle, %.0f %% used by others"
             % (r["acked_s"], r["processed_s"], r["drain_s"], r["p50_ms"], r["p99_ms"],
-               r["errors"], r["peak_mib"], r["others"] * 100))
+               r["errors"], r["peak_mib"], r["idle"] * 100, r["others"] * 100))
 
 
 def median(list_, key):
@@ -110,20 +111,33 @@ def cpu_table(results):
             keys += [k for k in r["cpu_us"] if k not in keys]
         for key in keys:
             mid = statistics.median(r["cpu_us"].get(key, 0) for r in results[name])
-            rows.append(["%s: %s" % (TITLES[name], key), "%.1f" % mid])
+            if mid >= 0.05:
+                rows.append(["%s: %s" % (TITLES[name], key), "%.1f" % mid])
+    return aligned(rows)
+
+
+def rounds_table(results):
+    names = [n for n in TITLES if n in results]
+    rows = [["round"] + [TITLES[n] for n in names] + ["others and host, %"]]
+    for i in range(len(results[names[0]])):
+        each = [results[n][i] for n in names]
+        rows.append([str(i + 1)] + ["%.0f" % r.get("processed_s", r["acked_s"]) for r in each]
+                    + [" / ".join("%.0f" % (r["others"] + r["stolen"]) for r in each)])
     return aligned(rows)
 
 
 def table(results, args):
-    """The whole report of the rounds. The word 'disk' in it is where the engine's data was."""
+    """The whole report of the rounds."""
+    where = "servers and load on the same %d cores" % len(args.affinity)
     results = {n: [add_sums(r) for r in list_] for n, list_ in results.items()}
-    lines = ["Medians of %d round%s of %d s each, %d connections, wrk with %d threads, %d-byte body, "
-             "servers and load on the same %d cores. A ratio to (b) or (c) of what is fully processed "
-             "is to what they acknowledged: they have nothing else to do."
+    lines = ["Medians of %d round%s of %d s each; %d connections, wrk with %d threads, body of %d "
+             "bytes; %s. (b) and (c) store nothing, so for them processed is acknowledged."
              % (args.rounds, "" if args.rounds == 1 else "s", args.seconds, args.connections,
-                args.threads, os.path.getsize(args.body), len(args.affinity)), "",
+                args.threads, os.path.getsize(args.body), where), "",
              main_table(results), "",
              "CPU of each process, microseconds per event:", "", cpu_table(results), "",
+             "Round by round, events/s acknowledged (engine: fully processed):", "",
+             rounds_table(results), "",
              "Spread of the rounds around the median of events/s acknowledged: " + ", ".join(
                  "%s %s" % (TITLES[n], spread(results[n], "acked_s"))
                  for n in TITLES if n in results) + "."]
@@ -149,9 +163,10 @@ def growth(samples, got, seconds):
         rows.append([title, "%.1f" % a, "%.1f" % b, "%.2f" % (b / a) if a else ""])
     return ("The engine alone, loaded for %d s without a pause; medians of samples taken every 10 s."
             " In all %d events, %.0f/s fully processed, p99 %.2f ms, %d errors, %d still unprocessed"
-            " when the load ended and %.3f s to process them; memory at its peak %.1f MiB.\n\n%s"
+            " when the load ended and %.3f s to process them; memory at its peak %.1f MiB."
+            " Others used %.0f %% of the cores.\n\n%s"
             % (seconds, got["accepted"], got["processed_s"], got["p99_ms"], got["errors"],
-               got["backlog"], got["drain_s"], got["peak_mib"], aligned(rows)))
+               got["backlog"], got["drain_s"], got["peak_mib"], got["others"] * 100, aligned(rows)))
 
 
 def cpu_model():
@@ -183,14 +198,19 @@ def file_system(folder):
     return best[1]
 
 
-def machine(args):
+def version():
+    said = subprocess.run([Engine.binary(), "version"], capture_output=True, text=True)
+    return (said.stdout.splitlines() or ["switchhook"])[0]
+
+
+def heading(args):
     mid, p99 = sync_ms(args.scratch)
     kind = file_system(args.scratch)
-    text = ("%s on %s, %d of its %d cores, Linux %s; %s; 64 KiB written and synced in %.2f ms "
+    text = ("Measured on %s: %s, on %s, %d of its %d cores, Linux %s; %s; 64 KiB written and synced in %.2f ms "
             "(median of 200; 99th percentile %.2f ms)"
-            % (datetime.date.today().isoformat(), cpu_model(), len(args.affinity), os.cpu_count(),
+            % (datetime.date.today().isoformat(), version(), cpu_model(), len(args.affinity), os.cpu_count(),
                platform.release(), kind, mid, p99))
-    return text + (", **which is memory, not a disk**" if kind in ("tmpfs", "ramfs") else "")
+    return text + (", **which is memory, not a disk**." if kind in ("tmpfs", "ramfs") else ".")
 
 
 def write(name, text):

@@ -13,7 +13,7 @@ rule "Call back after a negative call" {
     email {
       to      = call.user_email,
       subject = "Please call {{remote_name}} back",
-      text    = "{{remote_name}} ({{remote_number}}) sounded unhappy.\n\n{{analysis.samenvatting}}\n",
+      text    = "{{remote_name}} ({{remote_number}}) sounded unhappy.\n\n{{analysis.samenvatting}}",
       with    = call, -- the table that fills {{...}}
     }
     records.patch("calls", call.call_id, { follow_up = "callback" })

@@ -8,7 +8,7 @@ rule "Keep the order" {
   run = function(order, event)
     local known = records.get("orders", order.order_id)
     if known and known.revision >= order.revision then
-      log.info("revision ", order.revision, " was overtaken by ", known.revision)
+      log.info("revision", order.revision, "was overtaken by", known.revision)
       return
     end
     records.put("orders", order.order_id, {

@@ -17,7 +17,7 @@ rule "Call a VIP back" {
       name     = customer.name,
       due      = now() + 15 * minute,
       assignee = customer.manager,
-      reason   = "VIP: missed call to " .. call.local_name,
+      reason   = "Missed call of a VIP",
     }
     email {
       to      = customer.manager,
@@ -37,7 +37,7 @@ rule "Call anybody else back" {
       name     = call.remote_name,
       due      = now() + 4 * hour,
       assignee = call.user_email,
-      reason   = "Missed call to " .. call.local_name,
+      reason   = "Missed call",
     }
   end,
 }

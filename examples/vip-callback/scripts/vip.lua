@@ -6,10 +6,11 @@ local customers = {
   ["0201112233"] = { name = "Hotel Zeezicht", manager = "omar@example.org" },
 }
 
--- One spelling for every way to write a number: "+31 30 123 45 67" is "0301234567". nil if there is
--- nothing to dial (a withheld number).
+-- One spelling for every way to write a number: "+31 (0)30 123 45 67" is "0301234567". nil if there
+-- is nothing to dial (a withheld number).
 function vip.number(number)
-  local digits = tostring(number or ""):gsub("^%+31", "0"):gsub("^0031", "0"):gsub("%D", "")
+  local digits = tostring(number or ""):gsub("%(0%)", ""):gsub("[^%d%+]", "")
+  digits = digits:gsub("^%+31", "0"):gsub("^0031", "0"):gsub("%D", "")
   return digits ~= "" and digits or nil
 end
 

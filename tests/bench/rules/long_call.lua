@@ -1,9 +1,9 @@
 -- luacheck: std rules
--- Does not match: the call lasted 51 s.
-rule "Note long calls" {
-  on   = "call_postprocess",
-  when = function(call) return (call.duration_sec or 0) > 1800 end,
+-- Does not match: 51 seconds.
+rule "Review a long call" {
+  on   = "call_*",
+  when = function(call) return (tonumber(call.duration_sec) or 0) > 1800 end,
   run  = function(call)
-    records.put("long_calls", call.call_id, { seconds = call.duration_sec, who = call.user_email })
+    records.put("reviews", call.call_id, { minutes = call.duration_sec // 60, by = call.user_email })
   end,
 }
