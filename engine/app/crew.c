@@ -18,7 +18,8 @@
 #define WINDOW_JOBS    48           /* given to one worker and not yet answered */
 #define WINDOW_BYTES   (512 * 1024) /* of their bodies */
 #define MAX_IN_BYTES   (SH_MAX_FRAME_BYTES)
-#define REAP_MS        20 /* how long the loop waits to learn how a worker ended */
+#define MAX_ASK_BYTES  (64 * 1024 * 1024) /* of one worker's questions, not yet answered */
+#define REAP_MS        20                 /* how long the loop waits to learn how a worker ended */
 #define WATCH_MS       100
 #define STUCK_MS       300   /* a run on for this long: what waits behind it goes elsewhere */
 #define WALL_SLACK_MS  200   /* the worker's own limits come first */
@@ -41,9 +42,11 @@ struct worker {
     uint64_t incarnation; /* answers to an earlier one are dropped */
     bool up;              /* has loaded */
     bool dirty;           /* bytes to flush */
+    bool useful;          /* has answered a job: its death says nothing about the next one */
     bool stuck;           /* one run has been on for long: no new jobs until it is over */
     struct job_out jobs[WINDOW_JOBS];
     size_t n_jobs, bytes;
+    size_t ask_bytes; /* in the store's hands */
     int64_t born_us;
     int64_t sign_us;    /* last sign of life: bytes from it, or its pulse moved */
     int64_t sign_since; /* the pulse's since_us then */
@@ -70,6 +73,7 @@ struct read_op {
     struct worker *worker;
     uint64_t incarnation, read_id;
     char *bytes; /* owned copy behind the request */
+    size_t cost; /* its part of ask_bytes */
 };
 
 static void start(struct worker *w);
@@ -80,6 +84,8 @@ static void on_answer(struct sh_op *op)
 {
     struct read_op *r = op->arg;
     struct worker *w = r->worker;
+    if (w->incarnation == r->incarnation)
+        w->ask_bytes -= r->cost;
     if (op->ok && w->channel && w->incarnation == r->incarnation) {
         sh_frame_answer(sh_channel_out(w->channel), r->read_id,
                         sh_slice(r->op.answer.data, r->op.answer.len));
@@ -92,6 +98,8 @@ static void on_answer(struct sh_op *op)
 
 static bool take_ask(struct worker *w, struct sh_slice payload)
 {
+    if (w->ask_bytes > MAX_ASK_BYTES)
+        return false;
     struct read_op *r = sh_alloc(1, sizeof(*r));
     r->bytes = sh_slice_dup(payload);
     r->worker = w;
@@ -101,6 +109,8 @@ static bool take_ask(struct worker *w, struct sh_slice payload)
         free(r);
         return false;
     }
+    r->cost = sizeof(*r) + payload.n;
+    w->ask_bytes += r->cost;
     r->op.op = (struct sh_op){.kind = SH_OP_READ, .done = on_answer, .arg = r};
     sh_store_submit(w->crew->config.store, &r->op.op);
     return true;
@@ -127,6 +137,12 @@ static bool take_result(struct worker *w, struct sh_slice payload)
         return false;
     }
     w->stuck = false;
+    w->useful = true;
+    if (result.n_runs > w->crew->n_rules + 1) { /* one a rule, and one that is no longer there */
+        free(copy);
+        free(result.runs);
+        return false;
+    }
     if (strike(w, result.token)) {
         (void)sh_dispatch_result(w->crew->dispatch, copy, &result);
         return true;
@@ -237,14 +253,16 @@ static void give_back(struct worker *w, const char *how)
     memcpy(jobs, w->jobs, n * sizeof(*jobs));
     w->n_jobs = w->bytes = 0;
     for (size_t i = 0; i < n; i++)
-        sh_dispatch_lost(w->crew->dispatch, jobs[i].token, jobs[i].token == guilty ? rule : NULL,
-                         why);
+        if (rule && jobs[i].token != guilty)
+            sh_dispatch_take_back(w->crew->dispatch, jobs[i].token);
+        else
+            sh_dispatch_lost(w->crew->dispatch, jobs[i].token, rule, why);
 }
 
 static void bury(struct worker *w, const char *how)
 {
     struct sh_crew *c = w->crew;
-    bool soon = sh_mono_us() - w->born_us < SOON_MS * 1000;
+    bool soon = !w->useful && sh_mono_us() - w->born_us < SOON_MS * 1000;
     w->failures = soon ? w->failures + 1 : 0;
     sh_warn("worker ended", "worker", SH_NUM(w->number), "pid", SH_NUM(w->child.pid), "how",
             w->killed_because[0] ? w->killed_because : how, "jobs", SH_NUM(w->n_jobs));
@@ -298,7 +316,8 @@ static void start(struct worker *w)
     w->incarnation = ++c->incarnations;
     w->born_us = w->sign_us = sh_mono_us();
     w->killed_because[0] = '\0';
-    w->stuck = false;
+    w->stuck = w->useful = false;
+    w->ask_bytes = 0;
     const struct sh_channel_calls calls = {.arg = w, .data = on_data, .closed = on_closed};
     w->channel = sh_channel_new(c->config.base, w->child.socket, MAX_IN_BYTES,
                                 2 * SH_MAX_FRAME_BYTES, &calls);

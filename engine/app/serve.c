@@ -14,19 +14,21 @@
 #include "svc/loop.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define TICK_MS       500
-#define STOP_MS       4000 /* what is under way may finish for this long */
-#define WORKER_END_MS 500
-#define FATAL_MS      200 /* for the 503s to leave */
-#define PRUNE_MS      60000
-#define PRUNE_BUSY_MS 50 /* between slices while there is more to remove */
-#define PRUNE_ROWS    500
+#define HEAP_STEP_BYTES (1024 * 1024)
+#define TICK_MS         500
+#define STOP_MS         4000 /* what is under way may finish for this long */
+#define WORKER_END_MS   500
+#define FATAL_MS        200 /* for the 503s to leave */
+#define PRUNE_MS        60000
+#define PRUNE_BUSY_MS   50 /* between slices while there is more to remove */
+#define PRUNE_ROWS      500
 
 struct server {
     const struct sh_config *config;
@@ -398,6 +400,10 @@ int sh_serve(const struct sh_config *config)
     struct server s = {.config = config, .started_us = sh_mono_us()};
     struct sh_error err;
     signal(SIGPIPE, SIG_IGN);
+    /* Give memory back in large steps: the store's thread would otherwise grow and shrink its heap
+     * with system calls several times a batch. */
+    mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP_BYTES);
     start_loop(&s);
     if (start(&s, &err)) {
         sh_loop_run(s.base);

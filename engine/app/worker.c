@@ -32,6 +32,7 @@ enum { SOCKET = 3, PAGE = 4 };
 #define MAX_IN        (SH_MAX_FRAME_BYTES + READ_BYTES + 16)
 #define MAX_OUT       (3U * SH_MAX_FRAME_BYTES)
 #define KEEP_BYTES    (1024U * 1024) /* a buffer that grew past it is given back when empty */
+#define WORKER_NICE   5
 #define EXPIRE_MS     100
 #define ADDRESS_SPACE (4ULL * 1024 * 1024 * 1024)
 
@@ -139,6 +140,9 @@ static void filter_calls(void)
 
 static void lock_up(void)
 {
+    /* Rules yield the processor to ingress and the store: acknowledgements first. */
+    if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) != 0)
+        sh_debug("worker: priority unchanged");
     tzset(); /* the first use of the calendar opens /etc/localtime, which the filter would punish */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         sh_warn("worker: no_new_privs is not available");

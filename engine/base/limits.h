@@ -11,7 +11,9 @@
 #define SH_MAX_DEDUPE_BYTES     1024 /* dedupe id */
 #define SH_MAX_COLLECTION_BYTES 64
 #define SH_MAX_RECORD_ID_BYTES  1024
-#define SH_MAX_EMIT_DEPTH       16 /* events that events emitted, in a chain */
+/* Steps from an event that came in to what is emitted in the end: one for each emit in a chain, and
+ * one for each doubling of the number that one event's rules emit. */
+#define SH_MAX_EMIT_DEPTH 16
 
 /* JSON */
 #define SH_JSON_MAX_DEPTH 64

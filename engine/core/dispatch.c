@@ -115,8 +115,6 @@ void sh_dispatch_again(struct sh_dispatch *d, struct item *it)
 {
     it->lane->busy = false;
     d->stats.active--;
-    if (it->conflicts >= SH_DISPATCH_CONFLICTS && !d->alone)
-        d->alone = it;
     make_ready(d, it->lane, true);
 }
 
@@ -167,17 +165,24 @@ static bool give_lane(struct sh_dispatch *d, struct lane *lane)
     return true;
 }
 
+static bool needs_alone(const struct item *it)
+{
+    return it->conflicts >= SH_DISPATCH_CONFLICTS || it->losses >= SH_DISPATCH_DOUBTS;
+}
+
 void sh_dispatch_pump(struct sh_dispatch *d)
 {
     if (d->stopped)
         return;
-    if (d->alone) { /* first let everything else settle, then this one by itself */
-        if (d->stats.active == 0 && d->alone->lane->ready)
-            (void)give_lane(d, d->alone->lane);
-        return;
+    while (!d->alone && d->ready) {
+        if (needs_alone(d->ready->head))
+            d->alone = d->ready->head;
+        else if (!give_lane(d, d->ready))
+            return;
     }
-    while (d->ready && give_lane(d, d->ready)) {
-    }
+    /* first let everything else settle, then this one by itself */
+    if (d->alone && d->stats.active == 0 && d->alone->lane->ready)
+        (void)give_lane(d, d->alone->lane);
 }
 
 void sh_dispatch_add(struct sh_dispatch *d, struct sh_event *event)
@@ -225,8 +230,9 @@ void sh_dispatch_tick(struct sh_dispatch *d, int64_t now_ms)
     sh_dispatch_resubmit(d);
     if (d->stopped)
         return;
-    sh_dispatch_load(d);
+    /* retries first: after a crash, a run that was to go again at once is before its lane's next */
     sh_dispatch_load_retries(d, now_ms);
+    sh_dispatch_load(d);
     sh_dispatch_pump(d);
 }
 

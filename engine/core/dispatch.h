@@ -16,7 +16,8 @@
 #include "core/store.h"
 
 #define SH_DISPATCH_CONFLICTS 10 /* re-runs for a changed read before a run gets its turn alone */
-#define SH_DISPATCH_LOSSES    5 /* times a worker may die with an event before it is a dead letter */
+#define SH_DISPATCH_DOUBTS    3  /* workers that died with an event before it gets its turn alone */
+#define SH_DISPATCH_LOSSES    5 /* of those and the ones that died when it was alone: dead letter */
 
 struct sh_dispatch;
 
@@ -53,8 +54,8 @@ bool sh_dispatch_result(struct sh_dispatch *d, char *payload, struct sh_result *
 /* The worker that had this job is gone. rule: the one that was running it then (it alone is
  * charged with a failed attempt, with `why` as the error), or NULL: the job is innocent. */
 void sh_dispatch_lost(struct sh_dispatch *d, uint64_t token, const char *rule, const char *why);
-/* The worker has not begun this job: it goes to another one, uncharged; what the first may still
- * answer is a late answer. */
+/* This job waits at a worker that is held up, or ended by another job: it goes to another one,
+ * uncharged; what the first may still answer is a late answer. */
 void sh_dispatch_take_back(struct sh_dispatch *d, uint64_t token);
 /* Look for due retries, read back from the journal, try refused settles again. Call about twice a
  * second. */

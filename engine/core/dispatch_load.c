@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define RETRIES_AT_ONCE 256
+#define RETRIES_MARKED  4096 /* in memory at most */
 
 struct load {
     struct sh_op_pending op;
@@ -140,14 +141,15 @@ static void on_retries(struct sh_op *op)
 
 void sh_dispatch_load_retries(struct sh_dispatch *d, int64_t now_ms)
 {
-    if (d->retries_out || d->stats.in_memory >= d->config.memory_events)
+    size_t marked = HASH_COUNT(d->marks);
+    if (d->retries_out || d->stats.in_memory >= d->config.memory_events || marked > RETRIES_MARKED)
         return;
     struct load *l = sh_alloc(1, sizeof(*l));
     l->d = d;
     l->op = (struct sh_op_pending){
         .op = {.kind = SH_OP_RETRIES, .done = on_retries, .arg = l},
         .before_ms = now_ms,
-        .limit = RETRIES_AT_ONCE,
+        .limit = RETRIES_AT_ONCE + marked, /* those are due too, and must not hide the others */
         .max_bytes = (size_t)d->config.memory_bytes,
     };
     d->retries_out = true;

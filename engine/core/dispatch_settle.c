@@ -163,7 +163,8 @@ void sh_dispatch_lost(struct sh_dispatch *d, uint64_t token, const char *rule, c
     if (!it)
         return;
     d->stats.lost++;
-    it->losses++;
+    if (it->losses < SH_DISPATCH_DOUBTS || d->alone == it)
+        it->losses++;
     if (may_charge(it, rule))
         settle_failure(d, it, it->whole ? SH_RULE_ALL : rule, why, false);
     else if (it->losses >= SH_DISPATCH_LOSSES)

@@ -16,7 +16,7 @@ struct sh_event {
     char *key;           /* order is kept per (source, key); "" = a key of its own */
     char *dedupe_id;     /* unique per source while the event is retained */
     int64_t received_ms; /* when the engine had read it whole */
-    uint32_t depth;      /* 0 from outside; emitting event's depth + 1 otherwise */
+    uint32_t depth;      /* 0 from outside; else how many steps away from there (store.h) */
     char *cause;         /* id text of the event whose run emitted this one, or NULL */
     char *body;          /* raw bytes, the truth; passed sh_json_check(); NUL added behind */
     size_t body_len;

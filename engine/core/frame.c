@@ -231,6 +231,9 @@ static bool logs_sound(struct sh_slice logs)
     return logs.n == 0 || (logs.p[0] == '[' && sh_json_check(logs.p, logs.n, &fault));
 }
 
+/* A run of one letter's name, all else 0 or empty: what n runs need at least. */
+#define MIN_RUN_BYTES 19
+
 static bool read_run(struct sh_reader *r, struct sh_run *run)
 {
     run->rule = sh_read_bytes(r);
@@ -255,11 +258,11 @@ bool sh_frame_read_result(struct sh_slice payload, struct sh_result *result)
     struct sh_reader r = sh_reader_of(payload);
     *result = (struct sh_result){.token = sh_read_u64(&r)};
     uint64_t n = sh_read_uint(&r);
-    if (r.bad || n > payload.n)
+    if (r.bad || n > payload.n / MIN_RUN_BYTES)
         return false;
     result->runs = sh_alloc((size_t)n, sizeof(*result->runs));
     result->n_runs = (size_t)n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && !r.bad; i++)
         if (!read_run(&r, &result->runs[i]))
             r.bad = true;
     if (!r.bad && r.p == r.end)

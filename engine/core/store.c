@@ -217,6 +217,8 @@ struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_e
     s->views = sh_store_views_new();
     sh_buf_init(&s->brief, SH_STORE_BRIEF_BYTES);
     sh_buf_init(&s->doc, (size_t)SH_MAX_DOC_BYTES);
+    sh_buf_init(&s->held.doc, SH_MAX_DOC_BYTES);
+    sh_buf_init(&s->held.name, SH_MAX_COLLECTION_BYTES + SH_MAX_RECORD_ID_BYTES);
     queue_init(&s->wq);
     queue_init(&s->rq);
     pthread_mutex_init(&s->done_mu, NULL);
@@ -243,6 +245,8 @@ void sh_store_close(struct sh_store *s)
     free(s->fx);
     sh_buf_free(&s->brief);
     sh_buf_free(&s->doc);
+    sh_buf_free(&s->held.doc);
+    sh_buf_free(&s->held.name);
     queue_clear(&s->wq);
     queue_clear(&s->rq);
     pthread_mutex_destroy(&s->done_mu);
@@ -293,7 +297,10 @@ void sh_store_reap(struct sh_store *s)
 
 int64_t sh_store_commits(struct sh_store *s)
 {
-    return s->commits;
+    pthread_mutex_lock(&s->keep_mu);
+    int64_t n = s->commits;
+    pthread_mutex_unlock(&s->keep_mu);
+    return n;
 }
 
 bool sh_store_failed(struct sh_store *s, struct sh_error *err)

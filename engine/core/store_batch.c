@@ -63,6 +63,7 @@ static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_err
 static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *err)
 {
     size_t mark = sh_store_dedupe_mark(s);
+    uint64_t version_limit = s->version_limit;
     if (!sh_store_do(&s->w, SH_ST_SAVE_OP, err))
         return false;
     if (!apply(s, op, true, err)) {
@@ -72,6 +73,7 @@ static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *er
         if (!sh_store_do(&s->w, SH_ST_BACK_OP, err))
             return false;
         sh_store_dedupe_back_to(s, mark);
+        s->version_limit = version_limit;
         reset_op(op);
         op->err = why;
     }
@@ -102,6 +104,7 @@ static bool commit(struct sh_store *s, struct sh_error *err)
 static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct sh_error *err)
 {
     size_t mark = sh_store_dedupe_mark(s);
+    sh_store_drop_record(s);
     if (!sh_store_do(&s->w, SH_ST_BEGIN, err)) {
         for (struct sh_op *op = ops; op; op = op->next)
             reset_op(op);

@@ -71,25 +71,68 @@ static bool next_version(struct sh_store *s, uint64_t *version, struct sh_error 
     return sh_sqlite_run(st, err);
 }
 
-static bool write_record(struct sh_store *s, const struct sh_effect *fx, struct sh_slice doc,
-                         int64_t now_ms, struct sh_error *err)
+/* --- the record in hand ------------------------------------------------------
+ * Rules of one event often write the same record, the call's. It is held here and written once. */
+
+static bool holds(const struct sh_store *s, const struct sh_effect *fx)
 {
+    const struct sh_store_held *h = &s->held;
+    return h->dirty && sh_slice_eq(sh_slice(h->name.data, h->collection_n), fx->collection) &&
+           sh_slice_eq(sh_slice(h->name.data + h->collection_n, h->name.len - h->collection_n),
+                       fx->id);
+}
+
+bool sh_store_flush_record(struct sh_store *s, struct sh_error *err)
+{
+    struct sh_store_held *h = &s->held;
+    if (!h->dirty)
+        return true;
     uint64_t version;
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_RECORD_PUT, err);
+    h->dirty = false;
     if (!st || !next_version(s, &version, err))
         return false;
-    sh_sqlite_bind_text(st, 1, fx->collection);
-    sh_sqlite_bind_text(st, 2, fx->id);
-    sh_sqlite_bind_text(st, 3, doc);
+    sh_sqlite_bind_text(st, 1, sh_slice(h->name.data, h->collection_n));
+    sh_sqlite_bind_text(st, 2,
+                        sh_slice(h->name.data + h->collection_n, h->name.len - h->collection_n));
+    sh_sqlite_bind_text(st, 3, sh_slice(h->doc.data, h->doc.len));
     sh_sqlite_bind_int(st, 4, (int64_t)version);
-    sh_sqlite_bind_int(st, 5, now_ms);
+    sh_sqlite_bind_int(st, 5, h->now_ms);
     return sh_sqlite_run(st, err);
 }
 
-/* Point st at the record, 1: it is there and doc is its text until st is reset. */
+void sh_store_drop_record(struct sh_store *s)
+{
+    s->held.dirty = false;
+}
+
+static bool write_record(struct sh_store *s, const struct sh_effect *fx, struct sh_slice doc,
+                         int64_t now_ms, struct sh_error *err)
+{
+    struct sh_store_held *h = &s->held;
+    if (!holds(s, fx) && !sh_store_flush_record(s, err))
+        return false;
+    sh_buf_reset(&h->name);
+    sh_buf_add(&h->name, fx->collection.p, fx->collection.n);
+    sh_buf_add(&h->name, fx->id.p, fx->id.n);
+    sh_buf_reset(&h->doc);
+    sh_buf_add(&h->doc, doc.p, doc.n);
+    h->collection_n = fx->collection.n;
+    h->now_ms = now_ms;
+    h->dirty = true;
+    return true;
+}
+
+/* Point st at the record, 1: it is there and doc is its text until st is reset. st is NULL where
+ * the text is the held one. */
 static int open_record(struct sh_store *s, const struct sh_effect *fx, sqlite3_stmt **st,
                        struct sh_slice *doc, struct sh_error *err)
 {
+    *st = NULL;
+    if (holds(s, fx)) {
+        *doc = sh_slice(s->held.doc.data, s->held.doc.len);
+        return 1;
+    }
     *st = sh_store_stmt(&s->w, SH_ST_RECORD_GET, err);
     if (!*st)
         return -1;
@@ -153,6 +196,8 @@ static bool delete_record(struct sh_store *s, const struct sh_effect *fx, struct
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_RECORD_DEL, err);
     if (!st)
         return false;
+    if (holds(s, fx))
+        sh_store_drop_record(s);
     sh_sqlite_bind_text(st, 1, fx->collection);
     sh_sqlite_bind_text(st, 2, fx->id);
     return sh_sqlite_run(st, err);
@@ -265,24 +310,50 @@ static bool add_email(struct sh_store *s, struct leaving *l, struct sh_error *er
     return ok;
 }
 
+/* How far the events that one event's rules emit are from it: a chain of single emits may be
+ * SH_MAX_EMIT_DEPTH long, and each doubling of their number counts as a step too, so that one event
+ * has at most 2^SH_MAX_EMIT_DEPTH descendants however they branch. */
+static uint32_t emit_steps(size_t n_emits)
+{
+    uint32_t steps = 1;
+    for (; n_emits > 1; n_emits /= 2)
+        steps++;
+    return steps;
+}
+
+void sh_store_count_emits(struct sh_store *s, const struct sh_op_settle *op)
+{
+    s->n_emits = 0;
+    for (size_t i = 0; i < op->n_runs; i++) {
+        struct sh_reader r = sh_reader_of(op->runs[i].effects);
+        struct sh_effect fx;
+        for (uint32_t n = op->runs[i].n_effects; n > 0 && sh_effect_read_again(&r, &fx); n--)
+            s->n_emits += fx.kind == SH_FX_EMIT;
+    }
+}
+
 static bool add_emitted(struct sh_store *s, struct leaving *l, struct sh_error *err)
 {
     struct sh_slice type = l->fx->collection;
     if (type.n == 0 || type.n > SH_MAX_TYPE_BYTES)
         return sh_error_set(err, SH_EINVAL, "emit: type of %zu bytes, expected 1 to %d", type.n,
                             SH_MAX_TYPE_BYTES);
-    if (l->op->event_depth >= SH_MAX_EMIT_DEPTH)
+    uint32_t depth = l->op->event_depth + emit_steps(s->n_emits);
+    if (depth > SH_MAX_EMIT_DEPTH)
         return sh_error_set(err, SH_ELIMIT,
-                            "emit \"%.*s\": this event is already %u emits away from the one that"
-                            " came in, the most is %d: do rules emit in a circle?",
-                            SHORT(type), l->op->event_depth, SH_MAX_EMIT_DEPTH);
+                            "emit \"%.*s\": too many emits from one event that came in: this one is"
+                            " %u steps away from it, its rules emit %zu more, which is %u steps"
+                            " (one, and one for each doubling), the most is %d: do rules emit in a"
+                            " circle?",
+                            SHORT(type), l->op->event_depth, s->n_emits, emit_steps(s->n_emits),
+                            SH_MAX_EMIT_DEPTH);
     struct sh_event *e = sh_event_new();
     *e = (struct sh_event){.source = sh_strdup(SH_SOURCE_EMITTED),
                            .type = sh_slice_dup(type),
                            .key = sh_slice_dup(l->op->event_key),
                            .dedupe_id = sh_strdup(l->key),
                            .received_ms = l->run->now_ms,
-                           .depth = l->op->event_depth + 1,
+                           .depth = depth,
                            .cause = sh_strdup(l->event_id),
                            .body = sh_slice_dup(l->fx->doc),
                            .body_len = l->fx->doc.n};

@@ -17,6 +17,7 @@
 #define SH_STORE_SCHEMA       1    /* newest migration */
 #define SH_STORE_BATCH        1024 /* operations in one transaction */
 #define SH_STORE_WAL_PAGES    4096 /* WAL longer than this is checkpointed: 16 MiB */
+#define SH_STORE_GATE_MS      20   /* how long a checkpoint's last step waits for readers */
 #define SH_STORE_CHECK_BYTES  (64LL * 1024 * 1024) /* larger files are checked after the start */
 #define SH_STORE_CHECK_MAX    (2LL * 1024 * 1024 * 1024) /* still larger ones by hand alone */
 #define SH_STORE_VERSIONS     1000000                    /* record versions reserved at once */
@@ -92,6 +93,15 @@ struct sh_store_conn {
     unsigned clock;
 };
 
+/* The record that the settle in hand wrote last, not yet in the table (store_effect.c). */
+struct sh_store_held {
+    struct sh_buf name; /* collection, then id */
+    struct sh_buf doc;
+    size_t collection_n;
+    int64_t now_ms;
+    bool dirty;
+};
+
 struct sh_store_queue {
     pthread_mutex_t mu;
     pthread_cond_t more;
@@ -136,6 +146,8 @@ struct sh_store {
     struct sh_effect *fx; /* scratch: effects of the run in hand */
     size_t fx_cap;
     struct sh_buf brief, doc; /* scratch */
+    struct sh_store_held held;
+    size_t n_emits; /* of the settle in hand */
 };
 
 /* --- store_schema.c: what is on disk ----------------------------------------- */
@@ -203,6 +215,12 @@ void sh_store_dedupe_rolled_back(struct sh_store *s); /* after sh_store_dedupe_b
 /* --- store_effect.c ---------------------------------------------------------- */
 /* The run's effects into s->fx. */
 bool sh_store_decode(struct sh_store *s, const struct sh_run *run, struct sh_error *err);
+/* Count what all runs of a settle emit, before they are applied. */
+void sh_store_count_emits(struct sh_store *s, const struct sh_op_settle *op);
+/* Write the held record. Before anything reads records, and at the end of a settle. */
+bool sh_store_flush_record(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
+/* Forget it: what was to be written is rolled back. */
+void sh_store_drop_record(struct sh_store *s);
 bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
                     struct sh_error *err);
 bool sh_store_collection_ok(struct sh_slice name, struct sh_error *err);

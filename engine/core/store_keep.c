@@ -11,17 +11,22 @@
 
 #include <string.h>
 
-#define ROUNDS    4   /* copies beside the writer before the gate is closed */
-#define FEW_PAGES 512 /* a rest worth holding the writer for: 2 MiB */
+#define ROUNDS    8   /* copies beside the writer before the gate is closed */
+#define FEW_PAGES 128 /* a rest worth holding the writer for: 512 KiB */
 
-/* True: all is well or will be tried again. */
+/* True: all is well or will be tried again. A busy one waits as long as s->ckpt may: the gate is
+ * closed meanwhile, and a browser that keeps a transaction open must not stop the writer. */
 static bool checkpoint(struct sh_store *s, int mode, int *left)
 {
     int total = 0, copied = 0;
     int rc = sqlite3_wal_checkpoint_v2(s->ckpt, NULL, mode, &total, &copied);
     *left = total - copied;
-    if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY)
+    if (rc == SQLITE_OK)
         return true;
+    if ((rc & 0xff) == SQLITE_BUSY) { /* all may be copied, but the log does not start afresh yet */
+        *left += *left == 0;
+        return true;
+    }
     struct sh_error err;
     sh_sqlite_fail(s->ckpt, rc, "checkpoint", &err);
     if (err.code == SH_EFATAL)

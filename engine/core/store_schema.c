@@ -238,7 +238,7 @@ static bool open_file(struct sh_store *s, struct sh_error *err)
     if (s->config.shared && access(s->path, F_OK) != 0)
         return sh_error_set(err, SH_ENOTFOUND, "%s: no store there", s->config.dir);
     bool unclean = !s->config.shared && ended_unclean(s);
-    s->w.db = connect(s, false, 8192, err);
+    s->w.db = connect(s, false, 32768, err);
     if (!s->w.db || !migrate(s->w.db, s->path, err))
         return false;
     return !unclean || check_now(s, err);
@@ -250,7 +250,7 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
         if (!open_file(s, err))
             return false;
     } else {
-        s->w.db = connect(s, false, 8192, err);
+        s->w.db = connect(s, false, 32768, err);
         if (!s->w.db || !migrate(s->w.db, "memory", err))
             return false;
     }
@@ -264,6 +264,8 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
     s->r = &s->rd;
     s->rd.db = connect(s, true, 4096, err);
     s->ckpt = s->rd.db ? connect(s, false, 256, err) : NULL;
+    if (s->ckpt)
+        sqlite3_busy_timeout(s->ckpt, SH_STORE_GATE_MS);
     return s->ckpt != NULL;
 }
 

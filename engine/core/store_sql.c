@@ -21,9 +21,11 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "CREATE INDEX sh_runs_due ON sh_runs(next_ms) WHERE outcome = 'retry';"
     "CREATE INDEX sh_runs_retry ON sh_runs(seq) WHERE outcome = 'retry';"
     "CREATE INDEX sh_runs_dead ON sh_runs(seq) WHERE outcome = 'dead';"
+    /* With a rowid: documents are long, and as keys of a b-tree (WITHOUT ROWID keeps whole rows in
+     * its inner pages too) seven would fill a page. */
     "CREATE TABLE sh_records("
-    " collection TEXT NOT NULL, id TEXT NOT NULL, doc TEXT NOT NULL, version INTEGER NOT NULL,"
-    " updated_ms INTEGER NOT NULL, PRIMARY KEY(collection, id)) STRICT, WITHOUT ROWID;"
+    " collection TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,"
+    " updated_ms INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY(collection, id)) STRICT;"
     "CREATE TABLE sh_fields("
     " collection TEXT NOT NULL, place INTEGER NOT NULL, field TEXT NOT NULL,"
     " PRIMARY KEY(collection, place)) STRICT, WITHOUT ROWID;"
@@ -86,8 +88,9 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_RECORD_GET] = "SELECT doc, version FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_RECORD_VERSION] = "SELECT version FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_RECORD_PUT] =
-        "INSERT OR REPLACE INTO sh_records(collection, id, doc, version, updated_ms)"
-        " VALUES(?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO sh_records(collection, id, doc, version, updated_ms)"
+        " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(collection, id) DO UPDATE SET doc = ?3,"
+        " version = ?4, updated_ms = ?5",
     [SH_ST_RECORD_DEL] = "DELETE FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_VERSIONS_SET] = "UPDATE sh_meta SET value = ?1 WHERE name = 'record_versions'",
     [SH_ST_CALLBACK_ADD] =

@@ -118,6 +118,8 @@ static bool reads_hold(struct sh_store *s, const struct sh_run *run, bool *hold,
 {
     struct sh_reader r = sh_reader_of(run->reads);
     *hold = true;
+    if (!sh_store_flush_record(s, err))
+        return false;
     for (uint32_t i = 0; i < run->n_reads && *hold; i++) {
         struct sh_read_mark m;
         uint64_t now, n;
@@ -238,23 +240,29 @@ static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t 
                             struct sh_error *err)
 {
     size_t n_emitted = op->n_emitted, n_queued = op->n_queued, mark = sh_store_dedupe_mark(s);
+    uint64_t version_limit = s->version_limit;
     if (!sh_store_do(&s->w, SH_ST_SAVE_RUN, err))
         return false;
-    if (!settle_run(s, op, &op->runs[i], err)) {
+    if (!settle_run(s, op, &op->runs[i], err) || !sh_store_flush_record(s, err)) {
+        sh_store_drop_record(s);
         if (sh_store_dooms_batch(err->code) || !bury_run(s, op, i, mark, err))
             return false;
         while (op->n_emitted > n_emitted)
             sh_event_free(op->emitted[--op->n_emitted]);
         op->n_queued = n_queued;
+        s->version_limit = version_limit; /* taken back on disk with the run */
     }
     return sh_store_do(&s->w, SH_ST_FREE_RUN, err);
 }
 
 bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, struct sh_error *err)
 {
+    sh_store_count_emits(s, op);
     for (size_t i = 0; i < op->n_runs; i++)
         if (safe ? !settle_run_safe(s, op, i, err) : !settle_run(s, op, &op->runs[i], err))
             return false;
+    if (!sh_store_flush_record(s, err))
+        return false;
     if (!op->closes)
         return true;
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_UNFINISHED_DEL, err);

@@ -231,12 +231,28 @@ void sh_lua_recheck(lua_State *L, int status)
         stop(L);
 }
 
-/* [handler or nothing, results..] -> results with their status in front */
-static int pcall_done(lua_State *L, int status, lua_KContext skip)
+/* The file that loads now, for after_failure(). */
+static lua_KContext file_now(lua_State *L)
+{
+    const struct sh_load *load = sh_lua_host(L)->load;
+    return load ? (lua_KContext)load->file : 0;
+}
+
+/* An error may have left a script half loaded: it is the caller's file that goes on. */
+static void after_failure(lua_State *L, lua_KContext file)
+{
+    struct sh_load *load = sh_lua_host(L)->load;
+    if (load && file)
+        load->file = (const struct sh_file *)file;
+}
+
+/* [results..] -> results with their status in front */
+static int pcall_done(lua_State *L, int status, lua_KContext context)
 {
     sh_lua_recheck(L, status);
     if (status == LUA_OK || status == LUA_YIELD)
-        return lua_gettop(L) - (int)skip;
+        return lua_gettop(L);
+    after_failure(L, context);
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
     return 2;
@@ -247,7 +263,8 @@ static int l_pcall(lua_State *L)
     luaL_checkany(L, 1);
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
-    return pcall_done(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, pcall_done), 0);
+    lua_KContext file = file_now(L);
+    return pcall_done(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, file, pcall_done), file);
 }
 
 static int handled(lua_State *L, int status, lua_KContext skip)
@@ -259,13 +276,13 @@ static int handled(lua_State *L, int status, lua_KContext skip)
 
 /* xpcall's handler runs after unwinding, with the budget still watched: in stock Lua it runs
  * inside the hook's error, where no hook reaches it. Its own errors are passed on. */
-static int xpcall_done(lua_State *L, int status, lua_KContext skip)
+static int xpcall_done(lua_State *L, int status, lua_KContext context)
 {
-    (void)skip;
     sh_lua_recheck(L, status);
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - 1; /* handler, true, results */
-    lua_pushboolean(L, 0);        /* handler, ..., err, false */
+    after_failure(L, context);
+    lua_pushboolean(L, 0); /* handler, ..., err, false */
     lua_pushvalue(L, 1);
     lua_pushvalue(L, -3);
     lua_callk(L, 1, LUA_MULTRET, 0, handled);
@@ -282,7 +299,8 @@ static int l_xpcall(lua_State *L)
     lua_rotate(L, 3, 3); /* f, h, h, true, f, args.. */
     lua_remove(L, 1);
     lua_remove(L, 1); /* h, true, f, args.. */
-    return xpcall_done(L, lua_pcallk(L, n, LUA_MULTRET, 0, 0, xpcall_done), 0);
+    lua_KContext file = file_now(L);
+    return xpcall_done(L, lua_pcallk(L, n, LUA_MULTRET, 0, file, xpcall_done), file);
 }
 
 /* --- coroutines ------------------------------------------------------------------------------ */

@@ -248,9 +248,16 @@ static bool write_list(lua_State *L, struct writer *w, const struct path *up, in
     return true;
 }
 
-static bool write_name(struct writer *w, const struct path *up, const struct sh_key *k)
+/* The table is on top of L. */
+static bool write_name(lua_State *L, struct writer *w, const struct path *up,
+                       const struct sh_key *k)
 {
     if (k->kind == 0) { /* of a table marked with json.object */
+        lua_pushfstring(L, "%I", (LUAI_UACINT)k->i);
+        bool twice = lua_rawget(L, -2) != LUA_TNIL;
+        lua_pop(L, 1);
+        if (twice)
+            return refuse(w, up, "has one field twice, with a number and a text as its name");
         sh_buf_addf(w->out, "\"%lld\"", (long long)k->i);
         return true;
     }
@@ -274,7 +281,7 @@ static bool write_fields(lua_State *L, struct writer *w, const struct path *up, 
             .up = up, .name = k.kind == 2 ? k.s : "?", .name_n = k.kind == 2 ? k.n : 1};
         if (i)
             sh_buf_addc(w->out, ',');
-        ok = write_name(w, up, &k);
+        ok = write_name(L, w, up, &k);
         if (!ok)
             break;
         sh_buf_addc(w->out, ':');
@@ -337,6 +344,7 @@ static bool write_value(lua_State *L, struct writer *w, const struct path *p, in
 static bool write_top(lua_State *L, int idx, struct writer *w)
 {
     luaL_checkstack(L, 4, NULL);
+    sh_lua_host(L)->n_keys = 0; /* an earlier error leaves some behind */
     lua_pushvalue(L, idx);
     bool ok = write_value(L, w, NULL, 0);
     lua_pop(L, 1);
@@ -384,8 +392,10 @@ static void copy_table(lua_State *L, int depth)
         lua_insert(L, -2);
         lua_rawset(L, -4);
     }
-    if (lua_getmetatable(L, -2))
+    if (lua_getmetatable(L, -2)) {
+        sh_lua_check_metatable(L, "copy");
         lua_setmetatable(L, -2);
+    }
 }
 
 void sh_lua_push_copy(lua_State *L, int idx)

@@ -115,6 +115,14 @@ static bool has_position(const char *text)
     return isdigit((unsigned char)colon[5]) != 0;
 }
 
+/* Bytes of a "...ong/name.lua:12: " in front of text: Lua's shortened form of where. */
+static size_t short_position(const char *text, const char *where)
+{
+    const char *colon = strncmp(text, "...", 3) == 0 ? strstr(text, ": ") : NULL;
+    size_t n = colon ? (size_t)(colon - text) - 3 : 0, w = strlen(where);
+    return colon && n <= w && memcmp(where + w - n, text + 3, n) == 0 ? n + 5 : 0;
+}
+
 /* The author's frames, where there is more than the one the position names already. */
 static void add_frames(lua_State *L, struct sh_buf *out)
 {
@@ -147,8 +155,9 @@ void sh_lua_error_text(lua_State *L, struct sh_buf *out)
     bool known = sh_lua_where(L, where, sizeof(where), &line);
     if (known && !(text && has_position(text)))
         sh_buf_addf(out, "%s: ", where);
+    size_t skip = text && known ? short_position(text, where) : 0;
     if (text)
-        sh_lua_clean(out, text, n, SH_MAX_ERROR_BYTES / 2, true);
+        sh_lua_clean(out, text + skip, n - skip, SH_MAX_ERROR_BYTES / 2, true);
     else if (type == LUA_TNUMBER && lua_isinteger(L, -1))
         sh_buf_addf(out, "%lld", (long long)lua_tointeger(L, -1));
     else if (type == LUA_TNUMBER)

@@ -204,6 +204,7 @@ static void walk_table(lua_State *L, const char *name, int depth)
             return;
         } else {
             lua_pop(L, 1);
+            sh_lua_check_metatable(L, name);
             walk(L, name, depth + 1); /* the metatable, often a class */
             lua_pop(L, 1);
         }
@@ -214,6 +215,22 @@ static void walk_table(lua_State *L, const char *name, int depth)
     lua_pop(L, 1);
 }
 
+/* A coroutine goes on where the last run left it, and so does the iterator that gmatch, pairs or
+ * coroutine.wrap gave: its place is in its upvalues. */
+static void check_state(lua_State *L, const char *name, int type)
+{
+    bool keeps = type == LUA_TTHREAD;
+    for (int i = 1; !keeps && lua_iscfunction(L, -1) && lua_getupvalue(L, -1, i); i++) {
+        keeps = lua_isthread(L, -1) || lua_type(L, -1) == LUA_TUSERDATA || lua_isinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    if (keeps)
+        sh_lua_raise(L,
+                     "'%s' holds %s: it would go on where the last run left it, and a run keeps "
+                     "nothing to itself (make it inside the function that uses it)",
+                     name, type == LUA_TTHREAD ? "a coroutine" : "a running iterator or coroutine");
+}
+
 static void walk(lua_State *L, const char *name, int depth)
 {
     luaL_checkstack(L, 12, NULL);
@@ -222,6 +239,7 @@ static void walk(lua_State *L, const char *name, int depth)
     int type = lua_type(L, -1);
     if (type == LUA_TTABLE)
         walk_table(L, name, depth);
+    check_state(L, name, type);
     if (type != LUA_TFUNCTION || lua_iscfunction(L, -1) || seen(L, lua_gettop(L)))
         return;
     const char *up;
@@ -254,6 +272,12 @@ void sh_lua_open_freeze(struct sh_host *h)
     h->object_mt = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &seen_key);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    h->metas = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* [-1, +1] The library table on top becomes the hidden part of a read-only one. */

@@ -24,6 +24,7 @@ struct sh_host *sh_host_new(const struct sh_budgets *budgets, const struct sh_ho
     h->cap_bytes = SIZE_MAX / 2; /* until the state stands */
     sh_buf_init(&h->scratch, SCRATCH_MAX);
     sh_buf_init(&h->scratch2, SCRATCH_MAX);
+    sh_buf_init(&h->fill, SCRATCH_MAX);
     h->L = lua_newstate(sh_lua_alloc, h);
     sh_require(h->L != NULL);
     *(struct sh_host **)lua_getextraspace(h->L) = h;
@@ -52,6 +53,7 @@ void sh_host_free(struct sh_host *h)
     sh_lua_rules_free(h);
     sh_buf_free(&h->scratch);
     sh_buf_free(&h->scratch2);
+    sh_buf_free(&h->fill);
     cJSON_Delete(h->tree);
     free(h->keys);
     free(h->pool);
@@ -307,6 +309,26 @@ static void fail_stretch(struct sh_host *h, struct sh_lua_run *r, int status)
     sh_lua_run_fail(r);
 }
 
+/* A run that left something behind for the next one, or for the collector, has failed. */
+static void check_traces(struct sh_host *h, struct sh_lua_run *r)
+{
+    const struct sh_rule *rule = &h->rules[r->rule];
+    struct sh_buf why;
+    sh_buf_init(&why, SH_MAX_ERROR_BYTES);
+    bool bad = rule->n_watch && sh_lua_watch_changed(h, rule, &why);
+    const char *field = h->metas_used ? sh_lua_metas_changed(h, r, r->outcome != 0 || bad) : NULL;
+    if (field && !bad)
+        sh_buf_addf(&why, "%s:%d: a metatable was given %s, which is not available to rules",
+                    rule->file, rule->line, field);
+    if ((bad || field) && r->outcome != SH_RUN_FAILED) {
+        sh_lua_run_fail(r);
+        sh_buf_reset(&r->error);
+        sh_buf_add(&r->error, why.data, why.len);
+        drop_coroutine(h, r);
+    }
+    sh_buf_free(&why);
+}
+
 /* Run Lua until the run ends or asks. */
 static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
 {
@@ -316,6 +338,7 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
         r->start_us = t0;
     h->run = r;
     h->n_keys = 0;
+    buf_rest(&h->fill);
     pulse_on(h, r, t0);
     sh_stretch_begin(h, r->co, h->budgets.cpu_ms * 1000, r->cpu_used_us, !first);
     if (first)
@@ -333,18 +356,7 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
     if (first && took > UNTIMED_US && !r->cpu_used_us)
         r->cpu_used_us = took; /* no tick fell into it */
     r->duration_us += took;
-    const struct sh_rule *rule = &h->rules[r->rule];
-    if (rule->n_watch) {
-        struct sh_buf why;
-        sh_buf_init(&why, SH_MAX_ERROR_BYTES);
-        if (sh_lua_watch_changed(h, rule, &why) && r->outcome != SH_RUN_FAILED) {
-            sh_lua_run_fail(r);
-            sh_buf_reset(&r->error);
-            sh_buf_add(&r->error, why.data, why.len);
-            drop_coroutine(h, r);
-        }
-        sh_buf_free(&why);
-    }
+    check_traces(h, r);
     if (r->outcome)
         give_back(h, r);
 }

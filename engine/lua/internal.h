@@ -135,9 +135,13 @@ struct sh_host {
     cJSON *tree; /* a parsed tree in use by code that may raise; freed at the next use */
     struct sh_buf scratch,
         scratch2; /* for code that may raise; never across a call of the author's */
+    struct sh_buf
+        fill; /* templates being filled, one behind the other: their values may fill more */
     /* registry references */
     int globals, view_mt, array_mt, object_mt;
-    const void *view_mt_p, *array_mt_p, *object_mt_p;
+    int metas;       /* metatables that runs set: weak keys, the run as value */
+    bool metas_used; /* metas may hold some */
+    const void *view_mt_p, *array_mt_p, *object_mt_p, *globals_p;
     /* budgets; the volatile ones are shared with the timer's signal handler */
     timer_t timer;
     bool timer_set;
@@ -224,6 +228,10 @@ int sh_lua_key_compare(const void *a, const void *b);
 void sh_lua_push_key(lua_State *L, const struct sh_key *k); /* [-0, +1, m] */
 void sh_lua_open_order(lua_State *L);                       /* pairs, next into the table on top */
 
+/* --- sort.c --------------------------------------------------------------------------------- */
+/* table.sort: stable, and the same on every machine. */
+int sh_lua_sort(lua_State *L);
+
 /* --- freeze.c ------------------------------------------------------------------------------- */
 /* Push the table that holds the data of the one at idx: itself, or what is behind a read-only
  * one. [-0, +1, -] */
@@ -243,6 +251,12 @@ void sh_lua_open_sandbox(struct sh_host *h); /* the globals, all of them */
 void sh_lua_push_env(lua_State *L);          /* a new environment for a file. [-0, +1, m] */
 /* Make the table on top of L a read-only library of that name: [-1, +1, m] */
 void sh_lua_seal(lua_State *L, const char *name);
+
+/* Raise if the metatable on top of L has a field that rules may not use. [-0, +0, v] */
+void sh_lua_check_metatable(lua_State *L, const char *what);
+/* After a stretch: the field that a metatable of the run was given since it was set, NULL if none.
+ * over: the run has ended and its metatables are forgotten. */
+const char *sh_lua_metas_changed(struct sh_host *h, const struct sh_lua_run *r, bool over);
 
 /* --- load.c --------------------------------------------------------------------------------- */
 int sh_lua_require(lua_State *L); /* require */
@@ -280,9 +294,8 @@ void sh_lua_open_math(lua_State *L);
 void sh_lua_open_text(lua_State *L);
 /* "1h30m" to seconds. */
 bool sh_lua_duration(const char *text, size_t n, double *seconds);
-/* {{a.b}} of text from the table at idx (0 = none). Raises on a {{ without }}. */
-void sh_lua_fill(lua_State *L, struct sh_slice text, int idx, bool html, struct sh_buf *out,
-                 const char *what);
+/* Push text with its {{a.b}} from the table at idx. Raises on a {{ without }}. [-0, +1, v] */
+void sh_lua_push_filled(lua_State *L, struct sh_slice text, int idx, bool html, const char *what);
 /* Push what the dotted path finds in the table at idx, nil if nothing. [-0, +1, e] */
 void sh_lua_push_path(lua_State *L, int idx, const char *path, size_t n);
 

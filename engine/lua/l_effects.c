@@ -137,8 +137,12 @@ static int64_t due_text(lua_State *L, struct sh_lua_run *r)
     int64_t ms;
     double seconds;
     const char *s = lua_tolstring(L, -1, &n);
-    if (sh_time_parse(s, n, &ms))
+    if (sh_time_parse(s, n, &ms)) {
+        if (ms < (int64_t)MIN_DUE * 1000 || ms > (int64_t)MAX_DUE * 1000)
+            sh_lua_raise(L, "callback: 'due' must be a time from the year 2000 to 9999, got \"%s\"",
+                         s);
         return ms;
+    }
     if (sh_lua_duration(s, n, &seconds))
         return r->job->now_ms + (int64_t)llround(seconds * 1000);
     sh_lua_raise(L,
@@ -240,16 +244,11 @@ static void add_addresses(lua_State *L, struct sh_buf *doc, const char *name)
 /* Replace the text on top of L by its filled form. with: 0 = leave {{..}} alone. */
 static struct sh_slice filled(lua_State *L, struct sh_slice text, int with, const char *name)
 {
-    struct sh_buf *out = &sh_lua_host(L)->scratch;
     char what[40];
     if (!with || !memmem(text.p, text.n, "{{", 2))
         return text;
     snprintf(what, sizeof(what), "email: '%s'", name);
-    sh_buf_reset(out);
-    sh_lua_fill(L, text, with, strcmp(name, "html") == 0, out, what);
-    if (!sh_buf_ok(out))
-        sh_lua_raise(L, "%s is over %zu bytes when filled", what, out->max);
-    lua_pushlstring(L, out->data ? out->data : "", out->len);
+    sh_lua_push_filled(L, text, with, strcmp(name, "html") == 0, what);
     lua_replace(L, -2);
     return text_at_top(L, "email", name);
 }
@@ -286,6 +285,9 @@ static int l_email(lua_State *L)
     struct sh_buf *doc = &sh_lua_host(L)->scratch;
     sh_buf_reset(doc);
     sh_buf_addc(doc, '{');
+    if (field(L, "to") == LUA_TNIL)
+        sh_lua_raise(L, "email: 'to' must be an address or a list of addresses, got nil");
+    lua_pop(L, 1);
     add_addresses(L, doc, "to");
     add_addresses(L, doc, "cc");
     for (size_t i = 0; texts[i]; i++)
@@ -308,7 +310,9 @@ static int l_emit(lua_State *L)
     struct sh_lua_run *r = sh_lua_effect_run(L, "emit");
     struct sh_buf *doc = &sh_lua_host(L)->scratch;
     if (lua_type(L, 1) != LUA_TSTRING)
-        sh_lua_raise(L, "emit: the event type must be a text, got %s", sh_lua_kind(L, 1));
+        sh_lua_raise(L,
+                     "emit: the event type must be a text, as in emit(\"type\", { ... }), got %s",
+                     sh_lua_kind(L, 1));
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
     struct sh_slice type = text_at_top(L, "emit", "type");

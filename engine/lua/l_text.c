@@ -231,7 +231,7 @@ static bool add_list(lua_State *L, bool html, struct sh_buf *out, const char *wh
     return true;
 }
 
-void sh_lua_fill(lua_State *L, struct sh_slice text, int idx, bool html, struct sh_buf *out,
+static void fill(lua_State *L, struct sh_slice text, int idx, bool html, struct sh_buf *out,
                  const char *what)
 {
     const char *p = text.p, *end = text.p + text.n;
@@ -260,6 +260,21 @@ void sh_lua_fill(lua_State *L, struct sh_slice text, int idx, bool html, struct 
     }
 }
 
+/* A value may come from an __index of the author's, which may fill a text in turn: each uses the
+ * end of one buffer and leaves what is before it alone. */
+void sh_lua_push_filled(lua_State *L, struct sh_slice text, int idx, bool html, const char *what)
+{
+    struct sh_buf *out = &sh_lua_host(L)->fill;
+    size_t base = out->len;
+    fill(L, text, idx, html, out, what);
+    if (!sh_buf_ok(out)) {
+        sh_buf_reset(out);
+        sh_lua_raise(L, "%s is over %zu bytes when filled", what, out->max);
+    }
+    lua_pushlstring(L, out->data ? out->data + base : "", out->len - base);
+    out->len = base;
+}
+
 static int l_template(lua_State *L)
 {
     size_t n;
@@ -267,14 +282,8 @@ static int l_template(lua_State *L)
         sh_lua_raise(L, "template: the text must be a string, got %s", sh_lua_kind(L, 1));
     if (!lua_istable(L, 2))
         sh_lua_raise(L, "template: the values must be a table, got %s", sh_lua_kind(L, 2));
-    struct sh_host *h = sh_lua_host(L);
     const char *text = lua_tolstring(L, 1, &n);
-    struct sh_buf *out = &h->scratch;
-    sh_buf_reset(out);
-    sh_lua_fill(L, sh_slice(text, n), 2, false, out, "template");
-    if (!sh_buf_ok(out))
-        sh_lua_raise(L, "template: the result is over %zu bytes", out->max);
-    lua_pushlstring(L, out->data ? out->data : "", out->len);
+    sh_lua_push_filled(L, sh_slice(text, n), 2, false, "template");
     return 1;
 }
 

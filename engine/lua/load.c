@@ -13,10 +13,14 @@
 void sh_load_note(cJSON *list, const char *file, int line, const char *msg)
 {
     cJSON *o = cJSON_CreateObject();
+    struct sh_buf text; /* Lua quotes the source as it stands: any bytes */
+    sh_buf_init(&text, SH_MAX_ERROR_BYTES);
+    sh_lua_clean(&text, msg, strlen(msg), SH_MAX_ERROR_BYTES, true);
     cJSON_AddStringToObject(o, "file", file);
     cJSON_AddNumberToObject(o, "line", line);
-    cJSON_AddStringToObject(o, "msg", msg);
+    cJSON_AddStringToObject(o, "msg", text.data ? text.data : "");
     cJSON_AddItemToArray(list, o);
+    sh_buf_free(&text);
 }
 
 void sh_load_error(struct sh_host *h, int line, const char *fmt, ...)
@@ -32,11 +36,15 @@ void sh_load_error(struct sh_host *h, int line, const char *fmt, ...)
 /* "rules/a.lua:7: what" split into its parts; falls back to the file being loaded. */
 static void note_text(struct sh_host *h, const char *text)
 {
+    size_t cut = strncmp(text, "...", 3) == 0 ? 3 : 0; /* Lua shortens names past 59 bytes */
+    const char *suffix = strstr(text, ".lua:");
     for (size_t i = 0; i < h->load->g->n_files; i++) {
         const char *name = h->load->g->files[i].name;
-        size_t n = strlen(name);
-        if (strncmp(text, name, n) != 0 || text[n] != ':')
+        size_t n = strlen(name), shown = cut && suffix ? (size_t)(suffix + 4 - text) - cut : n;
+        if (shown > n || strncmp(text + cut, name + n - shown, shown) != 0 ||
+            text[cut + shown] != ':')
             continue;
+        n = cut + shown;
         char *end;
         long line = strtol(text + n + 1, &end, 10);
         if (*end == ':') {
@@ -223,8 +231,9 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
         if (h->load->module[i] == -1)
             h->load->module[i] = -2; /* it raised on the way */
     if (h->load->pending) {
-        sh_load_error(h, h->load->pending_line,
-                      "rule \"%.100s\" has no table: rule \"Name\" { ... }", h->load->pending);
+        if (status == LUA_OK) /* else the error lies in its table, and was told */
+            sh_load_error(h, h->load->pending_line,
+                          "rule \"%.100s\" has no table: rule \"Name\" { ... }", h->load->pending);
         sh_load_forget_pending(h->load);
     }
     lua_pop(h->L, 1);

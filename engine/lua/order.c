@@ -130,24 +130,25 @@ static int l_next(lua_State *L)
     return 2;
 }
 
-/* Upvalues: 1 table, 2 keys or nil (a plain sequence), 3 place of the last key. */
+/* Upvalues: 1 table, 2 keys or the length of a plain sequence, 3 place of the last key. */
 static int pairs_step(lua_State *L)
 {
     lua_Integer at = lua_tointeger(L, lua_upvalueindex(3));
+    bool listed = lua_istable(L, lua_upvalueindex(2));
     for (;;) {
         at++;
-        if (lua_isnil(L, lua_upvalueindex(2)))
+        if (listed)
+            lua_rawgeti(L, lua_upvalueindex(2), at);
+        else if (at <= lua_tointeger(L, lua_upvalueindex(2)))
             lua_pushinteger(L, at);
         else
-            lua_rawgeti(L, lua_upvalueindex(2), at);
+            lua_pushnil(L);
         if (lua_isnil(L, -1))
             return 1;
         lua_pushvalue(L, -1);
         lua_gettable(L, lua_upvalueindex(1));
         if (!lua_isnil(L, -1))
             break;
-        if (lua_isnil(L, lua_upvalueindex(2)))
-            return 1;  /* the end of the sequence */
         lua_pop(L, 2); /* removed on the way */
     }
     lua_pushinteger(L, at);
@@ -175,10 +176,11 @@ static int l_pairs(lua_State *L)
     struct sh_host *h = sh_lua_host(L);
     lua_settop(L, 1);
     sh_lua_resolve(L, 1); /* 2 */
+    h->n_keys = 0;        /* an error on the way to the order leaves some behind */
     size_t base = h->n_keys, n = sh_lua_keys(L, 2);
     lua_pushvalue(L, 1);
     if (is_sequence(h->keys + base, n)) {
-        lua_pushnil(L);
+        lua_pushinteger(L, (lua_Integer)n);
     } else {
         lua_createtable(L, (int)n, 0);
         for (size_t i = 0; i < n; i++) {

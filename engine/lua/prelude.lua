@@ -33,6 +33,9 @@ local function check_value(path, op, value)
   local kind = type(value)
   if value == null then
     if op == "eq" or op == "ne" then return end
+  elseif kind == "number" and (value ~= value or value - value ~= 0) then
+    fail(format("records.find: filter: '%s' is compared (%s) with a number that is not finite",
+      sub(path, 1, 60), op))
   elseif kind == "string" or kind == "number" then
     return
   elseif kind == "boolean" and (op == "eq" or op == "ne") then

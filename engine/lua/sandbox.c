@@ -145,9 +145,69 @@ static int l_getmetatable(lua_State *L)
     return 1;
 }
 
+/* They would make a run hang on when the collector works, or take a metatable out of sight. */
+static const char *const refused[] = {"__gc", "__mode", "__metatable", NULL};
+
+/* The first of them that the metatable on top of L has. */
+static const char *refused_field(lua_State *L)
+{
+    for (size_t i = 0; refused[i]; i++) {
+        lua_pushstring(L, refused[i]);
+        bool there = lua_rawget(L, -2) != LUA_TNIL;
+        lua_pop(L, 1);
+        if (there)
+            return refused[i];
+    }
+    return NULL;
+}
+
+void sh_lua_check_metatable(lua_State *L, const char *what)
+{
+    const char *field = protected(L) ? NULL : refused_field(L);
+    if (field)
+        sh_lua_raise(L, "%s: %s is not available to rules", what, field);
+}
+
+/* Fields may be added to a metatable later: it is looked at again when the stretch ends. */
+static void note_metatable(lua_State *L, int idx)
+{
+    struct sh_host *h = sh_lua_host(L);
+    if (!h->run)
+        return; /* what a file makes is checked when it is made read-only */
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->metas);
+    lua_pushvalue(L, idx);
+    lua_pushlightuserdata(L, h->run);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    h->metas_used = true;
+}
+
+const char *sh_lua_metas_changed(struct sh_host *h, const struct sh_lua_run *r, bool over)
+{
+    lua_State *L = h->L;
+    const char *field = NULL;
+    h->metas_used = false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->metas);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) { /* metas mt run */
+        bool mine = lua_touserdata(L, -1) == r;
+        lua_pop(L, 1);
+        if (mine && !field)
+            field = refused_field(L);
+        if (mine && over) {
+            lua_pushvalue(L, -1);
+            lua_pushnil(L);
+            lua_rawset(L, -4);
+        } else {
+            h->metas_used = true;
+        }
+    }
+    lua_pop(L, 1);
+    return field;
+}
+
 static int l_setmetatable(lua_State *L)
 {
-    static const char *const refused[] = {"__gc", "__mode", "__metatable", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     if (!lua_istable(L, 2) && !lua_isnil(L, 2))
         sh_lua_raise(L, "setmetatable: 'metatable' must be a table or nil, got %s",
@@ -156,18 +216,24 @@ static int l_setmetatable(lua_State *L)
     sh_lua_resolve(L, 1);
     if (!lua_rawequal(L, 1, -1) || (lua_getmetatable(L, 1) && protected(L)))
         sh_lua_raise(L, "setmetatable: this table is read-only here");
-    for (size_t i = 0; refused[i] && lua_istable(L, 2); i++) {
-        lua_pushstring(L, refused[i]);
-        if (lua_rawget(L, 2) != LUA_TNIL)
-            sh_lua_raise(L, "setmetatable: %s is not available to rules", refused[i]);
-        lua_pop(L, 1);
-    }
     lua_settop(L, 2);
+    const char *field = lua_istable(L, 2) ? refused_field(L) : NULL;
+    if (field)
+        sh_lua_raise(L, "setmetatable: %s is not available to rules", field);
+    if (lua_istable(L, 2))
+        note_metatable(L, 2);
     lua_setmetatable(L, 1);
     return 1;
 }
 
 /* --- string ---------------------------------------------------------------------------------- */
+
+/* The wrapped function (upvalue 1, in C and without upvalues), in the frame of its wrapper, so that
+ * its errors know by which name it was called. */
+static int original(lua_State *L)
+{
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
 
 static int l_rep(lua_State *L)
 {
@@ -183,10 +249,7 @@ static int l_rep(lua_State *L)
     if ((lua_Unsigned)times > cap / (n + sep_n))
         sh_lua_raise(L, "string.rep: the result would be over the memory budget of %zu KiB",
                      cap / 1024);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
+    return original(L);
 }
 
 /* Turns values that have no text of their own into one, refuses %p, then the real format. */
@@ -207,10 +270,7 @@ static int l_format(lua_State *L)
             lua_replace(L, arg);
         }
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, top, 1);
-    return 1;
+    return original(L);
 }
 
 static void copy_names(lua_State *L, const char *const *names)
@@ -272,21 +332,20 @@ static int spanned(lua_State *L)
                    lua_isnoneornil(L, 4) ? 1 : luaL_checkinteger(L, 4));
     if (strcmp(what, "move") == 0)
         check_span(L, what, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    return original(L);
 }
 
 static void open_table(lua_State *L, int globals)
 {
-    static const char *const names[] = {"concat", "insert", "move",   "pack",
-                                        "remove", "sort",   "unpack", NULL};
+    static const char *const names[] = {"concat", "insert", "move", "pack",
+                                        "remove", "unpack", NULL};
     static const char *const guarded[] = {"concat", "insert", "move", "remove", "sort", NULL};
     lua_pushcfunction(L, luaopen_table);
     lua_call(L, 0, 1);
     lua_newtable(L);
     copy_names(L, names);
+    lua_pushcfunction(L, sh_lua_sort);
+    lua_setfield(L, -2, "sort");
     for (size_t i = 0; guarded[i]; i++) {
         lua_getfield(L, -1, guarded[i]);
         lua_pushstring(L, guarded[i]);
@@ -342,6 +401,7 @@ void sh_lua_open_sandbox(struct sh_host *h)
     int globals = lua_gettop(L);
     lua_pushvalue(L, globals);
     h->globals = luaL_ref(L, LUA_REGISTRYINDEX);
+    h->globals_p = lua_topointer(L, globals);
     sh_lua_open_freeze(h);
     open_base(L, globals);
     open_string(L, globals);

@@ -82,7 +82,14 @@ static struct token next_token(struct lexer *x)
     if (x->p >= x->end)
         return t;
     const char *after = NULL;
-    if (is_name(*x->p)) {
+    bool number =
+        isdigit((unsigned char)*x->p) || (*x->p == '.' && isdigit((unsigned char)x->p[1]));
+    if (number) { /* its dot is not that of a field */
+        for (after = x->p; after < x->end && (is_name(*after) || *after == '.');)
+            after++;
+    } else if (*x->p == '.' || *x->p == ':') { /* "..", "...", "::" are not the start of a field */
+        after = x->p + strspn(x->p, *x->p == '.' ? "." : ":");
+    } else if (is_name(*x->p)) {
         for (after = x->p; after < x->end && is_name(*after);)
             after++;
     } else if (*x->p == '"' || *x->p == '\'') {
@@ -211,6 +218,12 @@ static void walk(struct sh_host *h, lua_State *L, int seen, struct sh_rule *rule
     if (lua_function) {
         walk_function(h, L, seen, rule, depth);
         return;
+    }
+    if (lua_topointer(L, -1) == h->globals_p)
+        return;
+    if (lua_getmetatable(L, -1)) { /* of an object; of a file's environment, with its globals */
+        walk(h, L, seen, rule, depth + 1);
+        lua_pop(L, 1);
     }
     sh_lua_resolve(L, -1);
     lua_pushnil(L);

@@ -26,6 +26,8 @@ struct event_base *sh_loop_new(void)
     /* A base belongs to its thread and is woken through an eventfd of ours: its locks would be
      * taken several times a request for nothing. */
     sh_require(event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0);
+    /* evhttp stops and starts reading with each request: changes within a turn are merged. */
+    sh_require(event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0);
     base = event_base_new_with_config(config);
     event_config_free(config);
     sh_require(base);

@@ -77,6 +77,33 @@ describe("the engine", function()
     assert.equal(400, #engine:wait_events("done", 400, 15))
   end)
 
+  it("runs every rule of what waited behind a run when its worker died, however often", function()
+    start { config = config "workers = 1", rules = { ["slow.lua"] = [[
+      rule "Slow" { on = "*", run = function(e)
+        local n = 0
+        for i = 1, 2500000 do n = n + i end
+        records.incr("counts", "total", "n", 1)
+      end }]] } }
+    local conn = engine:connect()
+    for n = 1, 30 do
+      assert.equal(200, conn:request("POST", "/hooks/webphone", event("k" .. n, n)).status)
+    end
+    local killed = 0
+    support.wait_for(function()
+      socket.sleep(0.08)
+      killed = killed + (os.execute("kill -9 $(pgrep -P " .. engine.pid .. ") 2>/dev/null") and 1 or 0)
+      return killed >= 7
+    end, 30, "seven workers to be killed")
+    engine:wait_events("done", 30, 40)
+    for _, run in ipairs(engine:cli("runs", "--json")) do
+      assert.equal("Slow", run.rule)
+    end
+    support.wait_for(function()
+      local total = one(engine:cli("records", "counts", "--id", "total", "--json"))
+      return total and total.doc.n == 30
+    end, 60, "all 30 to be counted, those charged with a kill after their retry")
+  end)
+
   it("keeps the order of a key", function()
     start { rules = { ["order.lua"] = [[
       rule "Append" {
@@ -195,6 +222,19 @@ describe("the engine", function()
     local row = one(engine:cli("records", "tocks", "--json"))
     assert.equal("k", row.id)
     assert.same({ n = 2, exact = true, source = "rules" }, row.doc)
+  end)
+
+  it("ends a storm of emits, and goes on accepting", function()
+    start { rules = { ["storm.lua"] = [[
+      rule "Storm" { on = "storm*", run = function(e) for i = 1, 10 do emit("storm", { n = i }) end end }]] } }
+    assert.equal(200, engine:post("/hooks/webphone", event("k", 1, "storm")).status)
+    support.wait_for(function()
+      return #engine:cli("events", "--state", "stored", "--limit", "1", "--json") == 0
+    end, 60, "the storm to end")
+    assert.equal(1 + 10 + 100 + 1000 + 10000, #engine:cli("events", "--json"))
+    local dead = engine:cli("runs", "--state", "dead", "--limit", "1", "--json")
+    assert.truthy(dead[1].error:find("do rules emit in a circle?", 1, true))
+    assert.equal(200, engine:post("/hooks/webphone", event("k", 2)).status)
   end)
 
   it("answers 503 and keeps everything else alive while the disk is nearly full", function()

@@ -333,6 +333,58 @@ static void test_event_that_kills_every_worker_becomes_a_dead_letter(void **stat
     assert_int_equal(find(b, "Good", "done", NULL).found, 1);
 }
 
+/* Lose all jobs that are out but one, as their worker dies; nobody can tell which was to blame. */
+static void lose_all_but(struct bench *b, const char *key)
+{
+    struct given out[MAX_OUT];
+    size_t n = b->n_out;
+    memcpy(out, b->out, n * sizeof(*out));
+    b->n_out = 0;
+    for (size_t i = 0; i < n; i++)
+        if (key && strcmp(out[i].key, key) == 0)
+            b->out[b->n_out++] = out[i];
+        else
+            sh_dispatch_lost(b->d, out[i].token, NULL, "worker: was killed by signal 9");
+    sh_dispatch_pump(b->d);
+    sh_store_reap(b->store);
+    sh_dispatch_pump(b->d);
+}
+
+/* What only stood beside an event that kills its worker is run: it is told apart by a turn alone.
+ */
+static void test_company_of_a_killer_survives(void **state)
+{
+    struct bench *b = *state;
+    const char *const keys[] = {"a", "killer", "b"};
+    for (int i = 0; i < 3; i++)
+        add(b, keys[i], true);
+    for (int turn = 0; turn < 40 && b->n_out; turn++) {
+        if (b->n_out > 1 || strcmp(b->out[0].key, "killer") == 0)
+            lose_all_but(b, NULL);
+        else
+            answer_one(b, 0, "R", SH_RUN_DONE);
+    }
+    assert_int_equal(b->n_out, 0);
+    assert_int_equal(find(b, "R", "done", NULL).found, 2);
+    assert_int_equal(find(b, "*", "dead", "signal 9").found, 1);
+}
+
+/* Many retries behind one slow run of a key must not hide those of other keys. */
+static void test_due_retries_of_one_key_do_not_hide_others(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < 300; i++) {
+        add(b, "slow", true);
+        answer_one(b, 0, "R", SH_RUN_FAILED);
+    }
+    add(b, "other", true);
+    answer_one(b, 0, "R", SH_RUN_FAILED);
+    tick(b, sh_now_ms() + 5000);
+    assert_int_equal(b->n_out, 2);
+    assert_string_equal(b->out[0].key, "slow");
+    assert_string_equal(b->out[1].key, "other");
+}
+
 static void put_counter(struct bench *b)
 {
     struct sh_buf fx;
@@ -390,6 +442,27 @@ static void test_changed_read_runs_again_and_in_the_end_alone(void **state)
     answer_one(b, 0, "Reader", SH_RUN_DONE);
     assert_int_equal(b->n_out, 1);
     assert_string_equal(b->out[0].key, "late");
+}
+
+/* After a crash too, the next event of a key waits for the re-run of the one before. */
+static void test_conflict_left_by_a_crash_keeps_its_place(void **state)
+{
+    struct bench *b = *state;
+    add(b, "w", true);
+    put_counter(b);
+    add(b, "a", true);
+    add(b, "a", false);
+    answer_stale(b, 0);
+    sh_dispatch_free(b->d);
+    start(b, 1000);
+    sh_dispatch_start(b->d, 1);
+    sh_store_reap(b->store);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].only, "Reader");
+    assert_int_equal(b->out[0].attempt, 1);
+    answer_one(b, 0, "Reader", SH_RUN_DONE);
+    assert_int_equal(b->n_out, 1);
+    assert_string_equal(b->out[0].body, "{\"n\":3}");
 }
 
 static void test_memory_is_bounded_and_order_kept(void **state)
@@ -480,6 +553,9 @@ int main(void)
         T(test_lost_worker_charges_the_suspect_alone),
         T(test_event_that_kills_every_worker_becomes_a_dead_letter),
         T(test_changed_read_runs_again_and_in_the_end_alone),
+        T(test_company_of_a_killer_survives),
+        T(test_due_retries_of_one_key_do_not_hide_others),
+        T(test_conflict_left_by_a_crash_keeps_its_place),
         T(test_memory_is_bounded_and_order_kept),
         T(test_unfinished_comes_back_after_a_restart),
         T(test_emitted_event_is_run),

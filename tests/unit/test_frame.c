@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -129,6 +130,31 @@ static void test_cut_result_is_refused(void **state)
         assert_false(sh_frame_read_result(sh_slice(cut, n), &r));
         free(cut);
     }
+    sh_buf_free(&out);
+}
+
+static long peak_kib(void)
+{
+    struct rusage u;
+    assert_int_equal(getrusage(RUSAGE_SELF, &u), 0);
+    return u.ru_maxrss;
+}
+
+/* A count that the frame has no room for costs no memory. */
+static void test_count_of_runs_is_not_trusted(void **state)
+{
+    (void)state;
+    enum { PAD = 4 << 20 };
+    struct sh_buf out;
+    struct sh_result r;
+    sh_buf_init(&out, SH_MAX_FRAME_BYTES);
+    sh_buf_u64(&out, 42);
+    sh_buf_uint(&out, PAD);
+    memset(sh_buf_room(&out, PAD), 0, PAD);
+    out.len += PAD;
+    long before = peak_kib();
+    assert_false(sh_frame_read_result(sh_slice(out.data, out.len), &r));
+    assert_true(peak_kib() - before < 100 * 1024);
     sh_buf_free(&out);
 }
 
@@ -283,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_result_round_trip),
         cmocka_unit_test(test_cut_result_is_refused),
+        cmocka_unit_test(test_count_of_runs_is_not_trusted),
         cmocka_unit_test(test_unsound_effects_are_refused),
         cmocka_unit_test(test_frames_split_across_reads),
         cmocka_unit_test(test_job_round_trip),

@@ -93,6 +93,30 @@ static void test_duplicate_within_batch(void **state)
         sh_event_free(a[i].event);
 }
 
+/* A refused run takes the block of record versions back with it that it was the first to reserve.
+ */
+static void test_refused_run_keeps_versions_reserved(void **state)
+{
+    (void)state;
+    struct kit_settle s;
+    kit_settle_init(&s, kit_accept(&k, "v"));
+    kit_add_run(&s, "bad", SH_RUN_DONE);
+    kit_fx(&s, kit_put("stats", "t", "{\"n\":\"text\"}"));
+    kit_fx(&s, kit_incr("stats", "t", "n", 1));
+    assert_true(kit_run(&k, &s.op.op));
+    assert_int_equal(s.runs[0].outcome, SH_RUN_DEAD);
+    kit_settle_free(&s);
+    assert_int_equal(kit_apply(&k, kit_put("stats", "t", "{}"), NULL, 0), SH_RUN_DONE);
+    struct sh_error err;
+    int64_t reserved = 0;
+    sqlite3_stmt *st = sh_sqlite_prepare(
+        k.s->w.db, "SELECT value FROM sh_meta WHERE name = 'record_versions'", &err);
+    assert_non_null(st);
+    assert_true(sh_sqlite_int(st, &reserved, &err));
+    sqlite3_finalize(st);
+    assert_true(reserved >= (int64_t)k.s->version);
+}
+
 static void test_refused_op_spares_companions(void **state)
 {
     (void)state;
@@ -640,7 +664,7 @@ static void test_emit(void **state)
     assert_string_equal(out->source, SH_SOURCE_EMITTED);
     assert_string_equal(out->type, "late_call");
     assert_string_equal(out->key, "k");
-    assert_int_equal(out->depth, 4);
+    assert_int_equal(out->depth, 5); /* a step for the emit, one for there being two or three */
     assert_string_equal(out->cause, sh_id_text(e, cause));
     assert_string_equal(out->body, "{\"n\":9007199254740993}");
     assert_true(sh_id_order(out->id) > sh_id_order(e));
@@ -666,6 +690,24 @@ static void test_emit_too_deep(void **state)
     assert_non_null(strstr(s.op.run_errors[0], "emit \"again\""));
     assert_int_equal(s.op.n_emitted, 0);
     kit_settle_free(&s);
+}
+
+/* One event may not become millions: breadth uses up the steps too. */
+static void test_emit_too_broad(void **state)
+{
+    (void)state;
+    for (uint32_t depth = 6; depth <= 7; depth++) {
+        struct kit_settle s;
+        kit_settle_init(&s, kit_accept(&k, depth == 6 ? "broad" : "broader"));
+        s.op.event_depth = depth;
+        kit_add_run(&s, "storm", SH_RUN_DONE);
+        for (int i = 0; i < 600; i++) /* 2^9 <= 600: ten steps */
+            kit_fx(&s, kit_leave(SH_FX_EMIT, "storm", "{}"));
+        assert_true(kit_run(&k, &s.op.op));
+        assert_int_equal(s.op.n_emitted, depth == 6 ? 600 : 0);
+        assert_int_equal(s.runs[0].outcome, depth == 6 ? SH_RUN_DONE : SH_RUN_DEAD);
+        kit_settle_free(&s);
+    }
 }
 
 /* --- conflicts --------------------------------------------------------------- */
@@ -1365,6 +1407,7 @@ int main(void)
         T(test_accept),
         T(test_accept_same_id_other_source),
         T(test_duplicate_within_batch),
+        T(test_refused_run_keeps_versions_reserved),
         T(test_refused_op_spares_companions),
         T(test_dedupe_moves),
         T(test_dedupe_moves_and_prune),
@@ -1384,6 +1427,7 @@ int main(void)
         T(test_delivery_of_unknown_spares_companions),
         T(test_emit),
         T(test_emit_too_deep),
+        T(test_emit_too_broad),
         T(test_conflict_on_get),
         T(test_conflict_on_find),
         T(test_conflict_within_batch),
