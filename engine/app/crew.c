@@ -24,6 +24,7 @@
 #define STUCK_MS       300   /* a run on for this long: what waits behind it goes elsewhere */
 #define WALL_SLACK_MS  200   /* the worker's own limits come first */
 #define SILENT_MS      800   /* beyond the wall budget: a stopped or hung worker is ended */
+#define EARLY_DEATHS   3     /* then the rules count as not loading */
 #define LOAD_MS        15000 /* a worker that has not loaded by then is ended */
 #define BACKOFF_MAX_MS 5000
 #define SOON_MS        2000 /* a worker that lived shorter than this counts as failing */
@@ -64,6 +65,7 @@ struct sh_crew {
     char **places; /* "rules/a.lua:3" of each */
     size_t n_rules;
     bool reported, closing;
+    int early_deaths; /* of workers, before any had loaded */
     uint64_t incarnations;
     int64_t restarts;
 };
@@ -290,7 +292,7 @@ static void on_closed(void *arg, const char *why)
     /* A worker without its channel is of no use; one that crashed is as good as reaped. */
     sh_child_finish(&w->child, REAP_MS, ended);
     snprintf(how, sizeof(how), "the rule worker %s while this run was on (%s)", ended, why);
-    if (!w->crew->reported) {
+    if (!w->crew->reported && ++w->crew->early_deaths >= EARLY_DEATHS) {
         w->crew->reported = true;
         w->crew->config.loaded(w->crew->config.arg, NULL);
     }

@@ -290,6 +290,8 @@ static void on_loaded(void *arg, const cJSON *report)
     s->rules_ok = report && cJSON_IsTrue(sh_json_member(report, "ok"));
     if (!s->rules_ok) {
         print_faults(report, "errors");
+        if (!report)
+            fprintf(stderr, "switchhook: rule workers end while they load the rules (see above)\n");
         fprintf(stderr, "switchhook: the rules did not load; nothing was started\n");
         leave(s, SH_EXIT_BAD);
         return;

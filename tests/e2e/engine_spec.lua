@@ -184,7 +184,8 @@ describe("the engine", function()
       config = config 'retry = { "1h" }, budgets = { wall = "1s", cpu = "100ms" }',
       rules = { ["a.lua"] = counting, ["bad.lua"] = [[
         rule "Loop" { on = "loop", run = function() while true do pcall(function() while true do end end) end end }
-        rule "Bomb" { on = "bomb", run = function() local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end end }
+        rule "Bomb" { on = "bomb", run = function()
+          local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end end }
         rule "Pattern" { on = "pattern", run = function() return ("a"):rep(200):find((".-"):rep(12) .. "b") end }
         rule "Deep" { on = "deep", run = function() local function f() return 1 + f() end return f() end }
       ]] } }
