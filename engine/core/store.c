@@ -211,7 +211,7 @@ struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_e
     struct sh_store *s = sh_alloc(1, sizeof(*s));
     s->config = *config;
     s->config.dir = sh_strdup(config->dir);
-    s->lock_fd = -1;
+    s->lock_fd = s->sync_fd = -1;
     s->dedupe = sh_store_dedupe_new();
     s->dedupe_move_at = SH_STORE_DEDUPE_MOVE;
     s->views = sh_store_views_new();

@@ -16,7 +16,7 @@
 
 #define SH_STORE_SCHEMA       1    /* newest migration */
 #define SH_STORE_BATCH        1024 /* operations in one transaction */
-#define SH_STORE_WAL_PAGES    4096 /* WAL longer than this is checkpointed: 16 MiB */
+#define SH_STORE_WAL_PAGES    8192 /* WAL longer than this is checkpointed: 32 MiB */
 #define SH_STORE_GATE_MS      20   /* how long a checkpoint's last step waits for readers */
 #define SH_STORE_CHECK_BYTES  (64LL * 1024 * 1024) /* larger files are checked after the start */
 #define SH_STORE_CHECK_MAX    (2LL * 1024 * 1024 * 1024) /* still larger ones by hand alone */
@@ -121,11 +121,14 @@ struct sh_store {
     struct sh_store_conn rd; /* reader's; unused without threads */
     struct sh_store_conn *r; /* &rd, or &w without threads */
     sqlite3 *ckpt;           /* checkpointer's */
+    int sync_fd;             /* of the database file, for fdatasync alone; closed last, since
+                                closing it drops the process's POSIX locks on the file */
     struct sh_store_queue wq, rq;
     struct sh_op *done_head, *done_tail;
     pthread_mutex_t done_mu;
     pthread_t writer, reader, keeper;
     bool threads_up;
+    bool deferred;    /* submitter's: a kick is on its way */
     bool check_later; /* quick_check is still owed: the keeper does it */
 
     pthread_mutex_t keep_mu; /* of the three below: writer and checkpointer take turns by them */

@@ -9,24 +9,25 @@
 #include "core/store_impl.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROUNDS    8   /* copies beside the writer before the gate is closed */
 #define FEW_PAGES 128 /* a rest worth holding the writer for: 512 KiB */
 
-/* True: all is well or will be tried again. A busy one waits as long as s->ckpt may: the gate is
- * closed meanwhile, and a browser that keeps a transaction open must not stop the writer. */
-static bool checkpoint(struct sh_store *s, int mode, int *left)
+/* Copy. *copied: pages of the log that are in the database file now. *whole: that is all of them,
+ * and, with RESTART, the log starts afresh. True: all is well or will be tried again. A busy one
+ * waits as long as s->ckpt may: the gate is closed meanwhile, and a browser that keeps a
+ * transaction open must not stop the writer. */
+static bool checkpoint(struct sh_store *s, int mode, int *copied, bool *whole)
 {
-    int total = 0, copied = 0;
-    int rc = sqlite3_wal_checkpoint_v2(s->ckpt, NULL, mode, &total, &copied);
-    *left = total - copied;
-    if (rc == SQLITE_OK)
+    int total = 0;
+    *copied = 0;
+    int rc = sqlite3_wal_checkpoint_v2(s->ckpt, NULL, mode, &total, copied);
+    *whole = rc == SQLITE_OK && *copied == total;
+    if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY)
         return true;
-    if ((rc & 0xff) == SQLITE_BUSY) { /* all may be copied, but the log does not start afresh yet */
-        *left += *left == 0;
-        return true;
-    }
     struct sh_error err;
     sh_sqlite_fail(s->ckpt, rc, "checkpoint", &err);
     if (err.code == SH_EFATAL)
@@ -35,6 +36,22 @@ static bool checkpoint(struct sh_store *s, int mode, int *left)
         /* a full disk, say: the log stays the truth, and grows until this works again */
         sh_warn("checkpoint failed", "error", err.msg);
     return false;
+}
+
+/* Bring the copied pages to the disk while the writer goes on: SQLite does so only at the end of a
+ * complete copy, with the gate closed, and then all of it at once. A failure shows there too. */
+static void sync_early(const struct sh_store *s)
+{
+    if (s->sync_fd >= 0 && fdatasync(s->sync_fd) != 0)
+        sh_debug("early sync failed", "error", strerror(errno));
+}
+
+static int log_pages(struct sh_store *s)
+{
+    pthread_mutex_lock(&s->keep_mu);
+    int pages = s->wal_pages;
+    pthread_mutex_unlock(&s->keep_mu);
+    return pages;
 }
 
 static void close_gate(struct sh_store *s)
@@ -57,15 +74,18 @@ static void open_gate(struct sh_store *s)
 /* False: try again later. */
 static bool fold(struct sh_store *s)
 {
-    int left = 0;
+    int copied = 0;
+    bool done = false;
     for (int i = 0; i < ROUNDS; i++) {
-        if (!checkpoint(s, SQLITE_CHECKPOINT_PASSIVE, &left))
+        if (!checkpoint(s, SQLITE_CHECKPOINT_PASSIVE, &copied, &done))
             return false;
-        if (left < FEW_PAGES)
+        sync_early(s);
+        if (log_pages(s) - copied < FEW_PAGES) /* counts what came meanwhile */
             break;
     }
     close_gate(s);
-    bool done = checkpoint(s, SQLITE_CHECKPOINT_RESTART, &left) && left == 0;
+    bool ok = checkpoint(s, SQLITE_CHECKPOINT_RESTART, &copied, &done);
+    done = done && ok;
     if (done) {
         pthread_mutex_lock(&s->keep_mu);
         s->wal_pages = 0;

@@ -264,9 +264,11 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
     s->r = &s->rd;
     s->rd.db = connect(s, true, 4096, err);
     s->ckpt = s->rd.db ? connect(s, false, 256, err) : NULL;
-    if (s->ckpt)
-        sqlite3_busy_timeout(s->ckpt, SH_STORE_GATE_MS);
-    return s->ckpt != NULL;
+    if (!s->ckpt)
+        return false;
+    sqlite3_busy_timeout(s->ckpt, SH_STORE_GATE_MS);
+    s->sync_fd = open(s->path, O_RDONLY | O_CLOEXEC);
+    return true;
 }
 
 void sh_store_disk_close(struct sh_store *s)
@@ -279,9 +281,11 @@ void sh_store_disk_close(struct sh_store *s)
     if (s->w.db && s->fatal.code != SH_OK) /* leave the log as it is: the next start recovers */
         sqlite3_db_config(s->w.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sh_store_conn_close(&s->w);
+    if (s->sync_fd >= 0)
+        close(s->sync_fd);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
-    s->lock_fd = -1;
+    s->sync_fd = s->lock_fd = -1;
     free(s->path);
     s->path = NULL;
 }
