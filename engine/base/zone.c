@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT
+ * zone.c: the time zones of the system by name, and local time to and fro. */
+#include "base/tzif.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_ZONES      4096
+#define MAX_DEPTH      4
+#define MAX_ZONE_NAME  96
+#define WIDEST_S       (26 * 3600) /* no clock is further from UTC */
+#define MAX_LOCAL_S    ((int64_t)1 << 54)
+#define MAX_CIVIL_YEAR 500000000LL
+#define DEFAULT_DIR    "/usr/share/zoneinfo"
+
+/* Filled once by sh_zones_load(), read only afterwards. */
+static struct sh_zone **zones; /* by name */
+static size_t n_zones;
+
+/* --- the database ----------------------------------------------------------------------------- */
+
+static void take_zone(int dir, const char *file, const char *name)
+{
+    uint8_t bytes[SH_TZIF_MAX_BYTES];
+    struct stat st;
+    ssize_t n = -1;
+    int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SH_TZIF_MAX_BYTES)
+        n = read(fd, bytes, sizeof(bytes));
+    close(fd);
+    struct sh_zone *z = n > 0 ? sh_tzif_parse(name, bytes, (size_t)n, NULL) : NULL;
+    if (z)
+        zones[n_zones++] = z;
+}
+
+/* Names at the top that are no zones of their own. */
+static bool left_out(const char *name)
+{
+    static const char *const names[] = {"posix", "right", "posixrules", "localtime"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_folder(int dir, const struct dirent *e)
+{
+    struct stat st;
+    if (e->d_type != DT_UNKNOWN)
+        return e->d_type == DT_DIR;
+    return fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* fd is closed. prefix: "" or "America/". */
+static void take_folder(int fd, const char *prefix, int depth)
+{
+    char name[MAX_ZONE_NAME];
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (const struct dirent *e; (e = readdir(dir)) != NULL && n_zones < MAX_ZONES;) {
+        int n = snprintf(name, sizeof(name), "%s%s", prefix, e->d_name);
+        if (e->d_name[0] == '.' || n < 0 || (size_t)n + 1 >= sizeof(name) ||
+            (depth == 0 && left_out(e->d_name)))
+            continue;
+        if (!is_folder(fd, e)) {
+            take_zone(fd, e->d_name, name);
+        } else if (depth < MAX_DEPTH) {
+            name[n] = '/';
+            name[n + 1] = '\0';
+            int sub = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+            take_folder(sub, name, depth + 1);
+        }
+    }
+    closedir(dir);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(sh_zone_name(*(struct sh_zone *const *)a),
+                  sh_zone_name(*(struct sh_zone *const *)b));
+}
+
+static int name_is(const void *name, const void *zone)
+{
+    return strcmp(name, sh_zone_name(*(struct sh_zone *const *)zone));
+}
+
+const struct sh_zone *sh_zone_find(const char *name)
+{
+    struct sh_zone **found = zones ? bsearch(name, zones, n_zones, sizeof(*zones), name_is) : NULL;
+    return found ? *found : NULL;
+}
+
+size_t sh_zones_load(const char *dir)
+{
+    if (zones)
+        return n_zones;
+    if (!dir)
+        dir = getenv("TZDIR");
+    if (!dir || !*dir)
+        dir = DEFAULT_DIR;
+    zones = sh_alloc(MAX_ZONES + 1, sizeof(struct sh_zone *));
+    take_folder(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), "", 0);
+    qsort(zones, n_zones, sizeof(*zones), by_name);
+    if (!sh_zone_find("UTC")) {
+        struct sh_zone *utc = sh_tzif_rule("UTC", "UTC0", NULL);
+        sh_require(utc);
+        zones[n_zones++] = utc;
+        qsort(zones, n_zones, sizeof(*zones), by_name);
+    }
+    zones = sh_realloc(zones, n_zones * sizeof(struct sh_zone *));
+    return n_zones;
+}
+
+/* --- the machine's own zone ------------------------------------------------------------------- */
+
+/* The zone that a name, or the path of its file, stands for. */
+static const char *known(const char *text)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s", text);
+    path[strcspn(path, " \t\r\n")] = '\0';
+    const struct sh_zone *z = sh_zone_find(path[0] == ':' ? path + 1 : path);
+    const char *below = strstr(path, "zoneinfo/");
+    if (!z && below)
+        z = sh_zone_find(below + strlen("zoneinfo/"));
+    return z ? sh_zone_name(z) : NULL;
+}
+
+const char *sh_zone_system(void)
+{
+    char text[PATH_MAX];
+    const char *tz = getenv("TZ"), *name = NULL;
+    sh_zones_load(NULL);
+    if (tz && *tz)
+        name = known(tz);
+    ssize_t n = name ? -1 : readlink("/etc/localtime", text, sizeof(text) - 1);
+    if (n > 0) {
+        text[n] = '\0';
+        name = known(text);
+    }
+    FILE *f = name ? NULL : fopen("/etc/timezone", "re");
+    if (f) {
+        if (fgets(text, sizeof(text), f))
+            name = known(text);
+        fclose(f);
+    }
+    return name ? name : "UTC";
+}
+
+/* --- a mistyped name -------------------------------------------------------------------------- */
+
+/* Small letters, a blank as the underscore that the database writes. */
+static char plain(char c)
+{
+    return c == ' ' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* Optimal string alignment distance, cut off above limit. */
+static unsigned distance(const char *a, const char *b, unsigned limit)
+{
+    unsigned rows[3][MAX_ZONE_NAME + 1];
+    unsigned *before = rows[0], *above = rows[1], *row = rows[2];
+    size_t n = strlen(a), m = strlen(b);
+    if (n > m + limit || m > n + limit)
+        return limit + 1;
+    for (size_t j = 0; j <= m; j++)
+        above[j] = (unsigned)j;
+    for (size_t i = 1; i <= n; i++) {
+        unsigned least = row[0] = (unsigned)i;
+        for (size_t j = 1; j <= m; j++) {
+            bool same = plain(a[i - 1]) == plain(b[j - 1]);
+            unsigned d = above[j - 1] + !same;
+            d = above[j] + 1 < d ? above[j] + 1 : d;
+            d = row[j - 1] + 1 < d ? row[j - 1] + 1 : d;
+            if (i > 1 && j > 1 && plain(a[i - 1]) == plain(b[j - 2]) &&
+                plain(a[i - 2]) == plain(b[j - 1]) && before[j - 2] + 1 < d)
+                d = before[j - 2] + 1;
+            row[j] = d;
+            least = d < least ? d : least;
+        }
+        if (least > limit)
+            return limit + 1;
+        unsigned *spare = before;
+        before = above;
+        above = row;
+        row = spare;
+    }
+    return above[m];
+}
+
+const char *sh_zone_nearest(const char *name)
+{
+    size_t len = strlen(name);
+    unsigned limit = 1 + (unsigned)len / 4, best = 2 * limit + 2; /* twice the distance */
+    const char *found = NULL;
+    if (len == 0 || len > MAX_ZONE_NAME)
+        return NULL;
+    for (size_t i = 0; i < n_zones; i++) {
+        const char *whole = sh_zone_name(zones[i]), *city = strrchr(whole, '/');
+        unsigned d = 2 * distance(name, whole, limit);
+        if (city && !strchr(name, '/')) { /* "Amsterdam": a whole name goes first */
+            unsigned short_d = 2 * distance(name, city + 1, limit) + 1;
+            d = short_d < d ? short_d : d;
+        }
+        if (d < best) {
+            best = d;
+            found = whole;
+        }
+    }
+    return found;
+}
+
+/* --- local time ------------------------------------------------------------------------------- */
+
+void sh_zone_at(const struct sh_zone *z, int64_t unix_s, struct sh_zone_info *out)
+{
+    struct sh_zone_span span;
+    sh_zone_span_at(z, unix_s, &span);
+    *out = span.info;
+}
+
+int64_t sh_zone_moment(const struct sh_zone *z, int64_t local_s, enum sh_local_kind *kind)
+{
+    struct sh_zone_span span;
+    enum sh_local_kind unused;
+    int64_t first = 0, gap = 0;
+    unsigned found = 0;
+    if (!kind)
+        kind = &unused;
+    local_s = local_s > MAX_LOCAL_S ? MAX_LOCAL_S : local_s < -MAX_LOCAL_S ? -MAX_LOCAL_S : local_s;
+    /* each stretch that may show this time on its clock, in order */
+    sh_zone_span_at(z, local_s - WIDEST_S, &span);
+    for (bool begun = false;; begun = true) {
+        int64_t t = local_s - span.info.offset_s;
+        if (t >= span.from && t < span.to && found++ == 0)
+            first = t;
+        if (begun && !found && t < span.from) { /* the clock was set past it here */
+            gap = span.from;
+            break;
+        }
+        if (span.to > local_s + WIDEST_S)
+            break;
+        sh_zone_span_at(z, span.to, &span);
+    }
+    *kind = found > 1 ? SH_LOCAL_REPEATED : found ? SH_LOCAL_PLAIN : SH_LOCAL_MISSING;
+    return found ? first : gap;
+}
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+int64_t sh_civil_seconds(const struct sh_civil *c)
+{
+    int64_t months = (int64_t)c->month - 1, year = c->year;
+    year = year > MAX_CIVIL_YEAR ? MAX_CIVIL_YEAR : year < -MAX_CIVIL_YEAR ? -MAX_CIVIL_YEAR : year;
+    year += floor_div(months, 12);
+    int month = (int)(months - 12 * floor_div(months, 12)) + 1;
+    return sh_civil_days(year, month, c->day) * 86400 + (int64_t)c->hour * 3600 +
+           (int64_t)c->minute * 60 + c->second;
+}
+
+void sh_civil_of(int64_t local_s, struct sh_civil *out)
+{
+    int64_t days = floor_div(local_s, 86400), in_day = local_s - days * 86400;
+    /* years that begin in March; day 0 is 0000-03-01 */
+    int64_t shifted = days + 719468, era = floor_div(shifted, 146097);
+    int64_t doe = shifted - era * 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), m = (5 * doy + 2) / 153;
+    out->month = (int)(m < 10 ? m + 3 : m - 9);
+    out->day = (int)(doy - (153 * m + 2) / 5 + 1);
+    out->year = era * 400 + yoe + (out->month <= 2);
+    out->hour = (int)(in_day / 3600);
+    out->minute = (int)(in_day / 60 % 60);
+    out->second = (int)(in_day % 60);
+    out->weekday = (int)(days + 3 - 7 * floor_div(days + 3, 7)) + 1;
+    out->yearday = (int)(days - sh_civil_days(out->year, 1, 1)) + 1;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ * zone.h: time zones from the system's database (TZif, RFC 8536), read once into memory, so that a
+ * process without files can use every zone. */
+#ifndef SH_BASE_ZONE_H
+#define SH_BASE_ZONE_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+struct sh_zone;
+
+/* Read every zone below dir (NULL: $TZDIR, else /usr/share/zoneinfo). Once a process, before other
+ * threads; a second call is a no-op. Never fails: what is no zone is left out, and "UTC" is always
+ * there. Returns how many there are. */
+size_t sh_zones_load(const char *dir);
+/* "Europe/Amsterdam". NULL: there is none of that name. Lives as long as the process. Names are
+ * compared as they are written. Thread-safe. */
+const struct sh_zone *sh_zone_find(const char *name);
+const char *sh_zone_name(const struct sh_zone *z);
+/* The name nearest to a mistyped one, or NULL. */
+const char *sh_zone_nearest(const char *name);
+/* The machine's own zone by name: $TZ, else /etc/localtime's target, else /etc/timezone, else
+ * "UTC". Static text. */
+const char *sh_zone_system(void);
+
+struct sh_zone_info {
+    int32_t offset_s; /* local minus UTC */
+    bool dst;
+    char abbr[16];
+};
+/* What holds at that moment (Unix seconds). */
+void sh_zone_at(const struct sh_zone *z, int64_t unix_s, struct sh_zone_info *out);
+
+enum sh_local_kind { SH_LOCAL_PLAIN, SH_LOCAL_MISSING, SH_LOCAL_REPEATED };
+/* The moment (Unix seconds) of a local time, given as the seconds since 1970-01-01T00:00:00 on the
+ * local clock. A missing one (a gap) is the end of the gap, a repeated one its first. *kind may be
+ * NULL. */
+int64_t sh_zone_moment(const struct sh_zone *z, int64_t local_s, enum sh_local_kind *kind);
+
+struct sh_civil { /* proleptic Gregorian */
+    int64_t year;
+    int month, day, hour, minute, second; /* month 1..12, day 1..31 */
+    int weekday;                          /* 1 = Monday .. 7 = Sunday; out only */
+    int yearday;                          /* 1..366; out only */
+};
+/* Local seconds and fields; month, day, hour.. out of range carry over (day 0 = the last of the
+ * month before). */
+int64_t sh_civil_seconds(const struct sh_civil *c);
+void sh_civil_of(int64_t local_s, struct sh_civil *out);
+
+#endif
