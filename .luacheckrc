@@ -14,8 +14,11 @@ stds.rules = {
     "get", "copy", "json",
     -- time
     "now", "duration", "second", "minute", "hour", "day",
+    time = fields "parts of text parse format zone offset",
     -- effects
-    "callback", "email", "emit",
+    "callback", "email", "emit", "after", "cancel", "secret",
+    callbacks = fields "done cancel snooze reassign answered",
+    http = fields "post put patch delete get escape",
     records = fields "put patch delete incr get find",
     -- texts and lines
     "template", "print",
@@ -44,5 +47,6 @@ files["examples/**/rules"] = { std = "rules" }
 files["examples/**/scripts"] = { std = "rules" }
 files["**/*_spec.lua"] = { std = "lua54+busted" }
 files["tests"] = { std = "lua54+busted" }
+files["tests/spec/switchhook.lua"] = { std = "config" }
 files["**/switchhook.lua"] = { std = "config" }
 files["engine/lua"] = { std = "lua54" }

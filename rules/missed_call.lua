@@ -1,6 +1,7 @@
--- Somebody called and nobody answered: call back within the hour. Withheld numbers cannot be called,
--- and colleagues (extensions of up to five digits) are not customers: for these the call's record
--- only says why there is no callback.
+-- Somebody called and nobody answered: call back in an hour, or when the team is there again.
+-- Withheld numbers cannot be called, and colleagues (extensions of up to five digits) are not
+-- customers: for these the call's record only says why there is no callback.
+local hours = require "hours"
 local phone = require "phone"
 
 local why_not = { withheld = "number withheld", internal = "internal call" }
@@ -16,9 +17,10 @@ rule "Call back after a missed call" {
       callback {
         number   = call.remote_number,
         name     = call.remote_name,
-        due      = now() + 1 * hour,
+        due      = hours.next_open(now() + 1 * hour),
         assignee = phone.address(call.user_email),
         reason   = "Missed call",
+        completes = "answered", -- by an answered call with the number (escalation.lua)
       }
     else
       log.info("no callback for call " .. call.call_id .. ": " .. why_not[kind])

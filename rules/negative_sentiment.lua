@@ -1,5 +1,7 @@
--- A customer hung up unhappy: somebody calls back, and the colleague who spoke to them hears of it.
+-- A customer hung up unhappy: somebody calls back in two hours, or when the team is there again, and
+-- the colleague who spoke to them hears of it.
 local analysis = require "analysis"
+local hours = require "hours"
 local phone = require "phone"
 local sentiment = require "sentiment"
 
@@ -16,9 +18,10 @@ rule "Call back after a negative call" {
       callback {
         number   = call.remote_number,
         name     = call.remote_name,
-        due      = now() + 2 * hour,
+        due      = hours.next_open(now() + 2 * hour),
         assignee = colleague,
         reason   = call.summary,
+        completes = "answered",
       }
     end
     if colleague then

@@ -3,6 +3,7 @@
 --   local phone = require "phone"
 --   phone.address(call.user_email)
 --   phone.is_incoming(call)      phone.was_answered(call)      phone.kind(call.remote_number)
+--   phone.id(call.remote_number)
 local phone = {}
 
 local incoming = { incoming = true, inbound = true, ["in"] = true, inkomend = true, inkomende = true }
@@ -47,6 +48,16 @@ function phone.kind(number)
   if digits == "" then return "withheld" end -- "", "anonymous", "Anoniem", "unknown", nothing
   if tostring(number):find("%a") and not tostring(number):find("^%a+:") then return "withheld" end
   return #digits <= 5 and "internal" or "external"
+end
+
+-- The number as an id for records: digits alone, "00" and "+" the same; nil if there is no number.
+function phone.id(number)
+  if phone.kind(number) == "withheld" then return nil end
+  local text = tostring(number):gsub("[^%d+]", "")
+  local digits = text:gsub("%D", "")
+  if text:sub(1, 1) == "+" then return "+" .. digits end
+  if digits:sub(1, 2) == "00" then return "+" .. digits:sub(3) end
+  return digits
 end
 
 -- The text if it can be a mail address, else nil: a rule that hands anything else to email{} fails.

@@ -28,8 +28,9 @@ static const struct entry commands[] = {
     {"events", sh_cmd_list, "list stored events"},
     {"runs", sh_cmd_list, "list what rules did with them"},
     {"records", sh_cmd_list, "list collections, or the records of one"},
-    {"callbacks", sh_cmd_list, "list phone calls that a person should make"},
+    {"callbacks", sh_cmd_callbacks, "list phone calls to be made; done, snooze, cancel, reassign"},
     {"outbox", sh_cmd_list, "list what leaves the machine"},
+    {"timers", sh_cmd_list, "list events that will be emitted, and when clock rules run next"},
     {"redrive", sh_cmd_redrive, "bring dead letters back"},
     {"worker", sh_cmd_worker, NULL}, /* started by serve */
     {"version", sh_cmd_version, "say the version, and those of the libraries"},

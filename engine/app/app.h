@@ -13,7 +13,8 @@ int sh_cmd_worker(int argc, char **argv);
 int sh_cmd_check(int argc, char **argv);
 int sh_cmd_try(int argc, char **argv);
 int sh_cmd_send(int argc, char **argv);
-int sh_cmd_list(int argc, char **argv); /* events, runs, records, callbacks, outbox */
+int sh_cmd_list(int argc, char **argv);      /* events, runs, records, callbacks, outbox, timers */
+int sh_cmd_callbacks(int argc, char **argv); /* the list, or what is done to one */
 int sh_cmd_redrive(int argc, char **argv);
 int sh_cmd_version(int argc, char **argv);
 

@@ -64,7 +64,11 @@ static bool load_rules(struct check *k, bool asked)
         return false;
     struct sh_guard *guard = sh_guard_new(2 * k->config.budgets.wall_ms);
     const struct sh_host_calls calls = {
-        .read = no_read, .finished = no_result, .pulse = sh_guard_pulse(guard)};
+        .settings = &k->config.settings,
+        .read = no_read,
+        .finished = no_result,
+        .pulse = sh_guard_pulse(guard),
+    };
     struct sh_host *host = sh_host_new(&k->config.budgets, &calls);
     sh_guard_enter(guard);
     bool ok = sh_host_load(host, g, &k->report);
@@ -125,6 +129,7 @@ static void print_summary(const struct check *k)
 {
     static const struct sh_column columns[] = {{"RULE", "name", false, true},
                                                {"ON", "on", false, true},
+                                               {"EVERY", "every", false, true},
                                                {"FILE", "file", false, false},
                                                {"LINE", "line", true, false}};
     const struct sh_config *c = &k->config;

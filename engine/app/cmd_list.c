@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * cmd_list.c: events, runs, records, callbacks, outbox: rows of a data folder, also beside a
- * running engine. */
+ * cmd_list.c: events, runs, records, callbacks, timers, outbox: rows of a data folder, also beside
+ * a running engine. */
 #include "app/app.h"
 
 #include "app/data_dir.h"
@@ -12,9 +12,12 @@
 #include "core/store.h"
 #include "svc/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#define SHORT_ID   8  /* characters of a callback's id */
 #define FOR_PEOPLE 50 /* rows, unless --limit says otherwise */
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 
@@ -70,7 +73,8 @@ static const struct sh_option callback_options[] = {
     SINCE_OPTION,
     {"id", "ID", "this callback alone"},
     {"event", "ID", "asked for by this event"},
-    {"state", "STATUS", "scheduled, for example"},
+    {"state", "STATUS", "open, scheduled, snoozed, due, missed, done or cancelled"},
+    {"assignee", "ADDRESS", "to be made by them"},
 };
 static const struct sh_option outbox_options[] = {
     DATA_OPTION,
@@ -81,6 +85,10 @@ static const struct sh_option outbox_options[] = {
     {"id", "ID", "this item alone, with its payload"},
     {"event", "ID", "asked for by this event"},
     {"state", "STATE", "queued, sent or dead"},
+};
+
+static const struct sh_option timer_options[] = {
+    DATA_OPTION, CONFIG_OPTION, JSON_OPTION, LIMIT_OPTION, {"event", "ID", "set by this event"},
 };
 
 static const struct sh_column event_columns[] = {{"RECEIVED", "received_at", false, false},
@@ -99,9 +107,14 @@ static const struct sh_column record_columns[] = {{"UPDATED", "updated_at", fals
                                                   {"DOC", "doc", false, true}};
 static const struct sh_column collection_columns[] = {{"COLLECTION", "collection", false, true}};
 static const struct sh_column callback_columns[] = {
-    {"DUE", "due_at", false, false},       {"STATUS", "status", false, false},
-    {"NUMBER", "number", false, true},     {"NAME", "name", false, true},
-    {"ASSIGNEE", "assignee", false, true}, {"REASON", "reason", false, true}};
+    {"ID", "short_id", false, false},   {"DUE", "due_at", false, false},
+    {"STATUS", "status", false, false}, {"NUMBER", "number", false, true},
+    {"NAME", "name", false, true},      {"ASSIGNEE", "assignee", false, true},
+    {"REASON", "reason", false, true}};
+static const struct sh_column timer_columns[] = {
+    {"DUE", "due_at", false, false}, {"KIND", "kind", false, false},
+    {"NAME", "name", false, true},   {"TYPE", "type", false, true},
+    {"KEY", "key", false, true},     {"EVERY", "every", false, true}};
 static const struct sh_column outbox_columns[] = {
     {"KIND", "kind", false, false},  {"STATE", "state", false, false},
     {"TO", "to", false, true},       {"ATTEMPTS", "attempts", true, false},
@@ -137,13 +150,24 @@ static const struct listing listings[] = {
      SH_LIST_RECORDS,
      SET(record_columns),
      "No records."},
-    {{"callbacks", NULL, "List phone calls that a person should make.", NULL,
-      "  switchhook callbacks --data var --state scheduled", SET(callback_options), 0, 0},
+    {{"callbacks", "[done|cancel|snooze|reassign|feed]",
+      "List phone calls that a person should make.",
+      "States: scheduled, snoozed, due, missed, done, cancelled; open is all but the last two.\n"
+      "callbacks done ID, cancel ID, snooze ID --due 2h, reassign ID --to ADDRESS change one;\n"
+      "callbacks feed ADDRESS says where an assignee's calendar is. Each has --help.",
+      "  switchhook callbacks --state open\n  switchhook callbacks done 3fa2b1",
+      SET(callback_options), 0, 0},
      SH_LIST_CALLBACKS,
      SET(callback_columns),
      "No callbacks."},
-    {{"outbox", NULL, "List what leaves the machine: emails, with their delivery.", NULL,
-      "  switchhook outbox --data var --state dead", SET(outbox_options), 0, 0},
+    {{"timers", NULL, "List events that will be emitted, and when clock rules run next.",
+      "KIND is timer (a rule's after) or clock (a rule's every).", "  switchhook timers --json",
+      SET(timer_options), 0, 0},
+     SH_LIST_TIMERS,
+     SET(timer_columns),
+     "No timers."},
+    {{"outbox", NULL, "List what leaves the machine: emails and HTTP calls, with their delivery.",
+      NULL, "  switchhook outbox --data var --state dead", SET(outbox_options), 0, 0},
      SH_LIST_OUTBOX,
      SET(outbox_columns),
      "Nothing in the outbox."},
@@ -153,6 +177,7 @@ static const struct listing listings[] = {
 
 struct output {
     struct sh_table *table; /* NULL: JSON lines */
+    const char *assignee;   /* NULL: any */
     size_t n;
 };
 
@@ -175,15 +200,24 @@ static cJSON *effect_kinds(const cJSON *effects)
 static bool show(void *arg, const cJSON *row)
 {
     struct output *out = arg;
+    const char *assignee = sh_json_string(row, "assignee");
+    if (out->assignee && (!assignee || strcasecmp(assignee, out->assignee) != 0))
+        return true;
     out->n++;
     if (!out->table) {
         sh_print_json(row);
         return !ferror(stdout);
     }
     const cJSON *effects = sh_json_member(row, "effects");
-    cJSON *more = effects ? cJSON_Duplicate(row, true) : NULL;
-    if (more)
+    const char *id = sh_json_string(row, "id");
+    cJSON *more = effects || id ? cJSON_Duplicate(row, true) : NULL;
+    if (effects)
         cJSON_AddItemToObject(more, "effect_kinds", effect_kinds(effects));
+    if (id) { /* enough to name a callback */
+        char brief[SHORT_ID + 1];
+        snprintf(brief, sizeof(brief), "%s", id);
+        cJSON_AddStringToObject(more, "short_id", brief);
+    }
     sh_table_add(out->table, more ? more : row);
     cJSON_Delete(more);
     return true;
@@ -259,16 +293,26 @@ static bool read_since(const struct sh_options *o, int64_t *since_ms)
 /* A state that no row can have is a mistake, not an empty list. */
 static bool check_state(const struct listing *l, const char *state)
 {
-    static const char *const events[] = {"stored", "done", "dead"};
-    static const char *const runs[] = {"done", "retry", "dead"};
-    if (!state || (l->what != SH_LIST_EVENTS && l->what != SH_LIST_RUNS))
-        return true;
-    const char *const *known = l->what == SH_LIST_EVENTS ? events : runs;
-    for (size_t i = 0; i < 3; i++)
-        if (strcmp(known[i], state) == 0)
+    static const char *const events[] = {"stored", "done", "dead", NULL};
+    static const char *const runs[] = {"done", "retry", "dead", NULL};
+    static const char *const outbox[] = {"queued", "sent", "dead", NULL};
+    static const char *const callbacks[] = {"open",   "scheduled", "snoozed",   "due",
+                                            "missed", "done",      "cancelled", NULL};
+    static const char *const *const known[] = {[SH_LIST_EVENTS] = events,
+                                               [SH_LIST_RUNS] = runs,
+                                               [SH_LIST_CALLBACKS] = callbacks,
+                                               [SH_LIST_OUTBOX] = outbox};
+    const char *const *one = state && l->what < COUNT(known) ? known[l->what] : NULL;
+    char all[200] = "";
+    for (; one && *one; one++) {
+        if (strcmp(*one, state) == 0)
             return true;
-    sh_usage_error(&l->command, "--state \"%s\": expected %s, %s or %s", state, known[0], known[1],
-                   known[2]);
+        size_t n = strlen(all);
+        snprintf(all + n, sizeof(all) - n, "%s%s", n ? ", " : "", *one);
+    }
+    if (!all[0])
+        return true;
+    sh_usage_error(&l->command, "--state \"%s\": expected one of %s", state, all);
     return false;
 }
 
@@ -282,20 +326,20 @@ static bool read_query(const struct listing *l, const struct sh_options *o, bool
                                 .event_id = given(o, "event"),
                                 .state = given(o, "state"),
                                 .type = given(o, "type")};
-    if (!sh_options_int(o, "limit", 0, 1000000000, &limit) || !read_since(o, &q->since_ms) ||
-        !check_state(l, q->state))
+    if (!sh_options_int(o, "limit", 0, 1000000000, &limit) ||
+        (has_option(o, "since") && !read_since(o, &q->since_ms)) || !check_state(l, q->state))
         return false;
-    q->limit = (size_t)limit;
+    q->limit = given(o, "assignee") ? 0 : (size_t)limit; /* those of others do not count */
     return true;
 }
 
 static int print_list(const struct listing *l, struct sh_store_view *v,
-                      const struct sh_list_query *q, bool json)
+                      const struct sh_list_query *q, const char *assignee, bool json)
 {
     struct sh_error err;
     bool collections = l->what == SH_LIST_RECORDS && !q->collection;
     bool whole = q->id && !json;
-    struct output out = {0};
+    struct output out = {.assignee = assignee};
     if (!json && !whole)
         out.table = collections ? sh_table_new(SET(collection_columns))
                                 : sh_table_new(l->columns, l->n_columns);
@@ -332,7 +376,7 @@ static int list(const struct listing *l, const struct sh_options *o)
         fprintf(stderr, "switchhook %s: %s\n", l->command.name, err.msg);
         return SH_EXIT_BAD;
     }
-    int code = print_list(l, v, &q, json);
+    int code = print_list(l, v, &q, given(o, "assignee"), json);
     sh_store_view_close(v);
     return code;
 }

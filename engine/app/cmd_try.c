@@ -7,8 +7,11 @@
 #include "app/options.h"
 #include "app/print.h"
 #include "app/rules.h"
+#include "app/sim_replies.h"
 #include "app/simulator.h"
+#include "app/units.h"
 #include "base/clock.h"
+#include "base/zone.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -20,6 +23,10 @@ static const struct sh_option options[] = {
     {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
     {"source", "NAME", "the source that the events come from (default: the only one, or webphone)"},
     {"now", "TIME", "where the clock stands, as 2026-06-12T10:04:21Z (default: now)"},
+    {"advance", "DURATION",
+     "then let this much time pass, such as 2h: timers and callbacks fall due"},
+    {"replies", "FILE",
+     "what http.get finds: [{\"url\":\"https://*\",\"status\":200,\"json\":{}}]"},
     {"json", NULL, "one JSON object a line: each event, then what is stored at the end"},
 };
 static const struct sh_command command = {
@@ -30,10 +37,12 @@ static const struct sh_command command = {
         "Says for each event which rules matched, which did not and why, the effects as they\n"
         "would be committed, log lines and errors, then the records, callbacks and emails that\n"
         "would be there at the end. Events are handled in the order given, on an empty store.\n"
-        "EVENT may be - for standard input (one value, or JSON lines) or a .jsonl file.\n"
+        "EVENT may be - for standard input (one value, or JSON lines) or a .jsonl file, where\n"
+        "{\"@advance\":\"15m\"} lets time pass between two events.\n"
         "Exit code 1 if a rule does not load, an event is refused, or a run fails.",
     .example = "  switchhook try rules examples/webphone/call_stop.json\n"
-               "  switchhook try rules day.jsonl --now 2026-06-12T17:55:00Z --json",
+               "  switchhook try rules day.jsonl --now 2026-06-12T17:55:00Z --json\n"
+               "  switchhook try rules missed.json --advance 2h",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .min_args = 2,
@@ -47,7 +56,8 @@ struct attempt {
     struct sh_inputs inputs;
     struct sh_generation *generation;
     struct sh_simulator *sim;
-    int64_t now_ms;
+    cJSON *replies;
+    int64_t now_ms, advance_ms;
     bool json, bad;
 };
 
@@ -127,13 +137,21 @@ static void print_run(const cJSON *run)
 static void print_refused(const struct sh_input *in, const cJSON *refused)
 {
     int64_t line = 0, column = 0;
-    printf("%s%s", in->name, sh_style(stdout, SH_RED));
-    if (sh_json_get_int(sh_json_member(refused, "line"), &line) &&
+    printf("%s%s", in ? in->name : "later", sh_style(stdout, SH_RED));
+    if (in && sh_json_get_int(sh_json_member(refused, "line"), &line) &&
         sh_json_get_int(sh_json_member(refused, "column"), &column))
         in->is_line ? printf(":%" PRId64, column) : printf(":%" PRId64 ":%" PRId64, line, column);
     printf(": refused%s: %s: ", sh_style(stdout, SH_PLAIN), text_of(refused, "code"));
     sh_print_text(stdout, text_of(refused, "message"), "  ");
     printf("\n\n");
+}
+
+/* Where an event comes from, for people. in: NULL when it fell due as time passed. */
+static const char *origin(const struct sh_input *in, const cJSON *event)
+{
+    if (!in)
+        return sh_json_string(event, "at") ? sh_json_string(event, "at") : "later";
+    return sh_json_string(event, "cause") ? "emitted" : in->name;
 }
 
 static void print_entry(const struct sh_input *in, const cJSON *entry)
@@ -144,8 +162,7 @@ static void print_entry(const struct sh_input *in, const cJSON *entry)
         return;
     }
     const char *key = text_of(event, "key");
-    printf("%s%s%s: ", sh_style(stdout, SH_BOLD),
-           sh_json_string(event, "cause") ? "emitted" : in->name, sh_style(stdout, SH_PLAIN));
+    printf("%s%s%s: ", sh_style(stdout, SH_BOLD), origin(in, event), sh_style(stdout, SH_PLAIN));
     sh_print_text(stdout, text_of(event, "type"), "");
     printf("%s", *key ? ", key " : "");
     sh_print_text(stdout, key, "");
@@ -187,6 +204,7 @@ static void print_world(const cJSON *world)
     }
     print_rows("Callbacks", sh_json_member(world, "callbacks"));
     print_rows("Outbox", sh_json_member(world, "outbox"));
+    print_rows("Timers", sh_json_member(world, "timers"));
 }
 
 /* --- the run --------------------------------------------------------------------------------- */
@@ -202,6 +220,7 @@ static bool entry_is_bad(const cJSON *entry)
     return sh_json_member(entry, "refused") != NULL;
 }
 
+/* in: NULL when it fell due as time passed. */
 static void report(struct attempt *a, const struct sh_input *in, cJSON *entry)
 {
     cJSON *event = cJSON_GetObjectItemCaseSensitive(entry, "event");
@@ -210,22 +229,50 @@ static void report(struct attempt *a, const struct sh_input *in, cJSON *entry)
         print_entry(in, entry);
         return;
     }
-    if (!event)
-        cJSON_AddStringToObject(entry, "file", in->name);
-    else if (!sh_json_member(event, "cause"))
-        cJSON_AddStringToObject(event, "file", in->name);
+    if (in && (!event || !sh_json_member(event, "cause")))
+        cJSON_AddStringToObject(event ? event : entry, "file", in->name);
     sh_print_json(entry);
+}
+
+static void let_time_pass(struct attempt *a, int64_t ms)
+{
+    cJSON *entries = sh_simulator_advance_ms(a->sim, ms);
+    cJSON *entry;
+    cJSON_ArrayForEach(entry, entries) report(a, NULL, entry);
+    cJSON_Delete(entries);
+}
+
+/* {"@advance":"15m"}: *ms. False: an event like any other. */
+static bool is_advance(const struct sh_input *in, int64_t *ms)
+{
+    if (in->body.n > 200 || !memmem(in->body.p, in->body.n, "\"@advance\"", 10))
+        return false;
+    cJSON *tree = sh_json_parse(in->body.p, in->body.n, NULL);
+    const char *text = sh_json_string(tree, "@advance");
+    bool ok = text && tree->child && !tree->child->next && sh_parse_duration(text, ms);
+    cJSON_Delete(tree);
+    return ok;
+}
+
+static void run_input(struct attempt *a, const struct sh_input *in)
+{
+    int64_t ms;
+    if (is_advance(in, &ms)) {
+        let_time_pass(a, ms);
+        return;
+    }
+    cJSON *entries = sh_simulator_send(a->sim, a->source, in->body, a->config.body_bytes);
+    cJSON *entry;
+    cJSON_ArrayForEach(entry, entries) report(a, in, entry);
+    cJSON_Delete(entries);
 }
 
 static void run_all(struct attempt *a)
 {
-    for (size_t i = 0; i < a->inputs.n; i++) {
-        const struct sh_input *in = &a->inputs.items[i];
-        cJSON *entries = sh_simulator_send(a->sim, a->source, in->body, a->config.body_bytes);
-        cJSON *entry;
-        cJSON_ArrayForEach(entry, entries) report(a, in, entry);
-        cJSON_Delete(entries);
-    }
+    for (size_t i = 0; i < a->inputs.n; i++)
+        run_input(a, &a->inputs.items[i]);
+    if (a->advance_ms > 0)
+        let_time_pass(a, a->advance_ms);
     cJSON *world = sh_simulator_world(a->sim);
     if (a->json)
         sh_print_json(world);
@@ -254,6 +301,23 @@ static bool choose_source(struct attempt *a, struct sh_error *err)
                 : sh_error_set(err, SH_EINVAL, "say which source with --source: %s", all);
 }
 
+static bool read_replies(struct attempt *a, struct sh_error *err)
+{
+    const char *path = sh_options_get(&a->o, "replies");
+    struct sh_inputs in = {0};
+    if (!path)
+        return true;
+    bool ok = sh_inputs_add(&in, path, err) && in.n == 1 &&
+              (a->replies = sh_json_parse(in.items[0].body.p, in.items[0].body.n, err)) != NULL &&
+              sh_sim_replies_check(a->replies, err);
+    if (!ok) {
+        struct sh_error why = *err;
+        sh_error_set(err, SH_EINVAL, "--replies %s: %s", path, why.msg);
+    }
+    sh_inputs_clear(&in);
+    return ok;
+}
+
 static bool prepare(struct attempt *a, struct sh_error *err)
 {
     cJSON *faults;
@@ -262,7 +326,7 @@ static bool prepare(struct attempt *a, struct sh_error *err)
     cJSON_Delete(faults);
     if (!ok)
         return sh_error_set(err, SH_EINVAL, "the configuration has faults");
-    if (!choose_source(a, err))
+    if (!choose_source(a, err) || !read_replies(a, err))
         return false;
     for (int i = 1; i < a->o.n_args; i++)
         if (!sh_inputs_add(&a->inputs, a->o.args[i], err))
@@ -277,7 +341,11 @@ static bool load(struct attempt *a, struct sh_error *err)
                                                .budgets = a->config.budgets,
                                                .start_ms = a->now_ms,
                                                .retry_ms = a->config.retry_ms,
-                                               .n_retry = a->config.n_retry};
+                                               .n_retry = a->config.n_retry,
+                                               .settings = &a->config.settings,
+                                               .replies = a->replies,
+                                               .callback_email = a->config.callback_email,
+                                               .callback_missed_ms = a->config.callback_missed_ms};
     cJSON *loaded;
     a->sim = sh_simulator_new(&config, &loaded, err);
     if (!a->json)
@@ -299,6 +367,11 @@ static int go(struct attempt *a)
                               "--now \"%s\": expected a time such as "
                               "2026-06-12T10:04:21Z or 2026-06-12T12:04:21+02:00",
                               now);
+    const char *advance = sh_options_get(&a->o, "advance");
+    if (advance && (!sh_parse_duration(advance, &a->advance_ms) || a->advance_ms < 0))
+        return sh_usage_error(&command, "--advance \"%s\": expected a duration such as 2h",
+                              advance);
+    sh_zones_load(NULL);
     if (!prepare(a, &err) || !load(a, &err)) {
         fprintf(stderr, "switchhook try: %s\n", err.msg);
         return SH_EXIT_BAD;
@@ -316,6 +389,7 @@ int sh_cmd_try(int argc, char **argv)
     sh_simulator_free(a.sim);
     sh_generation_free(a.generation);
     sh_inputs_clear(&a.inputs);
+    cJSON_Delete(a.replies);
     sh_config_clear(&a.config);
     sh_options_clear(&a.o);
     return code;

@@ -3,6 +3,7 @@
 #include "app/config.h"
 
 #include "app/config_reader.h"
+#include "base/zone.h"
 #include "lua/config_file.h"
 #include "svc/json.h"
 
@@ -96,6 +97,11 @@ static void read_budgets(struct sh_cfg *cfg, const cJSON *node, const char *path
     sh_cfg_table(cfg, node, path, budget_keys, COUNT(budget_keys), base);
 }
 
+static void read_http(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base)
+{
+    sh_cfg_table(cfg, node, path, sh_cfg_http_keys, sh_cfg_n_http_keys, base);
+}
+
 static const struct sh_cfg_setting top_keys[] = {
     {"listen", SH_CFG_CUSTOM, 0, 0, 0, read_listen},
     {"data", SH_CFG_PATHNAME, AT(data), 0, 0, NULL},
@@ -103,6 +109,11 @@ static const struct sh_cfg_setting top_keys[] = {
     {"scripts", SH_CFG_PATHNAME, AT(scripts), 0, 0, NULL},
     {"sources", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_sources},
     {"mail", SH_CFG_CUSTOM, 0, 0, 0, read_mail},
+    {"http", SH_CFG_CUSTOM, 0, 0, 0, read_http},
+    {"secrets", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_secrets},
+    {"callbacks", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_callbacks},
+    {"zone", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_zone},
+    {"url", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_url},
     {"workers", SH_CFG_INT, AT(workers), 1, 64, NULL},
     {"retry", SH_CFG_CUSTOM, 0, 0, 0, read_retry},
     {"limits", SH_CFG_CUSTOM, 0, 0, 0, read_limits},
@@ -118,11 +129,22 @@ static void set_retries(struct sh_config *c)
     static const int64_t runs[] = {5 * SECOND,  30 * SECOND, 2 * MINUTE,
                                    10 * MINUTE, HOUR,        6 * HOUR};
     static const int64_t mails[] = {10 * SECOND, MINUTE,   5 * MINUTE, 30 * MINUTE,
-                                    2 * HOUR,    6 * HOUR, 12 * HOUR};
+                                    2 * HOUR,    6 * HOUR, 12 * HOUR,  12 * HOUR};
+    static const int64_t calls[] = {10 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE,
+                                    HOUR,        2 * HOUR,    4 * HOUR,   8 * HOUR,    12 * HOUR};
     c->retry_ms = (int64_t *)(void *)sh_memdup(runs, sizeof(runs));
     c->n_retry = COUNT(runs);
     c->mail_retry_ms = (int64_t *)(void *)sh_memdup(mails, sizeof(mails));
     c->n_mail_retry = COUNT(mails);
+    c->http.retry_ms = (int64_t *)(void *)sh_memdup(calls, sizeof(calls));
+    c->http.n_retry = COUNT(calls);
+}
+
+/* The machine's own, unless the database does not have it. */
+static const char *default_zone(void)
+{
+    const char *name = sh_zone_system();
+    return sh_zone_find(name) ? name : "UTC";
 }
 
 static void set_defaults(struct sh_config *c, const char *folder)
@@ -135,6 +157,15 @@ static void set_defaults(struct sh_config *c, const char *folder)
         .rules = sh_strf("%srules", folder),
         .scripts = sh_strf("%sscripts", folder),
         .mail = {.connections = 4, .timeout_ms = 60 * SECOND},
+        .http = {.timeout_ms = 30 * SECOND,
+                 .lookup_timeout_ms = 5 * SECOND,
+                 .answer_bytes = 256 * KIB,
+                 .per_host = 4,
+                 .connections = 64,
+                 .pause_max_ms = MINUTE},
+        .settings = {.zone = sh_strdup(default_zone())},
+        .callback_email = true,
+        .callback_missed_ms = DAY,
         .budgets = {SH_DEF_CPU_MS, SH_DEF_WALL_MS, SH_DEF_MEMORY_BYTES, SH_DEF_MAX_EFFECTS,
                     SH_DEF_MAX_EFFECT_BYTES},
         .workers = cpus < 1   ? 1
@@ -241,12 +272,14 @@ bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults)
         path = DEFAULT_FILE;
     struct sh_cfg cfg = {.file = path, .faults = cJSON_CreateArray()};
     cfg.folder = folder_of(path ? path : "");
+    sh_zones_load(NULL);
     set_defaults(c, cfg.folder);
     c->file = sh_strdup(path);
     if (path)
         read_file(&cfg, c);
     else
         add_webphone(c);
+    sh_cfg_secrets_of_environment(&cfg, c);
     if (!c->mail.from)
         c->mail.from = sh_strdup(DEFAULT_FROM);
     sh_cfg_sort_faults(&cfg);
@@ -255,18 +288,38 @@ bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults)
     return cJSON_GetArraySize(cfg.faults) == 0;
 }
 
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+/* Not left in freed memory. */
+static void free_secrets(char **texts)
+{
+    for (size_t i = 0; texts && texts[i]; i++)
+        explicit_bzero(texts[i], strlen(texts[i]));
+    free_list(texts);
+}
+
 void sh_config_clear(struct sh_config *c)
 {
     for (size_t i = 0; i < c->n_sources; i++)
         sh_source_config_clear(&c->sources[i]);
     free(c->sources);
-    char *texts[] = {c->file,          c->listen_host, c->data,      c->rules,
-                     c->scripts,       c->mail.smtp,   c->mail.from, c->mail.username,
-                     c->mail.password, c->mail.ca_file};
+    char *texts[] = {c->file,          c->listen_host,  c->data,         c->rules,
+                     c->scripts,       c->mail.smtp,    c->mail.from,    c->mail.username,
+                     c->mail.password, c->mail.ca_file, c->http.ca_file, c->public_url};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
+    free_list(c->http.allow);
+    free_list(c->plain_secrets);
+    free_secrets(c->secret_texts);
+    sh_settings_clear(&c->settings);
     free(c->retry_ms);
     free(c->mail_retry_ms);
+    free(c->http.retry_ms);
     *c = (struct sh_config){0};
 }
 
@@ -305,6 +358,15 @@ bool sh_config_set_listen(struct sh_config *c, const char *text, struct sh_error
     c->listen_host = sh_strdup(host);
     c->listen_port = (int)port;
     return true;
+}
+
+const char *sh_config_secret(void *config, const char *name)
+{
+    const struct sh_config *c = config;
+    for (size_t i = 0; c->settings.secrets && c->settings.secrets[i]; i++)
+        if (strcmp(c->settings.secrets[i], name) == 0)
+            return c->secret_texts[i];
+    return NULL;
 }
 
 bool sh_config_is_loopback(const struct sh_config *c)

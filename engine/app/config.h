@@ -30,6 +30,19 @@ struct sh_mail_config {
     long timeout_ms;           /* per message, default 60000 */
 };
 
+struct sh_http_config {
+    char **allow;              /* reach.h entries, NULL-terminated; NULL = "*" */
+    char *ca_file;             /* NULL = system store */
+    int64_t timeout_ms;        /* of a delivery, default 30 s */
+    int64_t lookup_timeout_ms; /* of a look-up, default 5 s */
+    int64_t answer_bytes;      /* of an answer's body, at most: default 256 KiB */
+    int64_t per_host; /* deliveries under way to one host and port, default 4 (1 = strict order) */
+    int64_t connections;  /* over all hosts, default 64 */
+    int64_t pause_max_ms; /* between probes of a target that is down, default 1 min */
+    int64_t *retry_ms; /* delays after each failed attempt: default 10 s .. 12 h, 28 h together */
+    size_t n_retry;
+};
+
 struct sh_config {
     char *file;        /* where it was read from, NULL = defaults */
     char *listen_host; /* "127.0.0.1" or "::1" */
@@ -38,12 +51,21 @@ struct sh_config {
     struct sh_source_config *sources;
     size_t n_sources;
     struct sh_mail_config mail;
+    struct sh_http_config http;
+    struct sh_settings settings; /* zone, and the secrets' names */
+    char **secret_texts;         /* one for each name; in the engine process alone */
+    char **plain_secrets;        /* names of those whose text stands in the file itself; NULL-
+                                    terminated, or NULL */
+    char *public_url;            /* "https://hook.example.org": how others reach this engine, for
+                                    calendar feeds; NULL = http://listen address */
+    bool callback_email;         /* callbacks.email, default true */
+    int64_t callback_missed_ms;  /* callbacks.missed_after, default 24 h; 0 = never */
     struct sh_budgets budgets;
     long workers;      /* default: online CPUs, at most 8 */
     int64_t *retry_ms; /* delays after each failed attempt; then a dead letter */
     size_t n_retry;
-    int64_t *mail_retry_ms; /* the same for deliveries: default 10 s, 1 min, 5 min, 30 min, 2 h,
-                               6 h, 12 h */
+    int64_t *mail_retry_ms; /* the same for mail: default 10 s, 1 min, 5 min, 30 min, 2 h, 6 h,
+                               12 h, 12 h: 32 h together */
     size_t n_mail_retry;
     int64_t body_bytes, header_bytes, connections, header_timeout_ms, body_timeout_ms,
         idle_timeout_ms;
@@ -54,7 +76,8 @@ struct sh_config {
 
 /* Read path (NULL: ./switchhook.lua if it is there, else defaults). Every fault is collected:
  * false, and *faults (owned cJSON array of {"file","line","key","msg"}). An unknown key names the
- * nearest known one. With no file: one source `webphone` as shipped, auth unset. */
+ * nearest known one. With no file: one source `webphone` as shipped, auth unset. The texts of
+ * secrets are in no fault. Loads the zone database (zone.h) to check `zone`: before threads. */
 bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults) SH_WARN_UNUSED;
 void sh_config_clear(struct sh_config *c);
 /* Is the listen address loopback (127.0.0.0/8, ::1)? */
@@ -70,6 +93,8 @@ bool sh_config_set_listen(struct sh_config *c, const char *text,
                           struct sh_error *err) SH_WARN_UNUSED;
 /* Put a value from the command line in place of a setting; NULL leaves it. */
 void sh_config_override(char **setting, const char *value);
+/* The text of a secret, or NULL; config is a struct sh_config. For http_call.h. Borrowed. */
+const char *sh_config_secret(void *config, const char *name);
 /* The source of that name, or NULL. Borrowed. */
 const struct sh_source_config *sh_config_source(const struct sh_config *c, const char *name);
 /* Every fault as "file:line: key: message", one a line, on standard error. */

@@ -160,9 +160,15 @@ static bool is_source_name(const char *s)
 
 static void check_name(struct sh_cfg *cfg, const char *path, const char *name)
 {
-    if (strcmp(name, SH_SOURCE_EMITTED) == 0)
-        sh_cfg_fault(cfg, path, "the name \"%s\" is kept for events that rules emit", name);
-    else if (!is_source_name(name))
+    static const char *const kept[][2] = {
+        {SH_SOURCE_EMITTED, "that rules emit"},
+        {SH_SOURCE_CLOCK, "of clock rules"},
+        {SH_SOURCE_ENGINE, "of the engine's own"},
+    };
+    for (size_t i = 0; i < COUNT(kept); i++)
+        if (strcmp(name, kept[i][0]) == 0)
+            sh_cfg_fault(cfg, path, "the name \"%s\" is kept for events %s", name, kept[i][1]);
+    if (!is_source_name(name))
         sh_cfg_fault(
             cfg, path,
             "\"%s\" is not a source name; expected a-z, then a-z 0-9 _ -, at most %d bytes", name,
@@ -171,7 +177,7 @@ static void check_name(struct sh_cfg *cfg, const char *path, const char *name)
 
 static void check_path(struct sh_cfg *cfg, const char *at, const char *path)
 {
-    static const char *const kept[] = {"/healthz", "/metrics", "/api", "/console"};
+    static const char *const kept[] = {"/healthz", "/metrics", "/api", "/console", "/calendar"};
     for (size_t i = 0; i < COUNT(kept); i++) {
         size_t n = strlen(kept[i]);
         if (strncmp(path, kept[i], n) == 0 && (path[n] == '\0' || path[n] == '/'))

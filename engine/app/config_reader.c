@@ -242,8 +242,8 @@ static void read_text(struct sh_cfg *cfg, const struct sh_cfg_setting *s, const 
     *out = is_path && text[0] != '/' ? sh_strf("%s%s", cfg->folder, text) : sh_strdup(text);
 }
 
-static void read_setting(struct sh_cfg *cfg, const struct sh_cfg_setting *s, const cJSON *node,
-                         const char *path, void *base)
+void sh_cfg_value(struct sh_cfg *cfg, const struct sh_cfg_setting *s, const cJSON *node,
+                  const char *path, void *base)
 {
     void *target = (char *)base + s->offset;
     switch (s->kind) {
@@ -302,7 +302,7 @@ void sh_cfg_table(struct sh_cfg *cfg, const cJSON *node, const char *path,
         while (i < n && strcmp(settings[i].name, child->string) != 0)
             i++;
         if (i < n)
-            read_setting(cfg, &settings[i], child, at, base);
+            sh_cfg_value(cfg, &settings[i], child, at, base);
         else
             unknown_key(cfg, at, child->string, settings, n);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * config_reader.h: typed values out of the configuration's tree, faults collected. Private to
- * config.c and config_check.c. */
+ * config*.c. */
 #ifndef SH_APP_CONFIG_READER_H
 #define SH_APP_CONFIG_READER_H
 
@@ -46,6 +46,9 @@ const char *sh_cfg_join(char out[SH_CFG_PATH], const char *path, const char *nam
 /* Read every member of the table node into base; unknown keys are faults. */
 void sh_cfg_table(struct sh_cfg *cfg, const cJSON *node, const char *path,
                   const struct sh_cfg_setting *settings, size_t n, void *base);
+/* Read one value as its setting says into base. */
+void sh_cfg_value(struct sh_cfg *cfg, const struct sh_cfg_setting *s, const cJSON *node,
+                  const char *path, void *base);
 /* A list of strings or durations; false: a fault was noted. Nothing is replaced then. */
 bool sh_cfg_strings(struct sh_cfg *cfg, const cJSON *node, const char *path, const char *what,
                     char ***out) SH_WARN_UNUSED;
@@ -61,5 +64,16 @@ void sh_cfg_check_sources(struct sh_cfg *cfg, const struct sh_config *c);
 /* tls_said: the file has mail.tls; otherwise it is chosen here by where the server is. */
 void sh_cfg_check_mail(struct sh_cfg *cfg, struct sh_config *c, bool tls_said);
 void sh_source_config_clear(struct sh_source_config *s);
+
+/* config_http.c; config is a struct sh_config */
+extern const struct sh_cfg_setting sh_cfg_http_keys[];
+extern const size_t sh_cfg_n_http_keys;
+void sh_cfg_zone(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+void sh_cfg_url(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+void sh_cfg_callbacks(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+void sh_cfg_secrets(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+/* Adds SWITCHHOOK_SECRET_<NAME> of the environment for names that the table does not have, and puts
+ * the names in order. */
+void sh_cfg_secrets_of_environment(struct sh_cfg *cfg, struct sh_config *c);
 
 #endif

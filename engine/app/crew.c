@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: MIT
  * crew.c: worker processes under watch. */
-#include "app/crew.h"
+#include "app/crew_impl.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "svc/channel.h"
 #include "svc/json.h"
 #include "svc/loop.h"
-#include "svc/process.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_JOBS    48           /* given to one worker and not yet answered */
 #define WINDOW_BYTES   (512 * 1024) /* of their bodies */
 #define MAX_IN_BYTES   (SH_MAX_FRAME_BYTES)
-#define MAX_ASK_BYTES  (64 * 1024 * 1024) /* of one worker's questions, not yet answered */
-#define REAP_MS        20                 /* how long the loop waits to learn how a worker ended */
+#define REAP_MS        20 /* how long the loop waits to learn how a worker ended */
 #define WATCH_MS       100
 #define STUCK_MS       300   /* a run on for this long: what waits behind it goes elsewhere */
 #define WALL_SLACK_MS  200   /* the worker's own limits come first */
@@ -29,106 +25,9 @@
 #define BACKOFF_MAX_MS 5000
 #define SOON_MS        2000 /* a worker that lived shorter than this counts as failing */
 
-struct job_out { /* one job a worker has */
-    uint64_t token;
-    size_t bytes;
-};
-
-struct worker {
-    struct sh_crew *crew;
-    size_t number; /* from 1, for the log */
-    struct sh_child child;
-    struct sh_channel *channel;
-    struct sh_pulse *pulse;
-    uint64_t incarnation; /* answers to an earlier one are dropped */
-    bool up;              /* has loaded */
-    bool dirty;           /* bytes to flush */
-    bool useful;          /* has answered a job: its death says nothing about the next one */
-    bool stuck;           /* one run has been on for long: no new jobs until it is over */
-    struct job_out jobs[WINDOW_JOBS];
-    size_t n_jobs, bytes;
-    size_t ask_bytes; /* in the store's hands */
-    int64_t born_us;
-    int64_t sign_us;    /* last sign of life: bytes from it, or its pulse moved */
-    int64_t sign_since; /* the pulse's since_us then */
-    int failures;       /* deaths soon after birth, in a row */
-    struct sh_timer *respawn;
-    char killed_because[120]; /* set by the watchdog */
-};
-
-struct sh_crew {
-    struct sh_crew_config config;
-    struct sh_dispatch *dispatch;
-    struct worker *workers;
-    struct sh_timer *watch;
-    char **rules;  /* names in report order, for the pulse */
-    char **places; /* "rules/a.lua:3" of each */
-    size_t n_rules;
-    bool reported, closing;
-    int early_deaths; /* of workers, before any had loaded */
-    uint64_t incarnations;
-    int64_t restarts;
-};
-
-struct read_op {
-    struct sh_op_read op;
-    struct worker *worker;
-    uint64_t incarnation, read_id;
-    char *bytes; /* owned copy behind the request */
-    size_t cost; /* its part of ask_bytes */
-};
-
 static void start(struct worker *w);
 
 /* --- frames in --------------------------------------------------------------------------- */
-
-static void on_answer(struct sh_op *op)
-{
-    struct read_op *r = op->arg;
-    struct worker *w = r->worker;
-    if (w->incarnation == r->incarnation)
-        w->ask_bytes -= r->cost;
-    if (op->ok && w->channel && w->incarnation == r->incarnation) {
-        sh_frame_answer(sh_channel_out(w->channel), r->read_id,
-                        sh_slice(r->op.answer.data, r->op.answer.len));
-        sh_channel_flush(w->channel);
-    }
-    sh_buf_free(&r->op.answer);
-    free(r->bytes);
-    free(r);
-}
-
-static bool take_ask(struct worker *w, struct sh_slice payload)
-{
-    if (w->ask_bytes > MAX_ASK_BYTES)
-        return false;
-    struct read_op *r = sh_alloc(1, sizeof(*r));
-    r->bytes = sh_slice_dup(payload);
-    r->worker = w;
-    r->incarnation = w->incarnation;
-    if (!sh_frame_read_ask(sh_slice(r->bytes, payload.n), &r->read_id, &r->op.request)) {
-        free(r->bytes);
-        free(r);
-        return false;
-    }
-    r->cost = sizeof(*r) + payload.n;
-    w->ask_bytes += r->cost;
-    r->op.op = (struct sh_op){.kind = SH_OP_READ, .done = on_answer, .arg = r};
-    sh_store_submit(w->crew->config.store, &r->op.op);
-    return true;
-}
-
-/* Strike a job off the worker's list; false if it never had it. */
-static bool strike(struct worker *w, uint64_t token)
-{
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].token == token) {
-            w->bytes -= w->jobs[i].bytes;
-            w->jobs[i] = w->jobs[--w->n_jobs];
-            return true;
-        }
-    return false;
-}
 
 static bool take_result(struct worker *w, struct sh_slice payload)
 {
@@ -145,7 +44,7 @@ static bool take_result(struct worker *w, struct sh_slice payload)
         free(result.runs);
         return false;
     }
-    if (strike(w, result.token)) {
+    if (sh_crew_strike(w, result.token)) {
         (void)sh_dispatch_result(w->crew->dispatch, copy, &result);
         return true;
     }
@@ -195,7 +94,7 @@ static bool take_frame(struct worker *w, uint8_t type, struct sh_slice payload)
     case SH_FRAME_LOADED:
         return !w->up && take_loaded(w, payload);
     case SH_FRAME_READ:
-        return w->up && take_ask(w, payload);
+        return w->up && sh_crew_ask(w, payload);
     case SH_FRAME_RESULT:
         return w->up && take_result(w, payload);
     default:
@@ -250,10 +149,10 @@ static void give_back(struct worker *w, const char *how)
     snprintf(why, sizeof(why), "%s: %s",
              rule ? w->crew->places[atomic_load(&w->pulse->rule)] : "worker",
              w->killed_because[0] ? w->killed_because : how);
-    struct job_out jobs[WINDOW_JOBS];
+    struct job_out jobs[SH_CREW_JOBS + SH_CREW_PARKED];
     size_t n = w->n_jobs;
     memcpy(jobs, w->jobs, n * sizeof(*jobs));
-    w->n_jobs = w->bytes = 0;
+    w->n_jobs = w->n_waiting = w->n_parked = w->bytes = 0;
     for (size_t i = 0; i < n; i++)
         if (rule && jobs[i].token != guilty)
             sh_dispatch_take_back(w->crew->dispatch, jobs[i].token);
@@ -323,24 +222,26 @@ static void start(struct worker *w)
     const struct sh_channel_calls calls = {.arg = w, .data = on_data, .closed = on_closed};
     w->channel = sh_channel_new(c->config.base, w->child.socket, MAX_IN_BYTES,
                                 2 * SH_MAX_FRAME_BYTES, &calls);
-    sh_frame_load(sh_channel_out(w->channel), &c->config.budgets, c->config.generation);
+    sh_frame_load(sh_channel_out(w->channel), &c->config.budgets, c->config.settings,
+                  c->config.generation);
     sh_channel_flush(w->channel);
 }
 
 /* --- watchdog ---------------------------------------------------------------------------- */
 
 /* Jobs behind a run that takes long are given to other workers. They have had no effects, and if
- * this worker answers them after all, the answer is dropped. */
+ * this worker answers them after all, the answer is dropped. Those that wait for look-ups stay:
+ * they would only ask again. */
 static void take_back(struct worker *w, uint64_t running)
 {
-    uint64_t tokens[WINDOW_JOBS];
+    uint64_t tokens[SH_CREW_JOBS + SH_CREW_PARKED];
     size_t n = 0;
     w->stuck = true;
     for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].token != running)
+        if (w->jobs[i].token != running && w->jobs[i].lookups == 0)
             tokens[n++] = w->jobs[i].token;
     for (size_t i = 0; i < n; i++)
-        if (strike(w, tokens[i]))
+        if (sh_crew_strike(w, tokens[i]))
             sh_dispatch_take_back(w->crew->dispatch, tokens[i]);
     if (n) {
         sh_dispatch_pump(w->crew->dispatch);
@@ -351,10 +252,11 @@ static void take_back(struct worker *w, uint64_t running)
 static void check(struct worker *w, int64_t now_us)
 {
     struct sh_crew *c = w->crew;
+    const size_t awake = w->n_jobs - w->n_waiting;
     uint64_t running = w->pulse ? atomic_load(&w->pulse->token) : 0;
     int64_t since_us = w->pulse ? atomic_load(&w->pulse->since_us) : 0;
     int64_t wall_us = (c->config.budgets.wall_ms + WALL_SLACK_MS) * 1000;
-    if (since_us != w->sign_since || w->n_jobs == 0) {
+    if (since_us != w->sign_since || awake == 0) {
         w->sign_since = since_us;
         w->sign_us = now_us;
     }
@@ -363,12 +265,12 @@ static void check(struct worker *w, int64_t now_us)
     if (!w->up && now_us - w->born_us > LOAD_MS * 1000)
         snprintf(w->killed_because, sizeof(w->killed_because), "loading the rules took over %d s",
                  LOAD_MS / 1000);
-    else if (w->up && w->n_jobs && running != 0 && now_us - since_us > wall_us)
+    else if (w->up && running != 0 && now_us - since_us > wall_us) /* perhaps a job taken back */
         snprintf(w->killed_because, sizeof(w->killed_because),
                  "wall budget of %lld ms exceeded inside a function that cannot be interrupted, "
                  "such as a pattern match",
                  (long long)c->config.budgets.wall_ms);
-    else if (w->up && w->n_jobs && now_us - w->sign_us > wall_us + SILENT_MS * 1000)
+    else if (w->up && awake && now_us - w->sign_us > wall_us + SILENT_MS * 1000)
         snprintf(w->killed_because, sizeof(w->killed_because),
                  "no sign of life from the worker for %lld ms",
                  (long long)((now_us - w->sign_us) / 1000));
@@ -393,8 +295,9 @@ static void on_watch(void *arg)
 
 static bool has_room(const struct worker *w)
 {
-    return w->up && w->channel && !w->killed_because[0] && !w->stuck && w->n_jobs < WINDOW_JOBS &&
-           (w->n_jobs == 0 || w->bytes < WINDOW_BYTES);
+    return w->up && w->channel && !w->killed_because[0] && !w->stuck &&
+           sh_crew_in_window(w) < SH_CREW_JOBS &&
+           (sh_crew_in_window(w) == 0 || w->bytes < WINDOW_BYTES);
 }
 
 bool sh_crew_give(struct sh_crew *c, const struct sh_job *job)
@@ -402,13 +305,13 @@ bool sh_crew_give(struct sh_crew *c, const struct sh_job *job)
     struct worker *best = NULL;
     for (size_t i = 0; i < c->config.workers; i++) {
         struct worker *w = &c->workers[i];
-        if (has_room(w) && (!best || w->n_jobs < best->n_jobs))
+        if (has_room(w) && (!best || sh_crew_in_window(w) < sh_crew_in_window(best)))
             best = w;
     }
     if (!best)
         return false;
     sh_frame_job(sh_channel_out(best->channel), job);
-    best->jobs[best->n_jobs++] = (struct job_out){job->token, job->body.n};
+    best->jobs[best->n_jobs++] = (struct job_out){.token = job->token, .bytes = job->body.n};
     best->bytes += job->body.n;
     best->dirty = true;
     return true;
@@ -434,6 +337,14 @@ size_t sh_crew_ready(const struct sh_crew *c)
     size_t n = 0;
     for (size_t i = 0; i < c->config.workers; i++)
         n += c->workers[i].up;
+    return n;
+}
+
+size_t sh_crew_parked(const struct sh_crew *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->config.workers; i++)
+        n += c->workers[i].n_parked;
     return n;
 }
 
@@ -481,6 +392,7 @@ void sh_crew_free(struct sh_crew *c, int wait_ms)
     }
     free(c->rules);
     free(c->places);
+    sh_crew_drop_lookups(c);
     free(c->workers);
     free(c);
 }

@@ -4,7 +4,10 @@
  * Each worker is a process (`switchhook worker`) with one generation. Its pulse page tells which
  * run is on since when; a run past its wall budget inside something that cannot be interrupted is
  * ended with its worker. When a worker dies, the run that was on is charged with a failed attempt
- * and everything else it had is run again elsewhere. */
+ * and everything else it had is run again elsewhere.
+ *
+ * A worker has at most 48 jobs and 512 KiB of bodies in hand. One whose runs wait for look-ups over
+ * HTTP is parked: it counts for neither (up to 1,000 a worker) until it has its answers. */
 #ifndef SH_APP_CREW_H
 #define SH_APP_CREW_H
 
@@ -21,6 +24,12 @@ struct sh_crew_config {
     struct sh_store *store;                 /* answers the runs' reads */
     const struct sh_generation *generation; /* borrowed */
     struct sh_budgets budgets;
+    const struct sh_settings *settings; /* borrowed */
+    /* A run asks for a look-up over HTTP (run.h SH_READ_HTTP): answer(answer_arg, doc) once, later
+     * or from within, with the document that run.h describes; call is borrowed. The callee sees to
+     * time-outs. NULL: every look-up is refused. Once the crew is freed nothing may be answered. */
+    void (*lookup)(void *arg, struct sh_slice call,
+                   void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg);
     size_t workers;
     /* The first worker has loaded the rules, or failed to: its report (host.h), borrowed. Called
      * once; without ok in it nothing will ever run. */
@@ -35,7 +44,8 @@ void sh_crew_set_dispatch(struct sh_crew *c, struct sh_dispatch *d);
  * sh_crew_flush(). */
 bool sh_crew_give(struct sh_crew *c, const struct sh_job *job);
 void sh_crew_flush(struct sh_crew *c);
-size_t sh_crew_ready(const struct sh_crew *c); /* workers that are up */
+size_t sh_crew_ready(const struct sh_crew *c);  /* workers that are up */
+size_t sh_crew_parked(const struct sh_crew *c); /* jobs that wait for look-ups */
 int64_t sh_crew_restarts(const struct sh_crew *c);
 /* End all workers (they get end of file, then SIGKILL after wait_ms) and free. */
 void sh_crew_free(struct sh_crew *c, int wait_ms);

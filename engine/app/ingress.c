@@ -18,6 +18,7 @@
 #define RETRY_AFTER_S      "5"
 #define PREFLIGHT_KEEP_S   "600" /* Access-Control-Max-Age */
 #define LOG_LINES_A_SECOND 10
+#define CALENDAR           "/calendar/"
 #define MAX_ACCEPT_BYTES   (32U * 1024 * 1024) /* in the store's hands at once, then 503 */
 
 /* One request on its way through the store. */
@@ -101,6 +102,8 @@ static void note(struct sh_ingress *in, enum sh_refusal why, const char *peer, c
         in->log_second = second;
         in->log_lines = 0;
     }
+    if (strncasecmp(path, CALENDAR, strlen(CALENDAR)) == 0)
+        path = CALENDAR "..."; /* what follows is as good as a password */
     if (in->log_lines++ < LOG_LINES_A_SECOND)
         sh_info("request refused", "why", sh_refusal_name(why), "message", message, "peer", peer,
                 "path", path);
@@ -368,6 +371,11 @@ static void on_health(struct sh_ingress *in, struct sh_http_request *req)
     refuse(in, req, SH_REFUSED_METHOD, 405, "method_not_allowed", "use GET here");
 }
 
+void sh_ingress_not_found(struct sh_ingress *in, struct sh_http_request *req)
+{
+    refuse(in, req, SH_REFUSED_NOT_FOUND, 404, "not_found", "no source has this path");
+}
+
 static void on_request(void *arg, struct sh_http_request *req)
 {
     struct sh_ingress *in = arg;
@@ -383,7 +391,7 @@ static void on_request(void *arg, struct sh_http_request *req)
     else if (in->other)
         in->other(in->other_arg, req);
     else
-        refuse(in, req, SH_REFUSED_NOT_FOUND, 404, "not_found", "no source has this path");
+        sh_ingress_not_found(in, req);
 }
 
 /* --- Life ------------------------------------------------------------------------------------- */

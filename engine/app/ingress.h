@@ -47,8 +47,10 @@ void sh_ingress_free(struct sh_ingress *in);
 int sh_ingress_port(const struct sh_ingress *in);
 /* Listen no more; open connections end with their next answer, idle ones now. */
 void sh_ingress_stop(struct sh_ingress *in);
-/* Requests whose path is neither a source's nor /healthz go to fn (API, console); NULL: 404. */
+/* Requests whose path is neither a source's nor /healthz go to fn (calendar feeds); NULL: 404. */
 void sh_ingress_set_other(struct sh_ingress *in, sh_http_handler_fn *fn, void *arg);
+/* fn has nothing for this path either: 404, counted as every refusal. */
+void sh_ingress_not_found(struct sh_ingress *in, struct sh_http_request *req);
 
 /* From now on answer every event with 503 and Retry-After, storing nothing; reason is what the
  * sender is told ("the disk is nearly full"). NULL: accept again. The text is copied. */

@@ -3,12 +3,15 @@
 #include "app/serve.h"
 
 #include "app/crew.h"
+#include "app/feed.h"
 #include "app/ingress.h"
-#include "app/mail_carrier.h"
 #include "app/options.h"
+#include "app/outside.h"
+#include "app/timekeeper.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/zone.h"
 #include "core/outbox.h"
 #include "svc/json.h"
 #include "svc/loop.h"
@@ -22,6 +25,7 @@
 #include <sys/statvfs.h>
 
 #define HEAP_STEP_BYTES (1024 * 1024)
+#define MAX_LIST_BYTES  4096 /* of names in a log line */
 #define TICK_MS         500
 #define STOP_MS         4000 /* what is under way may finish for this long */
 #define WORKER_END_MS   500
@@ -29,6 +33,7 @@
 #define PRUNE_MS        60000
 #define PRUNE_BUSY_MS   50 /* between slices while there is more to remove */
 #define PRUNE_ROWS      500
+#define TIMERS_HOLD     2000 /* events that wait for their rules: then timers come slowly */
 
 struct server {
     const struct sh_config *config;
@@ -40,16 +45,18 @@ struct server {
     struct sh_generation *generation;
     struct sh_crew *crew;
     struct sh_dispatch *dispatch;
-    struct sh_mail_carrier *mail;
-    struct sh_carrier carrier;
+    struct sh_outside *outside;
     struct sh_outbox *outbox;
+    struct sh_timekeeper *timekeeper;
     struct sh_ingress *ingress;
+    struct sh_feed *feed;
+    cJSON *rules; /* of the load report */
     struct sh_op_count count;
     struct sh_op_generation keep;
     struct sh_op_prune prune_op;
     bool counted, kept, rules_ok, live, stopping, prune_out;
-    size_t n_rules;
     int64_t unfinished, started_us;
+    int64_t newest_ms; /* when the newest event had come, before the start */
     int exit_code;
 };
 
@@ -78,6 +85,8 @@ static void fail_for_good(void *arg, const struct sh_error *err)
         sh_ingress_set_refusing(s->ingress, "the store has failed");
     if (s->dispatch)
         sh_dispatch_stop(s->dispatch);
+    if (s->timekeeper)
+        sh_timekeeper_stop(s->timekeeper);
     sh_timer_set(s->deadline, FATAL_MS);
 }
 
@@ -143,6 +152,10 @@ static void on_prune(void *arg)
     struct server *s = arg;
     if (s->prune_out || s->stopping || s->config->retain_ms <= 0)
         return;
+    if (!sh_timekeeper_is_steady(s->timekeeper)) {
+        sh_timer_set(s->prune, PRUNE_MS);
+        return;
+    }
     s->prune_op = (struct sh_op_prune){.op = {.kind = SH_OP_PRUNE, .done = on_pruned, .arg = s},
                                        .before_ms = sh_now_ms() - s->config->retain_ms,
                                        .limit = PRUNE_ROWS};
@@ -158,7 +171,7 @@ static void on_drain(void *arg)
     struct sh_dispatch_stats stats;
     sh_dispatch_stats(s->dispatch, &stats);
     if (sh_ingress_pending(s->ingress) == 0 && stats.active == 0 &&
-        sh_outbox_in_flight(s->outbox) == 0)
+        sh_outbox_in_flight(s->outbox) == 0 && !sh_timekeeper_busy(s->timekeeper))
         sh_loop_stop(s->base);
     else
         sh_timer_set(s->tick, 10);
@@ -175,6 +188,7 @@ static void on_signal(void *arg)
     sh_info("stopping");
     sh_ingress_set_refusing(s->ingress, "the engine is stopping");
     sh_ingress_stop(s->ingress);
+    sh_timekeeper_stop(s->timekeeper);
     sh_dispatch_stop(s->dispatch);
     sh_outbox_stop(s->outbox);
     sh_timer_free(s->tick);
@@ -195,11 +209,42 @@ static void on_queued(void *arg)
     sh_outbox_poke(((struct server *)arg)->outbox);
 }
 
-static void on_accepted(void *arg, struct sh_event *event)
+static void on_timed(void *arg)
+{
+    sh_timekeeper_poke(((struct server *)arg)->timekeeper);
+}
+
+static void on_event(void *arg, struct sh_event *event)
 {
     struct server *s = arg;
     sh_dispatch_add(s->dispatch, event);
     sh_dispatch_pump(s->dispatch);
+}
+
+static void on_fired(void *arg, struct sh_event **events, size_t n)
+{
+    struct server *s = arg;
+    for (size_t i = 0; i < n; i++)
+        sh_dispatch_add(s->dispatch, events[i]);
+    sh_dispatch_pump(s->dispatch);
+}
+
+static int64_t backlog(void *arg)
+{
+    struct sh_dispatch_stats stats;
+    sh_dispatch_stats(((struct server *)arg)->dispatch, &stats);
+    return stats.unfinished;
+}
+
+static void on_other(void *arg, struct sh_http_request *req)
+{
+    sh_ingress_not_found(((struct server *)arg)->ingress, req);
+}
+
+static void on_lookup(void *arg, struct sh_slice call,
+                      void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg)
+{
+    sh_outside_lookup(((struct server *)arg)->outside, call, answer, answer_arg);
 }
 
 static void start_dispatch(struct server *s)
@@ -213,6 +258,7 @@ static void start_dispatch(struct server *s)
         .memory_bytes = s->config->memory_body_bytes,
         .give = give,
         .queued = on_queued,
+        .timed = on_timed,
         .fatal = fail_for_good,
         .arg = s,
     };
@@ -220,21 +266,65 @@ static void start_dispatch(struct server *s)
     sh_crew_set_dispatch(s->crew, s->dispatch);
 }
 
-static bool start_outbox(struct server *s, struct sh_error *err)
+static void start_outbox(struct server *s)
 {
-    s->mail = sh_mail_carrier_new(s->base, &s->config->mail, s->config->data, err);
-    if (!s->mail)
-        return false;
-    s->carrier = sh_mail_carrier_as_carrier(s->mail);
+    size_t n;
+    const struct sh_carrier *carriers = sh_outside_carriers(s->outside, &n);
     const struct sh_outbox_config config = {
-        .carriers = &s->carrier,
-        .n_carriers = 1,
-        .in_flight = (size_t)s->config->mail.connections,
-        .retry_ms = s->config->mail_retry_ms,
-        .n_retry = s->config->n_mail_retry,
-    };
+        .carriers = carriers, .n_carriers = n, .emitted = on_event, .arg = s};
     s->outbox = sh_outbox_new(s->base, s->store, &config);
-    return true;
+}
+
+static void start_timekeeper(struct server *s)
+{
+    const int64_t limit = s->config->backlog / 2;
+    const struct sh_timekeeper_config config = {
+        .base = s->base,
+        .store = s->store,
+        .hold_above = limit < TIMERS_HOLD ? limit : TIMERS_HOLD,
+        .stop_above = limit,
+        .backlog = backlog,
+        .emitted = on_fired,
+        .queued = on_queued,
+        .fatal = fail_for_good,
+        .arg = s,
+    };
+    s->timekeeper = sh_timekeeper_new(&config);
+    sh_timekeeper_set_newest(s->timekeeper, s->newest_ms);
+    sh_timekeeper_start(s->timekeeper, s->rules, s->config->settings.zone);
+}
+
+static void join(struct sh_buf *out, char **list)
+{
+    for (size_t i = 0; list && list[i]; i++) {
+        sh_buf_adds(out, i ? ", " : "");
+        sh_buf_adds(out, list[i]);
+    }
+}
+
+/* What a person would want to know about how this engine meets the world. */
+static void log_start(const struct server *s)
+{
+    const struct sh_config *c = s->config;
+    struct sh_buf allow, plain;
+    sh_buf_init(&allow, MAX_LIST_BYTES);
+    sh_buf_init(&plain, MAX_LIST_BYTES);
+    join(&allow, c->http.allow);
+    join(&plain, c->plain_secrets);
+    size_t n = 0;
+    while (c->settings.secrets && c->settings.secrets[n])
+        n++;
+    sh_info("calls and times", "zone", c->settings.zone, "http_allow",
+            !c->http.allow ? "*"
+            : allow.len    ? allow.data
+                           : "nothing",
+            "secrets", SH_NUM(n), "clock_rules", SH_NUM(sh_timekeeper_clocks(s->timekeeper)));
+    if (plain.len)
+        sh_warn("secrets are written out in the configuration file: put each into an environment "
+                "variable or a file of its own",
+                "names", plain.data);
+    sh_buf_free(&allow);
+    sh_buf_free(&plain);
 }
 
 static void print_ready(const struct server *s)
@@ -243,9 +333,9 @@ static void print_ready(const struct server *s)
     bool v6 = strchr(host, ':') != NULL;
     printf("switchhook %s ready on http://%s%s%s:%d (rules: %zu, generation %s, workers: %ld, "
            "data: %s, unfinished: %" PRId64 ", started in %" PRId64 " ms)\n",
-           SH_VERSION, v6 ? "[" : "", host, v6 ? "]" : "", sh_ingress_port(s->ingress), s->n_rules,
-           s->generation->id, s->config->workers, s->config->data, s->unfinished,
-           (sh_mono_us() - s->started_us) / 1000);
+           SH_VERSION, v6 ? "[" : "", host, v6 ? "]" : "", sh_ingress_port(s->ingress),
+           (size_t)cJSON_GetArraySize(s->rules), s->generation->id, s->config->workers,
+           s->config->data, s->unfinished, (sh_mono_us() - s->started_us) / 1000);
     fflush(stdout);
 }
 
@@ -256,17 +346,22 @@ static void go_live(struct server *s)
     if (s->live || s->stopping || !s->counted || !s->kept || !s->rules_ok)
         return;
     start_dispatch(s);
-    if (!start_outbox(s, &err) ||
-        !(s->ingress = sh_ingress_new(s->base, s->config, s->store, on_accepted, s, &err))) {
+    start_outbox(s);
+    start_timekeeper(s);
+    s->ingress = sh_ingress_new(s->base, s->config, s->store, on_event, s, &err);
+    if (!s->ingress) {
         fprintf(stderr, "switchhook: %s\n", err.msg);
         leave(s, SH_EXIT_BAD);
         return;
     }
+    s->feed = sh_feed_new(s->store, on_other, s);
+    sh_ingress_set_other(s->ingress, sh_feed_request, s->feed);
     s->live = true;
     sh_ingress_set_refusing(s->ingress, reason_to_refuse(s));
     sh_dispatch_start(s->dispatch, s->unfinished);
     sh_outbox_poke(s->outbox);
     sh_timer_set(s->prune, PRUNE_MS);
+    log_start(s);
     print_ready(s);
 }
 
@@ -296,7 +391,7 @@ static void on_loaded(void *arg, const cJSON *report)
         leave(s, SH_EXIT_BAD);
         return;
     }
-    s->n_rules = (size_t)cJSON_GetArraySize(sh_json_member(report, "rules"));
+    s->rules = cJSON_Duplicate(sh_json_member(report, "rules"), true);
     go_live(s);
 }
 
@@ -336,15 +431,45 @@ static void start_loop(struct server *s)
     sh_timer_set(s->tick, TICK_MS);
 }
 
+static bool keep_time(void *arg, const cJSON *row)
+{
+    const char *at = sh_json_string(row, "received_at");
+    return at && sh_time_parse(at, strlen(at), &((struct server *)arg)->newest_ms);
+}
+
+/* When the newest stored event came; unknown is as good as none. */
+static void find_newest(struct server *s)
+{
+    const struct sh_list_query query = {.what = SH_LIST_EVENTS, .limit = 1};
+    struct sh_store_view *view = sh_store_view_open(s->config->data, NULL);
+    if (view)
+        (void)!sh_store_view_list(view, &query, keep_time, s, NULL);
+    sh_store_view_close(view);
+}
+
+static bool open_store(struct server *s, struct sh_error *err)
+{
+    const struct sh_store_config config = {.dir = s->config->data,
+                                           .threads = true,
+                                           .wake = sh_waker_ring,
+                                           .wake_arg = s->waker,
+                                           .callback_email = s->config->callback_email,
+                                           .callback_missed_ms = s->config->callback_missed_ms,
+                                           .zone = s->config->settings.zone};
+    s->store = sh_store_open(&config, err);
+    if (s->store)
+        find_newest(s);
+    return s->store != NULL;
+}
+
 static bool start(struct server *s, struct sh_error *err)
 {
-    const struct sh_store_config store = {
-        .dir = s->config->data, .threads = true, .wake = sh_waker_ring, .wake_arg = s->waker};
+    sh_zones_load(NULL);
     s->generation = sh_generation_read(s->config->rules, s->config->scripts, err);
     if (!s->generation)
         return false;
-    s->store = sh_store_open(&store, err);
-    if (!s->store)
+    s->outside = sh_outside_new(s->base, s->config, err);
+    if (!s->outside || !open_store(s, err))
         return false;
     s->keep = (struct sh_op_generation){.op = {.kind = SH_OP_GENERATION, .done = on_kept, .arg = s},
                                         .generation = s->generation};
@@ -355,6 +480,8 @@ static bool start(struct server *s, struct sh_error *err)
                                         .store = s->store,
                                         .generation = s->generation,
                                         .budgets = s->config->budgets,
+                                        .settings = &s->config->settings,
+                                        .lookup = on_lookup,
                                         .workers = (size_t)s->config->workers,
                                         .loaded = on_loaded,
                                         .arg = s};
@@ -377,16 +504,20 @@ static void report_end(const struct server *s)
             SH_NUM(sh_crew_restarts(s->crew)), "unfinished", SH_NUM(d.unfinished));
 }
 
-/* Order: nothing may be told to a part that is already gone. */
+/* Order: nothing may be told to a part that is already gone. What is on its way outside is dropped
+ * without a word: deliveries stay queued, runs that wait for look-ups go again after the start. */
 static void finish(struct server *s)
 {
     report_end(s);
-    sh_crew_free(s->crew, WORKER_END_MS);
     sh_outbox_free(s->outbox);
-    sh_mail_carrier_free(s->mail);
+    sh_outside_free(s->outside);
+    sh_crew_free(s->crew, WORKER_END_MS);
     sh_store_close(s->store);
     sh_ingress_free(s->ingress);
+    sh_feed_free(s->feed);
+    sh_timekeeper_free(s->timekeeper);
     sh_dispatch_free(s->dispatch);
+    cJSON_Delete(s->rules);
     sh_generation_free(s->generation);
     sh_timer_free(s->tick);
     sh_timer_free(s->prune);

@@ -3,6 +3,7 @@
 #include "app/simulator.h"
 
 #include "app/guard.h"
+#include "app/sim_replies.h"
 #include "app/simulator_json.h"
 #include "core/store.h"
 #include "lua/host.h"
@@ -13,9 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_RERUNS 100   /* of one run whose reads another run of the same event changed */
-#define MAX_EVENTS 10000 /* that follow from one, emitted by rules */
-#define RETRIES    16
+#define MAX_RERUNS      100   /* of one run whose reads another run of the same event changed */
+#define MAX_EVENTS      10000 /* that follow from one, emitted by rules */
+#define RETRIES         16
+#define MAX_REPLY_BYTES ((size_t)4 << 20)
+#define FIRES           100    /* things that fall due at once */
+#define MAX_FIRED       100000 /* while the clock is moved once */
 
 struct sh_simulator {
     struct sh_store *store;
@@ -26,6 +30,7 @@ struct sh_simulator {
     int64_t now_ms;
     int64_t *retry_ms;
     size_t n_retry;
+    const cJSON *replies;
     struct sh_event **queue; /* stored, not yet run; owned */
     size_t n_queue, cap_queue;
     cJSON *collections; /* names that runs wrote to: members of an object */
@@ -57,9 +62,30 @@ static void carry_out(struct sh_simulator *s, struct sh_op *op)
     sh_require(done);
 }
 
+static void answer_lookup(struct sh_simulator *s, uint64_t read_id, struct sh_slice call)
+{
+    struct sh_buf doc, answer;
+    sh_buf_init(&doc, MAX_REPLY_BYTES);
+    sh_buf_init(&answer, MAX_REPLY_BYTES + 64);
+    sh_sim_reply(s->replies, call, &doc);
+    sh_buf_u8(&answer, 1);
+    sh_buf_u64(&answer, 0);
+    sh_buf_uint(&answer, 1);
+    sh_buf_bytes(&answer, (struct sh_slice){0});
+    sh_buf_bytes(&answer, sh_slice(doc.data, doc.len));
+    sh_guard_enter(s->guard);
+    (void)!sh_host_answer(s->host, read_id, sh_slice(answer.data, answer.len));
+    sh_buf_free(&doc);
+    sh_buf_free(&answer);
+}
+
 static void answer_read(void *arg, uint64_t read_id, const struct sh_read_request *q)
 {
     struct sh_simulator *s = arg;
+    if (q->kind == SH_READ_HTTP) {
+        answer_lookup(s, read_id, q->query);
+        return;
+    }
     struct sh_op_read op = {.op.kind = SH_OP_READ, .request = *q};
     carry_out(s, &op.op);
     if (!op.op.ok) {
@@ -193,6 +219,7 @@ static void give(struct sh_simulator *s, const struct sh_slice *only, size_t n_o
         .key = sh_slice_str(e->key),
         .body = sh_slice(e->body, e->body_len),
         .received_ms = e->received_ms,
+        .due_ms = e->due_ms,
         .now_ms = s->now_ms,
         .attempt = s->attempt,
         .explain = true,
@@ -341,26 +368,59 @@ static void run_retries(struct sh_simulator *s, struct sh_op_pending *op, cJSON 
     }
 }
 
+/* Retries that are due now; when the next one is, in *next_ms (0: none). How many there were. */
+static size_t retry_due(struct sh_simulator *s, cJSON *results, int64_t *next_ms)
+{
+    struct sh_op_pending op = {.op.kind = SH_OP_RETRIES,
+                               .before_ms = s->now_ms,
+                               .limit = RETRIES,
+                               .max_bytes = SIZE_MAX / 2};
+    carry_out(s, &op.op);
+    size_t n = op.op.ok ? op.n_items : 0;
+    *next_ms = op.op.ok ? op.next_due_ms : 0;
+    if (op.op.ok)
+        run_retries(s, &op, results);
+    sh_pending_free(op.items, op.n_items);
+    return n;
+}
+
+/* Timers, clock rules and callbacks that are due now, and what follows from them; likewise. */
+static size_t fire_due(struct sh_simulator *s, cJSON *results, int64_t *next_ms)
+{
+    struct sh_op_fire op = {.op.kind = SH_OP_FIRE, .now_ms = s->now_ms, .limit = FIRES};
+    carry_out(s, &op.op);
+    size_t n = op.op.ok ? op.n_fired : 0;
+    *next_ms = op.op.ok ? op.next_due_ms : 0;
+    if (!op.op.ok)
+        cJSON_AddItemToArray(results, sh_sim_refused("not_fired", op.op.err.msg));
+    for (size_t i = 0; i < op.n_emitted; i++) {
+        enqueue(s, op.emitted[i]);
+        op.emitted[i] = NULL;
+    }
+    sh_op_fire_clear(&op);
+    run_queue(s, results);
+    return n;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 cJSON *sh_simulator_advance_ms(struct sh_simulator *s, int64_t ms)
 {
     cJSON *results = cJSON_CreateArray();
     int64_t until = s->now_ms + ms;
-    for (;;) {
-        struct sh_op_pending op = {.op.kind = SH_OP_RETRIES,
-                                   .before_ms = s->now_ms,
-                                   .limit = RETRIES,
-                                   .max_bytes = SIZE_MAX / 2};
-        carry_out(s, &op.op);
-        if (!op.op.ok)
-            break;
-        run_retries(s, &op, results);
-        bool idle = op.n_items == 0;
-        sh_pending_free(op.items, op.n_items);
-        if (!idle)
+    for (size_t fired = 0; fired < MAX_FIRED;) {
+        int64_t retry_ms, fire_ms;
+        size_t n = fire_due(s, results, &fire_ms) + retry_due(s, results, &retry_ms);
+        fired += n;
+        if (n > 0)
             continue;
-        if (op.next_due_ms <= s->now_ms || op.next_due_ms > until)
+        int64_t next_ms = sooner(fire_ms, retry_ms);
+        if (next_ms <= s->now_ms || next_ms > until)
             break;
-        s->now_ms = op.next_due_ms;
+        s->now_ms = next_ms;
     }
     s->now_ms = until;
     return results;
@@ -383,6 +443,23 @@ static cJSON *list(struct sh_simulator *s, enum sh_list_what what, const char *c
     return rows;
 }
 
+/* With what each item would send. */
+static cJSON *outbox(struct sh_simulator *s)
+{
+    cJSON *rows = list(s, SH_LIST_OUTBOX, NULL), *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const struct sh_list_query q = {.what = SH_LIST_OUTBOX, .id = sh_json_string(row, "id")};
+        struct sh_error err;
+        cJSON *whole = cJSON_CreateArray();
+        if (q.id && sh_store_list(s->store, &q, sh_sim_keep_row, whole, &err) && whole->child)
+            cJSON_AddItemToObject(row, "payload",
+                                  cJSON_DetachItemFromObject(whole->child, "payload"));
+        cJSON_Delete(whole);
+    }
+    return rows;
+}
+
 cJSON *sh_simulator_world(struct sh_simulator *s)
 {
     cJSON *world = cJSON_CreateObject(), *records = cJSON_AddObjectToObject(world, "records");
@@ -390,11 +467,32 @@ cJSON *sh_simulator_world(struct sh_simulator *s)
     cJSON_ArrayForEach(c, s->collections)
         cJSON_AddItemToObject(records, c->string, list(s, SH_LIST_RECORDS, c->string));
     cJSON_AddItemToObject(world, "callbacks", list(s, SH_LIST_CALLBACKS, NULL));
-    cJSON_AddItemToObject(world, "outbox", list(s, SH_LIST_OUTBOX, NULL));
+    cJSON_AddItemToObject(world, "outbox", outbox(s));
+    cJSON_AddItemToObject(world, "timers", list(s, SH_LIST_TIMERS, NULL));
     return world;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
+
+/* The clock rules of the report get their times, counted from where the clock stands. */
+static bool set_clocks(struct sh_simulator *s, struct sh_error *err)
+{
+    const cJSON *rules = sh_json_member(s->report, "rules"), *rule;
+    struct sh_clock *clocks = sh_alloc((size_t)cJSON_GetArraySize(rules), sizeof(*clocks));
+    struct sh_op_clocks op = {.op.kind = SH_OP_CLOCKS, .clocks = clocks, .now_ms = s->now_ms};
+    cJSON_ArrayForEach(rule, rules)
+    {
+        if (sh_json_string(rule, "every"))
+            clocks[op.n_clocks++] =
+                (struct sh_clock){sh_json_string(rule, "name"), sh_json_string(rule, "every"),
+                                  sh_json_string(rule, "zone")};
+    }
+    carry_out(s, &op.op);
+    free(clocks);
+    if (!op.op.ok)
+        *err = op.op.err;
+    return op.op.ok;
+}
 
 static bool load(struct sh_simulator *s, const struct sh_generation *g, cJSON **report,
                  struct sh_error *err)
@@ -410,25 +508,35 @@ static bool load(struct sh_simulator *s, const struct sh_generation *g, cJSON **
     carry_out(s, &op.op);
     if (!op.op.ok)
         *err = op.op.err;
-    return op.op.ok;
+    return op.op.ok && set_clocks(s, err);
 }
 
 struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, cJSON **report,
                                       struct sh_error *err)
 {
     struct sh_simulator *s = sh_alloc(1, sizeof(*s));
-    const struct sh_store_config store = {.dir = NULL, .threads = false};
+    const struct sh_store_config store = {
+        .dir = NULL,
+        .threads = false,
+        .callback_email = config->callback_email,
+        .callback_missed_ms = config->callback_missed_ms,
+        .zone = config->settings ? config->settings->zone : NULL,
+    };
     *report = NULL;
     s->now_ms = config->start_ms;
     s->n_retry = config->n_retry;
+    s->replies = config->replies;
     s->retry_ms = sh_alloc(config->n_retry + 1, sizeof(*s->retry_ms));
     for (size_t i = 0; i < config->n_retry; i++)
         s->retry_ms[i] = config->retry_ms[i];
     memcpy(s->generation, config->generation->id, sizeof(s->generation));
     s->collections = cJSON_CreateObject();
     s->guard = sh_guard_new(2 * config->budgets.wall_ms);
-    const struct sh_host_calls calls = {
-        .arg = s, .read = answer_read, .finished = on_finished, .pulse = sh_guard_pulse(s->guard)};
+    const struct sh_host_calls calls = {.arg = s,
+                                        .settings = config->settings,
+                                        .read = answer_read,
+                                        .finished = on_finished,
+                                        .pulse = sh_guard_pulse(s->guard)};
     s->host = sh_host_new(&config->budgets, &calls);
     s->store = sh_store_open(&store, err);
     bool ok = s->store && load(s, config->generation, report, err);

@@ -23,6 +23,10 @@ struct sh_simulator_config {
     int64_t start_ms;        /* where the clock stands: Unix milliseconds */
     const int64_t *retry_ms; /* copied: delays after each failed attempt, then a dead letter */
     size_t n_retry;
+    const struct sh_settings *settings; /* borrowed, must outlive the simulator; NULL: UTC */
+    const cJSON *replies;               /* to look-ups (sim_replies.h); likewise, or NULL */
+    bool callback_email;                /* as in the configuration */
+    int64_t callback_missed_ms;
 };
 
 /* Load the rules. *report (owned by the caller, never NULL) is what sh_host_load() says. NULL: a
@@ -33,7 +37,7 @@ void sh_simulator_free(struct sh_simulator *s); /* NULL is a no-op */
 
 /* Post a body to a source and let everything happen that follows at once. The result is an array
  * (caller deletes), first this event, then the ones emitted on the way:
- *   {"event":{"id","source","type","key","cause"?},
+ *   {"event":{"id","source","type","key","at","cause"?},
  *    "runs":[{"rule","file","line","outcome","why","error","effects":[..],"logs":[..]}]}
  *   outcome: "done", "failed" (error says why; retry_at when it will be tried again), "dead",
  *   "skipped_on", "skipped_when" (why says it). effects: as effect.h prints them, only of a run
@@ -44,12 +48,13 @@ void sh_simulator_free(struct sh_simulator *s); /* NULL is a no-op */
 cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
                          struct sh_slice body, int64_t max_bytes) SH_WARN_UNUSED;
 
-/* Move the clock and run every retry that falls due on the way, each at its own time. The result
- * is as above, one entry a retried run. */
+/* Move the clock and let everything happen that falls due on the way, each at its own time: timers,
+ * clock rules, callbacks, retries. The result is as above, one entry an event or retried run. */
 cJSON *sh_simulator_advance_ms(struct sh_simulator *s, int64_t ms) SH_WARN_UNUSED;
 int64_t sh_simulator_now_ms(const struct sh_simulator *s);
 
-/* What is in the store: {"records":{"calls":[{"id","doc"}]},"callbacks":[..],"outbox":[..]}. */
+/* What is in the store: {"records":{"calls":[{"id","doc"}]},"callbacks":[..],"outbox":[..],
+ * "timers":[..]}; outbox items with their payload. */
 cJSON *sh_simulator_world(struct sh_simulator *s) SH_WARN_UNUSED;
 
 #endif

@@ -31,6 +31,8 @@ cJSON *sh_sim_event(const struct sh_event *e)
     cJSON_AddStringToObject(o, "key", e->key ? e->key : "");
     if (e->cause)
         cJSON_AddStringToObject(o, "cause", e->cause);
+    char at[SH_TIME_TEXT];
+    cJSON_AddStringToObject(o, "at", sh_time_text(e->received_ms, at));
     return o;
 }
 

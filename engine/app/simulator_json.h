@@ -7,7 +7,7 @@
 #include "core/run.h"
 #include "svc/json.h"
 
-/* {"id","source","type","key"} and, for an emitted event, "cause". */
+/* {"id","source","type","key","at"} and, for an emitted event, "cause". at: the simulated time. */
 cJSON *sh_sim_event(const struct sh_event *e);
 /* {"refused":{"code","message",..}} */
 cJSON *sh_sim_refused(const char *code, const char *message);

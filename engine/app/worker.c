@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/zone.h"
 #include "lua/host.h"
 
 #include <errno.h>
@@ -50,6 +51,7 @@ struct worker {
     struct sh_buf in, out;
     size_t in_at, out_at; /* bytes done with */
     struct sh_pulse *pulse;
+    struct sh_settings settings;
     int64_t expired_us; /* when waiting runs were last looked at */
 };
 
@@ -143,7 +145,7 @@ static void lock_up(void)
     /* Rules yield the processor to ingress and the store: acknowledgements first. */
     if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) != 0)
         sh_debug("worker: priority unchanged");
-    tzset(); /* the first use of the calendar opens /etc/localtime, which the filter would punish */
+    tzset(); /* the C library's own: its first use opens a file, which the filter would punish */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         sh_warn("worker: no_new_privs is not available");
     set_limits();
@@ -260,8 +262,12 @@ static void on_load(struct worker *w, struct sh_slice payload)
     struct sh_budgets budgets;
     struct sh_generation *g;
     cJSON *report;
-    const struct sh_host_calls calls = {w, on_read, on_finished, w->pulse};
-    if (w->host || !sh_frame_read_load(payload, &budgets, &g))
+    const struct sh_host_calls calls = {.arg = w,
+                                        .settings = &w->settings,
+                                        .read = on_read,
+                                        .finished = on_finished,
+                                        .pulse = w->pulse};
+    if (w->host || !sh_frame_read_load(payload, &budgets, &w->settings, &g))
         die("malformed LOAD frame");
     w->host = sh_host_new(&budgets, &calls);
     bool ok = sh_host_load(w->host, g, &report);
@@ -382,6 +388,7 @@ int sh_cmd_worker(int argc, char **argv)
     tie_to_parent();
     close(PAGE);
     close_range(PAGE, ~0U, 0);
+    sh_zones_load(NULL); /* while there still are files */
     sh_buf_init(&w.in, MAX_IN);
     sh_buf_init(&w.out, MAX_OUT);
     serve(&w);

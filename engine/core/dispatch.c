@@ -129,6 +129,7 @@ static struct sh_job job_of(const struct item *it, const struct sh_slice *names)
         .key = sh_slice_str(e->key),
         .body = sh_slice(e->body, e->body_len),
         .received_ms = e->received_ms,
+        .due_ms = e->due_ms,
         .now_ms = sh_now_ms(),
         .attempt = it->attempt,
     };

@@ -29,7 +29,8 @@ struct sh_dispatch_config {
     int64_t memory_events, memory_bytes;
     /* Hand a job to a worker; false if all are full. job is borrowed for the call. */
     bool (*give)(void *arg, const struct sh_job *job);
-    void (*queued)(void *arg);                            /* the outbox has new items */
+    void (*queued)(void *arg); /* the outbox has new items */
+    void (*timed)(void *arg);  /* something may fall due sooner than before; may be NULL */
     void (*fatal)(void *arg, const struct sh_error *err); /* the store can no longer be trusted */
     void *arg;
 };

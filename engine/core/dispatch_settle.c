@@ -288,6 +288,8 @@ static void take_emitted(struct settle *s)
     s->op.n_emitted = 0;
     if (s->op.n_queued)
         s->d->config.queued(s->d->config.arg);
+    if (s->op.n_timed && s->d->config.timed)
+        s->d->config.timed(s->d->config.arg);
 }
 
 static void settled(struct settle *s)

@@ -7,25 +7,33 @@
 #include "base/buf.h"
 #include "base/id.h"
 
-/* Numbers are part of the frame format; 8 to 10 are kept for HTTP calls, timers and cancels. */
+/* Numbers are part of the frame format. */
 enum sh_effect_kind {
-    SH_FX_PUT = 1,      /* records.put: collection, id, doc */
-    SH_FX_PATCH = 2,    /* records.patch: RFC 7396 merge of doc */
-    SH_FX_DELETE = 3,   /* records.delete */
-    SH_FX_INCR = 4,     /* records.incr: field, n */
-    SH_FX_CALLBACK = 5, /* doc: {"number","name","due_at"(ms),"assignee","reason"} */
-    SH_FX_EMAIL = 6,    /* doc: {"to":[],"cc":[],"reply_to","subject","text","html"} */
-    SH_FX_EMIT = 7      /* type, doc = the new event's body */
+    SH_FX_PUT = 1,         /* records.put: collection, id, doc */
+    SH_FX_PATCH = 2,       /* records.patch: RFC 7396 merge of doc */
+    SH_FX_DELETE = 3,      /* records.delete */
+    SH_FX_INCR = 4,        /* records.incr: field, n */
+    SH_FX_CALLBACK = 5,    /* doc: {"number","name","due_at"(ms),"assignee","reason"} */
+    SH_FX_EMAIL = 6,       /* doc: as mime.h says */
+    SH_FX_EMIT = 7,        /* type, doc = the new event's body */
+    SH_FX_HTTP = 8,        /* doc: a call as http_call.h says */
+    SH_FX_TIMER = 9,       /* collection = event type, id = the timer's name or empty, doc = the
+                              event's body, n_int = due, Unix milliseconds; field = "" or, for a time
+                              of day that was asked for, "2026-10-25T09:00:00 Europe/Amsterdam" */
+    SH_FX_CANCEL = 10,     /* id = the timer's name */
+    SH_FX_CALLBACK_DO = 11 /* what happens to callbacks that exist, doc as callback.h says */
 };
+#define SH_FX_LAST SH_FX_CALLBACK_DO
 
 /* All slices borrowed. Fields that a kind does not use are empty. */
 struct sh_effect {
     enum sh_effect_kind kind;
-    struct sh_slice collection; /* records: collection; emit: event type */
-    struct sh_slice id;         /* records: id; others: the author's own key or empty */
+    struct sh_slice collection; /* records: collection; emit, timer: event type */
+    struct sh_slice id;         /* records: id; timer, cancel: name; others: the author's own key
+                                   or empty */
     struct sh_slice doc;        /* JSON text that passed sh_json_check() */
-    struct sh_slice field;      /* incr: a member name */
-    bool is_int;                /* incr: which of the two holds */
+    struct sh_slice field;      /* incr: a member name; timer: local time and zone, or empty */
+    bool is_int;                /* incr: which of the two holds; timer: true */
     int64_t n_int;
     double n_double;
 };
@@ -46,9 +54,9 @@ const char *sh_effect_kind_name(enum sh_effect_kind kind); /* "records.put", "ca
 void sh_effect_json(struct sh_buf *out, const struct sh_effect *fx, bool brief);
 
 #define SH_EFFECT_KEY_TEXT 33
-/* The stable key of an effect that leaves the run (callback, email, emit): the same for every
- * attempt of the same run. 32 hex digits of SHA-256 over event id, rule, and the author's key, or
- * the ordinal (place among the run's effects, from 0) where there is none. */
+/* The stable key of an effect that leaves the run (callback, email, emit, HTTP, unnamed timer): the
+ * same for every attempt of the same run. 32 hex digits of SHA-256 over event id, rule, and the
+ * author's key, or the ordinal (place among the run's effects, from 0) where there is none. */
 void sh_effect_key(struct sh_id event_id, struct sh_slice rule, const struct sh_effect *fx,
                    uint32_t ordinal, char out[SH_EFFECT_KEY_TEXT]);
 

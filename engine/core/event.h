@@ -6,7 +6,10 @@
 #include "base/buf.h"
 #include "base/id.h"
 
-#define SH_SOURCE_EMITTED "rules" /* the source of events that rules emit */
+/* Sources of events that come from within; a configured source may not be called so. */
+#define SH_SOURCE_EMITTED "rules"  /* what rules emit, and their timers */
+#define SH_SOURCE_CLOCK   "clock"  /* type "clock", key = the rule whose `every` it is */
+#define SH_SOURCE_ENGINE  "engine" /* callback_due, delivery_failed, ... */
 
 /* All text is owned by the event and NUL-terminated. */
 struct sh_event {
@@ -16,6 +19,7 @@ struct sh_event {
     char *key;           /* order is kept per (source, key); "" = a key of its own */
     char *dedupe_id;     /* unique per source while the event is retained */
     int64_t received_ms; /* when the engine had read it whole */
+    int64_t due_ms;      /* a timer's event: when it was due, late if before received_ms; else 0 */
     uint32_t depth;      /* 0 from outside; else how many steps away from there (store.h) */
     char *cause;         /* id text of the event whose run emitted this one, or NULL */
     char *body;          /* raw bytes, the truth; passed sh_json_check(); NUL added behind */

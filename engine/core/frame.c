@@ -44,7 +44,42 @@ int sh_frame_split(struct sh_slice in, size_t max_bytes, uint8_t *type, struct s
     return 1;
 }
 
-void sh_frame_load(struct sh_buf *out, const struct sh_budgets *b, const struct sh_generation *g)
+#define MAX_SECRETS 1000
+
+void sh_settings_clear(struct sh_settings *s)
+{
+    for (size_t i = 0; s->secrets && s->secrets[i]; i++)
+        free(s->secrets[i]);
+    free(s->secrets);
+    free(s->zone);
+    *s = (struct sh_settings){0};
+}
+
+static void write_settings(struct sh_buf *out, const struct sh_settings *s)
+{
+    size_t n = 0;
+    while (s->secrets && s->secrets[n])
+        n++;
+    sh_buf_bytes(out, sh_slice_str(s->zone ? s->zone : "UTC"));
+    sh_buf_uint(out, n);
+    for (size_t i = 0; i < n; i++)
+        sh_buf_bytes(out, sh_slice_str(s->secrets[i]));
+}
+
+static bool read_settings(struct sh_reader *r, struct sh_settings *s)
+{
+    s->zone = sh_slice_dup(sh_read_bytes(r));
+    uint64_t n = sh_read_uint(r);
+    if (r->bad || n > MAX_SECRETS)
+        return false;
+    s->secrets = sh_alloc((size_t)n + 1, sizeof(*s->secrets));
+    for (size_t i = 0; i < n; i++)
+        s->secrets[i] = sh_slice_dup(sh_read_bytes(r));
+    return !r->bad;
+}
+
+void sh_frame_load(struct sh_buf *out, const struct sh_budgets *b, const struct sh_settings *s,
+                   const struct sh_generation *g)
 {
     size_t place = sh_frame_begin(out, SH_FRAME_LOAD);
     sh_buf_uint(out, (uint64_t)b->cpu_ms);
@@ -52,6 +87,7 @@ void sh_frame_load(struct sh_buf *out, const struct sh_budgets *b, const struct 
     sh_buf_uint(out, (uint64_t)b->memory_bytes);
     sh_buf_uint(out, (uint64_t)b->max_effects);
     sh_buf_uint(out, (uint64_t)b->max_effect_bytes);
+    write_settings(out, s);
     sh_buf_uint(out, g->n_files);
     for (size_t i = 0; i < g->n_files; i++) {
         sh_buf_u8(out, g->files[i].is_rule);
@@ -61,17 +97,22 @@ void sh_frame_load(struct sh_buf *out, const struct sh_budgets *b, const struct 
     sh_frame_end(out, place);
 }
 
-bool sh_frame_read_load(struct sh_slice payload, struct sh_budgets *b, struct sh_generation **g)
+bool sh_frame_read_load(struct sh_slice payload, struct sh_budgets *b, struct sh_settings *s,
+                        struct sh_generation **g)
 {
     struct sh_reader r = sh_reader_of(payload);
+    *s = (struct sh_settings){0};
     b->cpu_ms = (int64_t)sh_read_uint(&r);
     b->wall_ms = (int64_t)sh_read_uint(&r);
     b->memory_bytes = (int64_t)sh_read_uint(&r);
     b->max_effects = (int64_t)sh_read_uint(&r);
     b->max_effect_bytes = (int64_t)sh_read_uint(&r);
+    bool ok = read_settings(&r, s);
     uint64_t n = sh_read_uint(&r);
-    if (r.bad || n > payload.n)
+    if (!ok || r.bad || n > payload.n) {
+        sh_settings_clear(s);
         return false;
+    }
     struct sh_file *files = sh_alloc((size_t)n, sizeof(*files));
     for (size_t i = 0; i < n; i++) {
         files[i].is_rule = sh_read_u8(&r) != 0;
@@ -86,6 +127,8 @@ bool sh_frame_read_load(struct sh_slice payload, struct sh_budgets *b, struct sh
         free(files[i].text);
     }
     free(files);
+    if (!*g)
+        sh_settings_clear(s);
     return *g != NULL;
 }
 
@@ -106,6 +149,7 @@ void sh_frame_job(struct sh_buf *out, const struct sh_job *job)
     sh_buf_bytes(out, job->type);
     sh_buf_bytes(out, job->key);
     sh_buf_u64(out, (uint64_t)job->received_ms);
+    sh_buf_u64(out, (uint64_t)job->due_ms);
     sh_buf_u64(out, (uint64_t)job->now_ms);
     sh_buf_uint(out, job->attempt);
     sh_buf_u8(out, job->explain);
@@ -125,6 +169,7 @@ bool sh_frame_read_job(struct sh_slice payload, struct sh_job *job, struct sh_sl
     job->type = sh_read_bytes(&r);
     job->key = sh_read_bytes(&r);
     job->received_ms = (int64_t)sh_read_u64(&r);
+    job->due_ms = (int64_t)sh_read_u64(&r);
     job->now_ms = (int64_t)sh_read_u64(&r);
     job->attempt = (uint32_t)sh_read_uint(&r);
     job->explain = sh_read_u8(&r) != 0;
@@ -169,6 +214,7 @@ void sh_frame_ask(struct sh_buf *out, uint64_t read_id, const struct sh_read_req
 {
     size_t place = sh_frame_begin(out, SH_FRAME_READ);
     sh_buf_u64(out, read_id);
+    sh_buf_u64(out, q->token);
     sh_read_request_write(out, q);
     sh_frame_end(out, place);
 }
@@ -177,7 +223,11 @@ bool sh_frame_read_ask(struct sh_slice payload, uint64_t *read_id, struct sh_rea
 {
     struct sh_reader r = sh_reader_of(payload);
     *read_id = sh_read_u64(&r);
-    return sh_read_request_read(&r, q) && r.p == r.end;
+    uint64_t token = sh_read_u64(&r);
+    if (!sh_read_request_read(&r, q) || r.p != r.end)
+        return false;
+    q->token = token;
+    return true;
 }
 
 static void write_run(struct sh_buf *out, const struct sh_run *run)

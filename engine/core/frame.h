@@ -27,6 +27,13 @@ struct sh_budgets {
     int64_t cpu_ms, wall_ms, memory_bytes, max_effects, max_effect_bytes;
 };
 
+/* What of the configuration rules can see. */
+struct sh_settings {
+    char *zone;     /* the default time zone, zone.h name */
+    char **secrets; /* names, NULL-terminated; NULL = none. The texts never leave the engine */
+};
+void sh_settings_clear(struct sh_settings *s); /* frees the members */
+
 /* Start a frame in out; returns its place for sh_frame_end(), which fills in the length. */
 size_t sh_frame_begin(struct sh_buf *out, enum sh_frame_type type);
 void sh_frame_end(struct sh_buf *out, size_t place);
@@ -36,9 +43,11 @@ void sh_frame_end(struct sh_buf *out, size_t place);
 int sh_frame_split(struct sh_slice in, size_t max_bytes, uint8_t *type, struct sh_slice *payload,
                    size_t *used) SH_WARN_UNUSED;
 
-void sh_frame_load(struct sh_buf *out, const struct sh_budgets *b, const struct sh_generation *g);
-bool sh_frame_read_load(struct sh_slice payload, struct sh_budgets *b,
-                        struct sh_generation **g) SH_WARN_UNUSED; /* *g owned by the caller */
+void sh_frame_load(struct sh_buf *out, const struct sh_budgets *b, const struct sh_settings *s,
+                   const struct sh_generation *g);
+/* *s and *g are the caller's. */
+bool sh_frame_read_load(struct sh_slice payload, struct sh_budgets *b, struct sh_settings *s,
+                        struct sh_generation **g) SH_WARN_UNUSED;
 void sh_frame_job(struct sh_buf *out, const struct sh_job *job);
 /* Slices borrow from payload; *names (owned, free()) holds the arrays behind only and skip. */
 bool sh_frame_read_job(struct sh_slice payload, struct sh_job *job,

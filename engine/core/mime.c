@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * mime.c: mail addresses and email effects, checked. mime_build.c makes the message. */
-#include "core/mime.h"
+ * mime.c: mail addresses, checked. mime_check.c does it with a whole effect, mime_build.c makes the
+ * message, mime_part.c the parts of it. */
+#include "core/mime_impl.h"
+
+#include "base/utf8.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_ADDRESSES     100
-#define MAX_SUBJECT_BYTES 998
-#define MAX_ADDR_BYTES    254 /* RFC 5321 4.5.3.1.3, less the angle brackets */
-#define QUOTE_BYTES       80  /* of a refused text that a message repeats */
+#define MAX_ADDR_BYTES 254 /* RFC 5321 4.5.3.1.3, less the angle brackets */
+#define QUOTE_BYTES    80  /* of a refused text that a message repeats */
 
 /* Length of the UTF-8 sequence at p (RFC 3629: nothing overlong, no surrogates), 0 if none. */
 static size_t utf8_step(const uint8_t *p, size_t n)
@@ -29,23 +30,7 @@ static size_t utf8_step(const uint8_t *p, size_t n)
     return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : len;
 }
 
-static bool utf8_ok(struct sh_slice s)
-{
-    const uint8_t *p = (const uint8_t *)s.p;
-    for (size_t i = 0; i < s.n;) {
-        size_t step = utf8_step(p + i, s.n - i);
-        if (!step)
-            return false;
-        i += step;
-    }
-    return true;
-}
-
-/* The start of a text for a message: one line, printable, cut between characters. */
-struct quoted {
-    char text[QUOTE_BYTES + 8];
-};
-static const char *quote(struct quoted *q, struct sh_slice s)
+const char *sh_mime_quote(struct sh_mime_quoted *q, struct sh_slice s)
 {
     size_t n = 0;
     const uint8_t *p = (const uint8_t *)s.p;
@@ -69,8 +54,9 @@ static const char *quote(struct quoted *q, struct sh_slice s)
 
 static bool refuse(struct sh_error *err, struct sh_slice s, const char *why)
 {
-    struct quoted q;
-    return sh_error_set(err, SH_EINVAL, "\"%s\" is not a mail address: %s", quote(&q, s), why);
+    struct sh_mime_quoted q;
+    return sh_error_set(err, SH_EINVAL, "\"%s\" is not a mail address: %s", sh_mime_quote(&q, s),
+                        why);
 }
 
 static bool has_control(struct sh_slice s)
@@ -181,7 +167,7 @@ static const char *parse(struct sh_slice text, struct sh_address *out)
 {
     if (has_control(text))
         return "it contains a control character (line break, tab or NUL)";
-    if (!utf8_ok(text))
+    if (!sh_utf8_ok(text))
         return "it is not valid UTF-8";
     struct sh_slice s = trim(text);
     struct sh_slice addr = s;
@@ -206,123 +192,4 @@ bool sh_address_parse(struct sh_slice text, struct sh_address *out, struct sh_er
     memset(out, 0, sizeof(*out));
     const char *why = parse(text, out);
     return why ? refuse(err, text, why) : true;
-}
-
-/* --- The effect --------------------------------------------------------------------------- */
-
-/* A member that is there: JSON null counts as absent. */
-static const cJSON *member(const cJSON *doc, const char *name)
-{
-    const cJSON *node = cJSON_GetObjectItemCaseSensitive(doc, name);
-    return cJSON_IsNull(node) ? NULL : node;
-}
-
-static const char *kind_name(const cJSON *node)
-{
-    if (cJSON_IsString(node))
-        return "a string";
-    if (cJSON_IsNumber(node) || cJSON_IsRaw(node))
-        return "a number";
-    if (cJSON_IsBool(node))
-        return "a boolean";
-    if (cJSON_IsArray(node))
-        return "an array";
-    return cJSON_IsObject(node) ? "an object" : "nothing";
-}
-
-static bool check_address(const cJSON *node, const char *field, struct sh_error *err)
-{
-    if (!cJSON_IsString(node))
-        return sh_error_set(err, SH_EINVAL, "%s must be a mail address, a string, not %s", field,
-                            kind_name(node));
-    struct sh_address a;
-    struct sh_error why;
-    if (sh_address_parse(sh_slice_str(node->valuestring), &a, &why))
-        return true;
-    return sh_error_set(err, SH_EINVAL, "%s: %s", field, why.msg);
-}
-
-static bool check_list(const cJSON *list, const char *field, int least, struct sh_error *err)
-{
-    if (!cJSON_IsArray(list))
-        return sh_error_set(err, SH_EINVAL, "%s must be a list of mail addresses, not %s", field,
-                            kind_name(list));
-    int n = cJSON_GetArraySize(list);
-    if (n < least || n > MAX_ADDRESSES)
-        return sh_error_set(err, SH_EINVAL, "%s has %d addresses, expected %d to %d", field, n,
-                            least, MAX_ADDRESSES);
-    int at = 1; /* as Lua counts */
-    const cJSON *node;
-    cJSON_ArrayForEach(node, list)
-    {
-        char name[32];
-        snprintf(name, sizeof(name), "%s[%d]", field, at++);
-        if (!check_address(node, n > 1 ? name : field, err))
-            return false;
-    }
-    return true;
-}
-
-static bool check_text(const cJSON *node, const char *field, struct sh_error *err)
-{
-    if (!cJSON_IsString(node))
-        return sh_error_set(err, SH_EINVAL, "%s must be a string, not %s", field, kind_name(node));
-    if (!utf8_ok(sh_slice_str(node->valuestring)))
-        return sh_error_set(err, SH_EINVAL, "%s is not valid UTF-8", field);
-    return true;
-}
-
-static bool check_subject(const cJSON *node, struct sh_error *err)
-{
-    if (!check_text(node, "subject", err))
-        return false;
-    const char *s = node->valuestring;
-    size_t n = strlen(s);
-    if (n > MAX_SUBJECT_BYTES)
-        return sh_error_set(err, SH_EINVAL, "subject has %zu bytes, expected at most %d", n,
-                            MAX_SUBJECT_BYTES);
-    size_t at = strcspn(s, "\r\n");
-    if (s[at])
-        return sh_error_set(err, SH_EINVAL,
-                            "subject contains a line break (%s at byte %zu); "
-                            "it must be one line",
-                            s[at] == '\r' ? "CR" : "LF", at + 1);
-    return true;
-}
-
-/* A misspelt or unsupported member would be lost in silence: mail without its Bcc, say. */
-static bool check_members(const cJSON *doc, struct sh_error *err)
-{
-    static const char *const known[] = {"to", "cc", "reply_to", "subject", "text", "html"};
-    const cJSON *node;
-    cJSON_ArrayForEach(node, doc)
-    {
-        size_t i = 0;
-        while (i < sizeof(known) / sizeof(*known) && strcmp(node->string, known[i]) != 0)
-            i++;
-        if (i == sizeof(known) / sizeof(*known)) {
-            struct quoted q;
-            return sh_error_set(err, SH_EINVAL,
-                                "unknown field %s; an email has to, cc, reply_to, "
-                                "subject, text and html",
-                                quote(&q, sh_slice_str(node->string)));
-        }
-    }
-    return true;
-}
-
-bool sh_email_check(const cJSON *doc, struct sh_error *err)
-{
-    if (!cJSON_IsObject(doc))
-        return sh_error_set(err, SH_EINVAL, "an email must be a table, not %s", kind_name(doc));
-    const cJSON *cc = member(doc, "cc"), *reply_to = member(doc, "reply_to");
-    const cJSON *text = member(doc, "text"), *html = member(doc, "html");
-    if (!check_members(doc, err) || !check_list(member(doc, "to"), "to", 1, err) ||
-        (cc && !check_list(cc, "cc", 0, err)) ||
-        (reply_to && !check_address(reply_to, "reply_to", err)) ||
-        !check_subject(member(doc, "subject"), err))
-        return false;
-    if (!text && !html)
-        return sh_error_set(err, SH_EINVAL, "text or html is missing: an email needs a body");
-    return (!text || check_text(text, "text", err)) && (!html || check_text(html, "html", err));
 }

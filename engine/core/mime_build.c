@@ -2,13 +2,15 @@
  * mime_build.c: the text of a message from a checked email effect.
  *
  * Headers are written word by word and folded at 76 columns; a word that is not plain ASCII goes
- * out as encoded words (RFC 2047), a body as quoted-printable or base64 (RFC 2045), whichever is
- * shorter. The same effect and key always give the same bytes. */
-#include "core/mime.h"
+ * out as encoded words (RFC 2047). The same effect and key always give the same bytes. */
+#include "core/ical.h"
+#include "core/mime_impl.h"
+#include "svc/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #define LINE           76 /* columns of a header or body line */
@@ -17,7 +19,7 @@
 #define PLAIN_NAME     60 /* a longer name is written in pieces, encoded */
 #define PLAIN_WORD     67 /* as a longer word of a subject */
 #define MAX_KEY_BYTES  60 /* RFC 2046 5.1.1: a boundary has at most 70 */
-#define BASE64_IN_LINE 57 /* 76 columns */
+#define MAX_ICAL_BYTES ((size_t)8 << 20)
 
 /* --- Folded header lines ------------------------------------------------------------------- */
 
@@ -54,16 +56,6 @@ static void end(struct header *h)
 }
 
 /* --- Encoded words ------------------------------------------------------------------------- */
-
-static const char digits64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Four columns for 1 to 3 bytes. */
-static void base64_group(const uint8_t *p, size_t n, char out[4])
-{
-    uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
-    for (size_t i = 0; i < 4; i++)
-        out[i] = i <= n ? digits64[v >> (18 - 6 * i) & 63] : '=';
-}
 
 /* Bytes that stand for themselves in an encoded word, also within a phrase (RFC 2047 5.3). */
 static bool word_plain(uint8_t c)
@@ -106,7 +98,7 @@ static size_t q_write(const uint8_t *p, size_t n, char *out)
 static size_t b_write(const uint8_t *p, size_t n, char *out)
 {
     for (size_t i = 0; i < n; i += 3)
-        base64_group(p + i, n - i < 3 ? n - i : 3, out + i / 3 * 4);
+        sh_mime_base64_group(p + i, n - i < 3 ? n - i : 3, out + i / 3 * 4);
     return b_columns(n);
 }
 
@@ -250,111 +242,141 @@ static bool address_header(struct sh_buf *out, const char *name, const cJSON *wh
     return true;
 }
 
+/* --- The invitation ------------------------------------------------------------------------ */
+
+struct invite {
+    struct sh_buf ics; /* no data: none */
+    char type[48];
+};
+
+static void add_attendees(cJSON *list, const cJSON *addresses)
+{
+    const cJSON *node;
+    cJSON_ArrayForEach(node, addresses)
+        cJSON_AddItemToArray(list, cJSON_CreateString(node->valuestring));
+}
+
+/* What the author left out comes from the email: the sender organizes, those in To and Cc (Bcc is
+ * nobody's business) attend, and the stamp is the email's date. */
+static void complete(cJSON *full, const cJSON *doc, const char *from, int64_t date_ms)
+{
+    static const char *const defaults[] = {"organizer", "stamp", "method", "attendees"};
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(*defaults); i++) {
+        if (!sh_mime_member(full, defaults[i])) /* also one that is null */
+            cJSON_DeleteItemFromObjectCaseSensitive(full, defaults[i]);
+    }
+    if (!sh_mime_member(full, "organizer"))
+        cJSON_AddStringToObject(full, "organizer", from);
+    if (!sh_mime_member(full, "stamp"))
+        cJSON_AddItemToObject(full, "stamp", sh_json_int(date_ms));
+    if (!sh_mime_member(full, "attendees")) {
+        cJSON *list = cJSON_AddArrayToObject(full, "attendees");
+        add_attendees(list, sh_mime_member(doc, "to"));
+        add_attendees(list, sh_mime_member(doc, "cc"));
+    }
+    if (!sh_mime_member(full, "method")) /* nobody to ask: tell */
+        cJSON_AddStringToObject(full, "method",
+                                cJSON_GetArraySize(sh_mime_member(full, "attendees")) ? "REQUEST"
+                                                                                      : "PUBLISH");
+}
+
+static bool write_invite(struct invite *out, const cJSON *doc, const char *from, int64_t date_ms,
+                         struct sh_error *err)
+{
+    const cJSON *given = sh_mime_member(doc, "invitation");
+    sh_buf_init(&out->ics, MAX_ICAL_BYTES);
+    if (!given)
+        return true;
+    cJSON *full = cJSON_Duplicate(given, true);
+    sh_require(full);
+    complete(full, doc, from, date_ms);
+    const cJSON *list[1] = {full};
+    snprintf(out->type, sizeof(out->type), "text/calendar; method=%s",
+             sh_mime_member(full, "method")->valuestring);
+    bool ok = sh_ical_write(&out->ics, list, 1, NULL, NULL, err);
+    cJSON_Delete(full);
+    return ok;
+}
+
 /* --- Bodies -------------------------------------------------------------------------------- */
 
-/* Every line end (CR LF, CR, LF) as CR LF, and one at the end. */
-static void normalise(const char *text, struct sh_buf *out)
+/* The two boundaries start with "=_", which neither encoding of a body can produce, and go on
+ * differently, as no key has a dot: no content can contain one, and none is the start of the
+ * other. */
+static void boundary(char out[MAX_KEY_BYTES + 8], const char *key, bool mixed)
 {
-    while (*text) {
-        size_t n = strcspn(text, "\r\n");
-        sh_buf_add(out, text, n);
-        sh_buf_adds(out, "\r\n");
-        text += n;
-        text += text[0] == '\r' && text[1] == '\n' ? 2 : *text != '\0';
+    snprintf(out, MAX_KEY_BYTES + 8, "=_%s%s", mixed ? "." : "", key);
+}
+
+static void open_multipart(struct sh_buf *out, const char *kind, const char *bound)
+{
+    sh_buf_addf(out, "Content-Type: multipart/%s;\r\n boundary=\"%s\"\r\n", kind, bound);
+}
+
+/* What the reader's program chooses from: the last one it understands (RFC 2046 5.1.4), so the
+ * invitation comes last. ics NULL: none. */
+static void body(struct sh_buf *out, const cJSON *doc, const struct invite *i, const char *key)
+{
+    const char *texts[3] = {cJSON_GetStringValue(sh_mime_member(doc, "text")),
+                            cJSON_GetStringValue(sh_mime_member(doc, "html")), i->ics.data};
+    const char *types[3] = {"text/plain", "text/html", i->type};
+    size_t n = (size_t)(texts[0] != NULL) + (texts[1] != NULL) + (texts[2] != NULL);
+    char bound[MAX_KEY_BYTES + 8];
+    boundary(bound, key, false);
+    if (n > 1)
+        open_multipart(out, "alternative", bound);
+    for (size_t k = 0; k < 3; k++) {
+        if (!texts[k])
+            continue;
+        if (n > 1)
+            sh_buf_addf(out, "\r\n--%s\r\n", bound);
+        sh_mime_text_part(out, types[k], texts[k]);
     }
+    if (n > 1)
+        sh_buf_addf(out, "\r\n--%s--\r\n", bound);
 }
 
-/* May byte i of the line stand for itself? Not a space before the line's end (servers strip it),
- * not a dot or "From " at the start of an output line (a transfer or a mailbox file could take it
- * for its own). */
-static bool body_plain(const uint8_t *line, size_t n, size_t i, bool at_start)
+static void attach(struct sh_buf *out, const cJSON *file)
 {
-    uint8_t c = line[i];
-    if (c == '=' || c > 0x7e || (c < 0x20 && c != '\t'))
-        return false;
-    if (c == ' ' || c == '\t')
-        return i + 1 < n;
-    return !at_start || (c != '.' && !(n - i >= 5 && memcmp(line + i, "From ", 5) == 0));
-}
-
-static void quoted_line(const uint8_t *line, size_t n, struct sh_buf *out)
-{
-    size_t col = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool plain = body_plain(line, n, i, col == 0);
-        size_t room = LINE - (i + 1 < n ? 1U : 0U); /* the = of a soft break must fit behind */
-        if (col + (plain ? 1 : 3) > room) {
-            sh_buf_adds(out, "=\r\n");
-            col = 0;
-            plain = body_plain(line, n, i, true);
-        }
-        if (plain)
-            sh_buf_addc(out, (char)line[i]);
-        else
-            sh_buf_addf(out, "=%02X", line[i]);
-        col += plain ? 1 : 3;
+    const char *type = cJSON_GetStringValue(sh_mime_member(file, "type"));
+    const char *name = cJSON_GetStringValue(sh_mime_member(file, "name"));
+    const char *text = cJSON_GetStringValue(sh_mime_member(file, "text"));
+    const char *coded = cJSON_GetStringValue(sh_mime_member(file, "base64"));
+    struct sh_slice bytes = sh_slice_str(text ? text : coded);
+    struct sh_buf decoded;
+    size_t n, at;
+    sh_buf_init(&decoded, bytes.n);
+    if (!text) { /* checked before */
+        sh_require(sh_mime_unbase64(bytes, &decoded, &n, &at));
+        bytes = sh_slice(decoded.data, decoded.len);
     }
-    sh_buf_adds(out, "\r\n");
+    sh_mime_file_part(out, type, name, strncasecmp(type, "text/", 5) == 0, bytes);
+    sh_buf_free(&decoded);
 }
 
-static void quoted_printable(struct sh_slice text, struct sh_buf *out)
+static void content(struct sh_buf *out, const cJSON *doc, const struct invite *i, const char *key)
 {
-    const char *p = text.p, *stop = text.p + text.n;
-    while (p < stop) {
-        const char *eol = memchr(p, '\r', (size_t)(stop - p));
-        quoted_line((const uint8_t *)p, (size_t)(eol - p), out);
-        p = eol + 2;
-    }
-}
-
-static void base64(struct sh_slice text, struct sh_buf *out)
-{
-    for (size_t i = 0; i < text.n; i += BASE64_IN_LINE) {
-        char line[LINE];
-        size_t n = text.n - i < BASE64_IN_LINE ? text.n - i : BASE64_IN_LINE;
-        sh_buf_add(out, line, b_write((const uint8_t *)text.p + i, n, line));
-        sh_buf_adds(out, "\r\n");
-    }
-}
-
-static bool mostly_ascii(struct sh_slice text)
-{
-    size_t other = 0;
-    for (size_t i = 0; i < text.n; i++)
-        other += (uint8_t)text.p[i] > 0x7e || text.p[i] == '=';
-    return other * 6 <= text.n; /* 3 columns for each against 4/3 for every byte */
-}
-
-/* Content headers, empty line, content. */
-static void part(struct sh_buf *out, const char *type, const char *content)
-{
-    struct sh_buf lines;
-    sh_buf_init(&lines, 3 * strlen(content) + 2);
-    normalise(content, &lines);
-    struct sh_slice text = sh_slice(lines.data ? lines.data : "", lines.len);
-    bool quoted = mostly_ascii(text);
-    sh_buf_addf(out, "Content-Type: %s; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n",
-                type, quoted ? "quoted-printable" : "base64");
-    if (quoted)
-        quoted_printable(text, out);
-    else
-        base64(text, out);
-    sh_buf_free(&lines);
-}
-
-/* The boundary starts with "=_", which neither encoding can produce: no content can contain it. */
-static void body(struct sh_buf *out, const char *text, const char *html, const char *key)
-{
-    if (!text || !html) {
-        part(out, text ? "text/plain" : "text/html", text ? text : html);
+    const cJSON *files = sh_mime_member(doc, "attachments"), *file;
+    char bound[MAX_KEY_BYTES + 8];
+    boundary(bound, key, true);
+    if (!cJSON_GetArraySize(files) && !i->ics.data) {
+        body(out, doc, i, key);
         return;
     }
-    sh_buf_addf(out, "Content-Type: multipart/alternative;\r\n boundary=\"=_%s\"\r\n", key);
-    sh_buf_addf(out, "\r\n--=_%s\r\n", key);
-    part(out, "text/plain", text);
-    sh_buf_addf(out, "\r\n--=_%s\r\n", key);
-    part(out, "text/html", html);
-    sh_buf_addf(out, "\r\n--=_%s--\r\n", key);
+    open_multipart(out, "mixed", bound);
+    sh_buf_addf(out, "\r\n--%s\r\n", bound);
+    body(out, doc, i, key);
+    cJSON_ArrayForEach(file, files)
+    {
+        sh_buf_addf(out, "\r\n--%s\r\n", bound);
+        attach(out, file);
+    }
+    if (i->ics.data) { /* for programs that do not look into the alternatives */
+        sh_buf_addf(out, "\r\n--%s\r\n", bound);
+        sh_mime_file_part(out, "application/ics", "invite.ics", false,
+                          sh_slice(i->ics.data, i->ics.len));
+    }
+    sh_buf_addf(out, "\r\n--%s--\r\n", bound);
 }
 
 /* --- The message --------------------------------------------------------------------------- */
@@ -386,15 +408,21 @@ static bool key_ok(const char *key, struct sh_error *err)
                         MAX_KEY_BYTES);
 }
 
-static const cJSON *member(const cJSON *doc, const char *name)
+static bool recipient_headers(struct sh_buf *out, const cJSON *doc, struct sh_error *err)
 {
-    return cJSON_GetObjectItemCaseSensitive(doc, name);
+    const cJSON *to = sh_mime_member(doc, "to");
+    if (!cJSON_GetArraySize(to))
+        sh_buf_adds(out, "To: undisclosed-recipients:;\r\n"); /* RFC 5322 A.1.3 */
+    return address_header(out, "To", to, err) &&
+           address_header(out, "Cc", sh_mime_member(doc, "cc"), err) &&
+           address_header(out, "Reply-To", sh_mime_member(doc, "reply_to"), err);
 }
 
 bool sh_email_build(const cJSON *doc, const char *from, const char *key, int64_t date_ms,
                     struct sh_buf *out, struct sh_error *err)
 {
     struct sh_address sender;
+    struct invite invite;
     if (!sh_email_check(doc, err) || !key_ok(key, err))
         return false;
     if (!sh_address_parse(sh_slice_str(from), &sender, err) || !date(out, date_ms, err))
@@ -402,15 +430,17 @@ bool sh_email_build(const cJSON *doc, const char *from, const char *key, int64_t
     struct header h = begin(out, "From");
     put_address(&h, &sender, false);
     end(&h);
-    if (!address_header(out, "To", member(doc, "to"), err) ||
-        !address_header(out, "Cc", member(doc, "cc"), err) ||
-        !address_header(out, "Reply-To", member(doc, "reply_to"), err))
+    if (!recipient_headers(out, doc, err))
         return false;
-    subject(out, member(doc, "subject")->valuestring);
+    subject(out, sh_mime_member(doc, "subject")->valuestring);
     sh_buf_addf(out, "Message-ID: <%s@%s>\r\n", key, strchr(sender.addr, '@') + 1);
     sh_buf_adds(out, "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n");
-    const cJSON *text = member(doc, "text"), *html = member(doc, "html");
-    body(out, cJSON_GetStringValue(text), cJSON_GetStringValue(html), key);
+    bool ok = write_invite(&invite, doc, from, date_ms, err);
+    if (ok)
+        content(out, doc, &invite, key);
+    sh_buf_free(&invite.ics);
+    if (!ok)
+        return false;
     return sh_buf_ok(out) ||
            sh_error_set(err, SH_ELIMIT, "the message is larger than %zu bytes", out->max);
 }

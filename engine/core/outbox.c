@@ -1,63 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * outbox.c: due items out of the store, through carriers, verdicts back into it.
  *
- * An item that was fetched is "in flight" until the store has committed what became of it, however
- * long that takes: it is never sent again meanwhile, and it keeps its slot, so that a store that
- * cannot write stops deliveries instead of repeating them. */
+ * An item that was handed to its carrier is "in flight" until the store has committed what became
+ * of it, however long that takes: it is never sent again meanwhile, and it keeps its slot, so that
+ * a store that cannot write stops deliveries instead of repeating them. */
 #include "core/outbox.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "core/outbox_impl.h"
 #include "svc/crypto.h"
-#include "svc/loop.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_MS          1000 /* another process may have redriven items */
-#define VERDICT_RETRY_MS 1000
-
-enum phase {
-    FLIGHT_SENDING, /* the carrier has it */
-    FLIGHT_STORING, /* the store has the verdict */
-    FLIGHT_KEPT,    /* the store refused the verdict; it is offered again */
-    FLIGHT_LANDED   /* committed, but a fetch that began earlier may still show it as due */
-};
-
-/* A verdict on its way to the store: one allocation, so that the store may free it. */
-struct verdict {
-    struct sh_op_delivery op; /* first */
-    char error[sizeof(((struct sh_attempt *)0)->detail)];
-    char id[];
-};
-
-struct flight {
-    struct flight *next;
-    struct sh_outbox *outbox;
-    struct sh_outbox_item item; /* owned */
-    enum phase phase;
-    struct verdict *verdict;
-};
-
-struct fetch {              /* likewise one allocation */
-    struct sh_op_outbox op; /* first */
-};
-
-struct sh_outbox {
-    struct sh_store *store;
-    struct sh_outbox_config config;
-    int64_t *retry_ms;
-    struct sh_timer *poll, *again;
-    struct flight *flights;
-    size_t in_flight; /* flights that have not landed */
-    int64_t poll_at;  /* monotonic milliseconds; 0 = not armed */
-    struct fetch *fetch;
-    bool more; /* the store may have due items that were not taken */
-    bool stopped;
-    uint64_t random;
-};
-
-/* --- Random delays ------------------------------------------------------------------------- */
+int64_t sh_ob_mono_ms(void)
+{
+    return sh_mono_us() / 1000;
+}
 
 /* xorshift64: spreads retries, nothing depends on its quality. */
 static uint64_t next_random(struct sh_outbox *o)
@@ -68,253 +27,190 @@ static uint64_t next_random(struct sh_outbox *o)
     return o->random;
 }
 
-/* ms less or more up to a tenth. */
-static int64_t jitter(struct sh_outbox *o, int64_t ms)
+int64_t sh_ob_jitter(struct sh_outbox *o, int64_t ms, int64_t part)
 {
-    int64_t tenth = ms / 10;
-    return ms - tenth + (int64_t)(next_random(o) % (uint64_t)(2 * tenth + 1));
+    int64_t share = ms / part;
+    return ms - share + (int64_t)(next_random(o) % (uint64_t)(2 * share + 1));
 }
 
-/* --- Fetching ------------------------------------------------------------------------------ */
-
-static void fetch_more(struct sh_outbox *o);
-
-/* Look again when something is due, and within POLL_MS; never later than promised before, or a
- * stream of retries would put it off for ever. */
-static void arm_poll(struct sh_outbox *o, int64_t due_ms)
+void sh_ob_free_parcel(struct sh_parcel *p)
 {
-    int64_t now = sh_mono_us() / 1000, wait = due_ms ? due_ms - sh_now_ms() : POLL_MS;
-    wait = wait < 0 ? 0 : wait < POLL_MS ? wait : POLL_MS;
-    if (o->poll_at && o->poll_at <= now + wait)
-        return;
-    o->poll_at = now + wait;
-    sh_timer_set(o->poll, wait);
+    HASH_DEL(p->outbox->parcels, p);
+    if (p->item)
+        sh_outbox_items_free(p->item, 1);
+    if (p->phase == SH_PARCEL_STORING)
+        p->verdict->op.op.arg = NULL; /* freed when the store reports it */
+    else
+        sh_ob_free_verdict(p->verdict);
+    free(p);
 }
 
-static bool is_known(const struct sh_outbox *o, const char *id)
-{
-    for (const struct flight *f = o->flights; f; f = f->next) {
-        if (strcmp(f->item.id, id) == 0)
-            return true;
-    }
-    return false;
-}
+/* --- Sending --------------------------------------------------------------------------------- */
 
-static void free_flight(struct flight *f)
+static void start_one(struct sh_outbox *o, struct sh_lane *l)
 {
-    struct sh_outbox_item *item = sh_alloc(1, sizeof(*item)); /* as the store made them */
-    *item = f->item;
-    sh_outbox_items_free(item, 1);
-    free(f->verdict);
-    free(f);
-}
-
-static void forget_landed(struct sh_outbox *o)
-{
-    for (struct flight **at = &o->flights; *at;) {
-        struct flight *f = *at;
-        if (f->phase != FLIGHT_LANDED) {
-            at = &f->next;
-            continue;
-        }
-        *at = f->next;
-        free_flight(f);
-    }
-}
-
-static void on_attempt(void *arg, const struct sh_attempt *a);
-
-static const struct sh_carrier *carrier_of(const struct sh_outbox *o, const char *kind)
-{
-    for (size_t i = 0; i < o->config.n_carriers; i++) {
-        if (strcmp(o->config.carriers[i].kind, kind) == 0)
-            return &o->config.carriers[i];
-    }
-    return NULL;
-}
-
-/* Takes the item's strings. */
-static void take_off(struct sh_outbox *o, struct sh_outbox_item *item)
-{
-    struct flight *f = sh_alloc(1, sizeof(*f));
-    *f = (struct flight){.next = o->flights, .outbox = o, .item = *item};
-    memset(item, 0, sizeof(*item));
-    o->flights = f;
+    struct sh_way *w = l->way;
+    struct sh_parcel *p = l->again ? l->again : l->fresh;
+    sh_lane_unqueue(o, l, p);
+    p->phase = SH_PARCEL_SENDING;
+    p->class = (enum sh_lane_class)l->ready;
+    p->epoch = l->epoch;
+    w->in_flight++;
+    w->by_class[p->class]++;
+    l->in_flight++;
+    l->sending++;
+    p->in_window = true;
     o->in_flight++;
-    const struct sh_carrier *carrier = carrier_of(o, f->item.kind);
-    if (carrier) {
-        carrier->start(carrier->self, &f->item, on_attempt, f);
+    o->flight_bytes += p->bytes;
+    o->more = o->more || (l->more && l->n_queued <= SH_OB_READ_AHEAD / 2);
+    sh_lane_update(l);
+    if (w->carrier.start) {
+        w->carrier.start(w->carrier.self, p->item, sh_ob_on_attempt, p);
         return;
     }
-    struct sh_attempt none = {.verdict = SH_ATTEMPT_PERMANENT,
-                              .detail = "this engine delivers nothing of this kind"};
-    on_attempt(f, &none);
+    const struct sh_attempt none = {.verdict = SH_ATTEMPT_PERMANENT,
+                                    .detail = "this engine delivers nothing of this kind"};
+    sh_ob_on_attempt(p, &none);
 }
 
-static void on_fetched(struct sh_op *head)
+void sh_ob_go(struct sh_outbox *o)
 {
-    struct fetch *fetch = (struct fetch *)head;
-    struct sh_outbox *o = head->arg;
-    if (o) {
-        o->fetch = NULL;
-        bool full = head->ok && fetch->op.n_items == fetch->op.limit;
-        o->more = o->more || full;
-        if (!head->ok)
-            sh_warn("outbox cannot be read", "error", head->err.msg);
-        for (size_t i = 0; head->ok && i < fetch->op.n_items && !o->stopped; i++) {
-            if (o->in_flight < o->config.in_flight && !is_known(o, fetch->op.items[i].id))
-                take_off(o, &fetch->op.items[i]);
-        }
-        forget_landed(o);
-        arm_poll(o, head->ok && !full ? fetch->op.next_due_ms : 0);
-        fetch_more(o);
+    for (size_t i = 0; i <= o->config.n_carriers; i++) {
+        struct sh_lane *l;
+        while (!o->stopped && !o->holding && (l = sh_way_pick(&o->ways[i])))
+            start_one(o, l);
     }
-    sh_outbox_items_free(fetch->op.items, fetch->op.n_items);
-    free(fetch);
+    sh_ob_fetch(o);
 }
 
-/* Items in flight are still due in the store: with as many rows as there are slots, each free slot
- * finds an item if there is one. */
-static void fetch_more(struct sh_outbox *o)
+void sh_ob_go_soon(struct sh_outbox *o)
 {
-    if (o->stopped || o->fetch || !o->more || o->in_flight >= o->config.in_flight)
+    if (o->stopped || o->turn_set)
         return;
-    o->more = false;
-    o->fetch = sh_alloc(1, sizeof(*o->fetch));
-    o->fetch->op = (struct sh_op_outbox){
-        .op = {.kind = SH_OP_OUTBOX, .done = on_fetched, .arg = o},
-        .before_ms = sh_now_ms(),
-        .limit = o->config.in_flight,
-    };
-    sh_store_submit(o->store, &o->fetch->op.op);
+    o->turn_set = true;
+    sh_timer_set(o->turn, 0);
+}
+
+static void on_turn(void *arg)
+{
+    struct sh_outbox *o = arg;
+    o->turn_set = false;
+    sh_ob_go(o);
+}
+
+/* --- Time ------------------------------------------------------------------------------------ */
+
+/* Never later than promised before, or a stream of retries would put it off for ever. */
+void sh_ob_poll_within(struct sh_outbox *o, int64_t ms)
+{
+    int64_t now = sh_ob_mono_ms();
+    ms = ms < SH_OB_POLL_MS ? ms : SH_OB_POLL_MS;
+    if (o->stopped || (o->poll_at && o->poll_at <= now + ms))
+        return;
+    o->poll_at = now + ms;
+    sh_timer_set(o->poll, ms);
 }
 
 static void on_poll(void *arg)
 {
     struct sh_outbox *o = arg;
+    int64_t now = sh_ob_mono_ms();
     o->poll_at = 0;
-    if (o->stopped)
-        return;
-    arm_poll(o, 0);
-    sh_outbox_poke(o);
-}
-
-/* --- Verdicts ------------------------------------------------------------------------------ */
-
-static void store_verdict(struct flight *f)
-{
-    f->phase = FLIGHT_STORING;
-    f->verdict->op.op.ok = false;
-    sh_store_submit(f->outbox->store, &f->verdict->op.op);
-}
-
-static void land(struct flight *f)
-{
-    struct sh_outbox *o = f->outbox;
-    const struct sh_op_delivery *op = &f->verdict->op;
-    f->phase = FLIGHT_LANDED;
-    o->in_flight--;
-    if (op->state == SH_DELIVERY_RETRY)
-        arm_poll(o, op->next_ms);
-    if (!o->fetch)
-        forget_landed(o);
-    fetch_more(o);
-}
-
-static void on_stored(struct sh_op *head)
-{
-    struct flight *f = head->arg;
-    if (!f) { /* the outbox is gone */
-        free(head);
-        return;
+    o->more = true;
+    if (now >= o->rescan_at) {
+        o->rescan = true;
+        o->rescan_at = now + SH_OB_POLL_MS;
+        o->look_far = o->look_far || o->reach_ms > sh_now_ms();
+        if (!o->fetch)
+            sh_lane_sweep(o);
     }
-    if (head->ok || head->err.code == SH_ENOTFOUND) {
-        land(f);
-        return;
-    }
-    sh_warn("what became of a delivery cannot be stored yet", "item", f->item.id, "error",
-            head->err.msg);
-    f->phase = FLIGHT_KEPT;
-    if (head->err.code != SH_EFATAL) /* else the process is about to end */
-        sh_timer_set(f->outbox->again, VERDICT_RETRY_MS);
+    sh_ob_poll_within(o, SH_OB_POLL_MS);
+    sh_ob_go(o);
 }
 
-static void store_kept(void *arg)
+void sh_ob_arm_tick(struct sh_outbox *o)
+{
+    const struct sh_due *due = sh_dues_first(&o->dues);
+    if (!due || o->stopped || (o->tick_at && o->tick_at <= due->at_ms))
+        return;
+    o->tick_at = due->at_ms;
+    sh_timer_set(o->tick, due->at_ms - sh_ob_mono_ms());
+}
+
+/* Its delay is over. Where the wall clock was set back meanwhile, the store is asked as if it had
+ * not been. */
+static void end_wait(struct sh_outbox *o, struct sh_parcel *p)
+{
+    if (p->next_ms > sh_now_ms() && p->next_ms > o->reach_ms)
+        o->reach_ms = p->next_ms;
+    p->lane->n_waiting--;
+    o->n_waiting--;
+    o->more = true;
+    sh_ob_free_parcel(p);
+}
+
+static void on_tick(void *arg)
 {
     struct sh_outbox *o = arg;
-    for (struct flight *f = o->flights; f; f = f->next) {
-        if (f->phase == FLIGHT_KEPT)
-            store_verdict(f);
+    struct sh_due *due;
+    int64_t now = sh_ob_mono_ms();
+    o->tick_at = 0;
+    while ((due = sh_dues_first(&o->dues)) && due->at_ms <= now) {
+        sh_dues_remove(&o->dues, due);
+        if (due->lane)
+            sh_lane_resume(o, due->lane);
+        else
+            end_wait(o, (struct sh_parcel *)((char *)due - offsetof(struct sh_parcel, due)));
     }
+    sh_ob_arm_tick(o);
+    sh_ob_go(o);
 }
 
-static void decide(struct flight *f, const struct sh_attempt *a, struct sh_op_delivery *op)
+static void on_pace(void *arg)
 {
-    struct sh_outbox *o = f->outbox;
-    if (a->verdict == SH_ATTEMPT_SENT) {
-        op->state = SH_DELIVERY_SENT;
-    } else if (a->verdict == SH_ATTEMPT_TEMPORARY && f->item.attempts < o->config.n_retry) {
-        op->state = SH_DELIVERY_RETRY;
-        op->next_ms = sh_now_ms() + jitter(o, o->retry_ms[f->item.attempts]);
-    } else {
-        op->state = SH_DELIVERY_DEAD;
-    }
+    sh_ob_fetch(arg);
 }
 
-static void log_verdict(const struct flight *f)
+/* --- The outbox ------------------------------------------------------------------------------ */
+
+static void init_way(struct sh_way *w, const struct sh_carrier *c)
 {
-    static const char *const text[] = {"", "delivered", "delivery failed, will be tried again",
-                                       "delivery failed for good"};
-    const struct sh_op_delivery *op = &f->verdict->op;
-    sh_log(op->state == SH_DELIVERY_SENT ? SH_LOG_DEBUG : SH_LOG_WARN, text[op->state], "item",
-           f->item.id, "kind", f->item.kind, "event", f->item.event_id, "attempt",
-           SH_NUM(f->item.attempts + 1), op->state == SH_DELIVERY_SENT ? "to" : "error", op->error,
-           NULL);
+    sh_require(c->in_flight > 0 && c->per_lane > 0);
+    w->carrier = *c;
+    w->retry_ms = sh_alloc(c->n_retry + 1, sizeof(*w->retry_ms));
+    for (size_t i = 0; i < c->n_retry; i++)
+        w->total_ms += w->retry_ms[i] = c->retry_ms[i];
 }
-
-static void on_attempt(void *arg, const struct sh_attempt *a)
-{
-    struct flight *f = arg;
-    sh_require(f->phase == FLIGHT_SENDING && !f->verdict);
-    size_t n = strlen(f->item.id) + 1;
-    struct verdict *v = f->verdict = sh_alloc(1, sizeof(*v) + n);
-    memcpy(v->id, f->item.id, n);
-    memcpy(v->error, a->detail, sizeof(v->error));
-    v->error[sizeof(v->error) - 1] = '\0';
-    v->op = (struct sh_op_delivery){
-        .op = {.kind = SH_OP_DELIVERY, .done = on_stored, .arg = f},
-        .item_id = v->id,
-        .error = v->error,
-    };
-    decide(f, a, &v->op);
-    log_verdict(f);
-    store_verdict(f);
-}
-
-/* --- The outbox ---------------------------------------------------------------------------- */
 
 struct sh_outbox *sh_outbox_new(struct event_base *base, struct sh_store *store,
                                 const struct sh_outbox_config *config)
 {
-    sh_require(config->in_flight > 0);
+    static const struct sh_carrier none = {.kind = "", .per_lane = 64, .in_flight = 64};
     struct sh_outbox *o = sh_alloc(1, sizeof(*o));
     o->store = store;
     o->config = *config;
-    o->retry_ms = sh_alloc(config->n_retry, sizeof(*o->retry_ms));
-    if (config->n_retry)
-        memcpy(o->retry_ms, config->retry_ms, config->n_retry * sizeof(*o->retry_ms));
+    o->ways = sh_alloc(config->n_carriers + 1, sizeof(*o->ways));
+    for (size_t i = 0; i < config->n_carriers; i++)
+        init_way(&o->ways[i], &config->carriers[i]);
+    init_way(&o->ways[config->n_carriers], &none);
     o->poll = sh_timer_new(base, on_poll, o);
-    o->again = sh_timer_new(base, store_kept, o);
+    o->tick = sh_timer_new(base, on_tick, o);
+    o->offer = sh_timer_new(base, sh_ob_offer_kept, o);
+    o->pace = sh_timer_new(base, on_pace, o);
+    o->turn = sh_timer_new(base, on_turn, o);
+    o->start_ms = sh_now_ms();
+    o->start_us = sh_mono_us();
+    o->look_far = true;
     sh_random((uint8_t *)&o->random, sizeof(o->random));
     o->random |= 1;
-    arm_poll(o, 0);
+    sh_ob_poll_within(o, SH_OB_POLL_MS);
     return o;
 }
 
 void sh_outbox_poke(struct sh_outbox *o)
 {
     o->more = true;
-    fetch_more(o);
+    sh_ob_fetch(o);
 }
 
 size_t sh_outbox_in_flight(const struct sh_outbox *o)
@@ -322,29 +218,63 @@ size_t sh_outbox_in_flight(const struct sh_outbox *o)
     return o->in_flight + (o->stopped && o->fetch);
 }
 
+void sh_outbox_stats(const struct sh_outbox *o, struct sh_outbox_stats *out)
+{
+    struct sh_lane *l, *next;
+    *out = o->stats;
+    HASH_ITER(hh, o->lanes, l, next)
+    {
+        out->lanes++;
+        out->paused += sh_lane_paused(l);
+    }
+}
+
 void sh_outbox_stop(struct sh_outbox *o)
 {
+    struct sh_lane *l, *next;
     o->stopped = true;
+    HASH_ITER(hh, o->lanes, l, next)
+    {
+        sh_lane_drop_queue(o, l);
+    }
     sh_timer_cancel(o->poll);
+    sh_timer_cancel(o->tick);
+    sh_timer_cancel(o->pace);
+    sh_timer_cancel(o->turn);
+}
+
+static void free_lanes(struct sh_outbox *o)
+{
+    struct sh_lane *l, *next;
+    HASH_ITER(hh, o->lanes, l, next)
+    {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer does not follow the list macros
+        HASH_DEL(o->lanes, l);
+        free(l->name);
+        free(l);
+    }
 }
 
 void sh_outbox_free(struct sh_outbox *o)
 {
+    struct sh_parcel *p, *next;
     if (!o)
         return;
     if (o->fetch)
-        o->fetch->op.op.arg = NULL; /* freed when the store reports it */
-    while (o->flights) {
-        struct flight *f = o->flights;
-        o->flights = f->next;
-        if (f->phase == FLIGHT_STORING) {
-            f->verdict->op.op.arg = NULL;
-            f->verdict = NULL;
-        }
-        free_flight(f);
+        sh_ob_fetch_orphan(o->fetch);
+    HASH_ITER(hh, o->parcels, p, next)
+    {
+        sh_ob_free_parcel(p);
     }
+    free_lanes(o);
+    for (size_t i = 0; i <= o->config.n_carriers; i++)
+        free(o->ways[i].retry_ms);
     sh_timer_free(o->poll);
-    sh_timer_free(o->again);
-    free(o->retry_ms);
+    sh_timer_free(o->tick);
+    sh_timer_free(o->offer);
+    sh_timer_free(o->pace);
+    sh_timer_free(o->turn);
+    free(o->ways);
+    free(o->dues.heap);
     free(o);
 }

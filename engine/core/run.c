@@ -25,7 +25,8 @@ bool sh_read_request_read(struct sh_reader *r, struct sh_read_request *q)
     *q = (struct sh_read_request){.kind = (enum sh_read_kind)sh_read_u8(r)};
     q->collection = sh_read_bytes(r);
     struct sh_slice rest = sh_read_bytes(r);
-    if (r->bad || q->collection.n == 0 || q->collection.n > SH_MAX_COLLECTION_BYTES ||
+    bool http = q->kind == SH_READ_HTTP;
+    if (r->bad || (q->collection.n == 0) != http || q->collection.n > SH_MAX_COLLECTION_BYTES ||
         !sh_utf8_ok(q->collection))
         return false;
     if (q->kind == SH_READ_GET) {
@@ -34,7 +35,7 @@ bool sh_read_request_read(struct sh_reader *r, struct sh_read_request *q)
     }
     struct sh_json_fault fault;
     q->query = rest;
-    return q->kind == SH_READ_FIND && rest.n > 0 && rest.n <= SH_MAX_DOC_BYTES &&
+    return (q->kind == SH_READ_FIND || http) && rest.n > 0 && rest.n <= SH_MAX_DOC_BYTES &&
            sh_json_check(rest.p, rest.n, &fault);
 }
 
@@ -42,6 +43,8 @@ void sh_read_mark_write(struct sh_buf *out, const struct sh_read_mark *m)
 {
     sh_read_request_write(out, &m->request);
     sh_buf_u64(out, m->mark);
+    if (m->request.kind == SH_READ_HTTP)
+        sh_buf_bytes(out, m->answer);
 }
 
 bool sh_read_mark_read(struct sh_reader *r, struct sh_read_mark *m)
@@ -49,5 +52,8 @@ bool sh_read_mark_read(struct sh_reader *r, struct sh_read_mark *m)
     if (!sh_read_request_read(r, &m->request))
         return false;
     m->mark = sh_read_u64(r);
-    return !r->bad;
+    m->answer = m->request.kind == SH_READ_HTTP ? sh_read_bytes(r) : (struct sh_slice){0};
+    struct sh_json_fault fault;
+    return !r->bad &&
+           (m->request.kind != SH_READ_HTTP || sh_json_check(m->answer.p, m->answer.n, &fault));
 }

@@ -13,6 +13,7 @@ struct sh_job {
     struct sh_id id;
     struct sh_slice source, type, key, body;
     int64_t received_ms;
+    int64_t due_ms;              /* a timer's event: when it was due; 0 = none */
     int64_t now_ms;              /* the run's clock: now() */
     uint32_t attempt;            /* 1 = first */
     bool explain;                /* report rules that did not match, with the reason */
@@ -57,31 +58,40 @@ struct sh_result { /* what became of one job */
     size_t n_runs;
 };
 
-enum sh_read_kind { SH_READ_GET = 1, SH_READ_FIND = 2 }; /* 3 is kept for http.get */
+enum sh_read_kind { SH_READ_GET = 1, SH_READ_FIND = 2, SH_READ_HTTP = 3 };
 
 /* A question a run asks. */
 struct sh_read_request {
     enum sh_read_kind kind;
-    struct sh_slice collection;
-    struct sh_slice id;    /* get */
+    uint64_t token;             /* the job whose run asks; travels in ask frames alone */
+    struct sh_slice collection; /* get, find */
+    struct sh_slice id;         /* get */
     struct sh_slice query; /* find: {"filter":{path:value | {"eq","ne","lt","lte","gt","gte":v}},
-                              "order":"path" | "-path" | "id" | "-id", "limit":n} */
+                              "order":"path" | "-path" | "id" | "-id", "limit":n};
+                              http: a call of method GET as http_call.h says */
 };
 void sh_read_request_write(struct sh_buf *out, const struct sh_read_request *q);
 bool sh_read_request_read(struct sh_reader *r, struct sh_read_request *q) SH_WARN_UNUSED;
 
 /* What the run saw, to be compared when it settles: the request and a mark: for get the record's
- * version (0 = absent), for find a hash over the (id, version) of every row in order. */
+ * version (0 = absent), for find a hash over the (id, version) of every row in order. A look-up
+ * over HTTP is not compared; it is kept with the run, question and answer, so that the run can be
+ * replayed. */
 struct sh_read_mark {
     struct sh_read_request request;
     uint64_t mark;
+    struct sh_slice answer; /* http: the document that was answered (below); others: empty */
 };
 void sh_read_mark_write(struct sh_buf *out, const struct sh_read_mark *m);
 bool sh_read_mark_read(struct sh_reader *r, struct sh_read_mark *m) SH_WARN_UNUSED;
 
 /* The encoded answer to a read (made by the store, read by the rule host):
  * u8 ok; not ok: bytes message. ok: u64 mark, uint n, n times (bytes id, bytes doc).
- * For get n is 0 or 1. */
+ * For get n is 0 or 1. For http n is 1, id is empty, mark 0 and doc is
+ * {"status":200,"headers":{"content-type":".."},"body":".."} (names in lower case; "body_base64" in
+ * place of body when it is no UTF-8 text; "cut":true when it was longer than the limit), with
+ * "cached":true when it came from the cache; or, when nothing was answered,
+ * {"status":0,"error":"..."}. Secrets in it are blanked. */
 struct sh_answer_row {
     struct sh_slice id, doc;
 };

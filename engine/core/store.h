@@ -29,10 +29,13 @@ struct sh_store_config {
     void (*wake)(void *arg); /* called from a store thread when sh_store_reap() has work; may be
                                 called often and from both threads; NULL without threads */
     void *wake_arg;
-    const char *vfs; /* SQLite VFS name, NULL = default: for fault injection in tests */
-    bool shared;     /* beside a running engine, for redrive alone (and reading): no folder lock,
-                        no check, no threads (threads must be false). Its transactions wait up
-                        to 5 s for the engine's and the other way round */
+    const char *vfs;            /* SQLite VFS name, NULL = default: for fault injection in tests */
+    bool callback_email;        /* when a callback falls due: an email to its assignee */
+    int64_t callback_missed_ms; /* one that is due for so long counts as missed; 0 = never */
+    const char *zone;           /* zone.h name for times in texts; NULL = "UTC"; borrowed */
+    bool shared; /* beside a running engine, for redrive and callbacks (and reading): no lock,
+                    no check, no threads (threads must be false). Its transactions wait up
+                    to 5 s for the engine's and the other way round */
 };
 
 /* Open or create <dir>/switchhook.db, apply migrations, start the threads. Creates dir (0700).
@@ -54,12 +57,17 @@ enum sh_op_kind {
     SH_OP_GENERATION, /* struct sh_op_generation */
     SH_OP_REDRIVE,    /* struct sh_op_redrive */
     SH_OP_PRUNE,      /* struct sh_op_prune */
+    SH_OP_FIRE,       /* struct sh_op_fire */
+    SH_OP_CLOCKS,     /* struct sh_op_clocks */
+    SH_OP_CALLBACK,   /* struct sh_op_callback */
+    SH_OP_FEED_NEW,   /* struct sh_op_feed_new */
     /* reader */
     SH_OP_READ,    /* struct sh_op_read */
     SH_OP_PENDING, /* struct sh_op_pending */
     SH_OP_RETRIES, /* struct sh_op_pending: runs that are due again */
     SH_OP_OUTBOX,  /* struct sh_op_outbox */
-    SH_OP_COUNT    /* struct sh_op_count */
+    SH_OP_COUNT,   /* struct sh_op_count */
+    SH_OP_FEED     /* struct sh_op_feed */
 };
 
 /* Head of every operation; made by the caller (the struct must stay until done). */
@@ -113,19 +121,85 @@ struct sh_op_settle {
     struct sh_event **emitted; /* array and events owned by the caller from done() on */
     size_t n_emitted;
     size_t n_queued;   /* outbox items added */
+    size_t n_timed;    /* timers and callbacks set or changed: sh_op_fire may be due sooner */
     char **run_errors; /* NULL, or n_runs owned texts (NULL where none): why the store refused */
 };
 /* Free the out members. */
 void sh_op_settle_clear(struct sh_op_settle *op);
 
 enum sh_delivery_state { SH_DELIVERY_SENT = 1, SH_DELIVERY_RETRY, SH_DELIVERY_DEAD };
-/* What became of one outbox item; counts an attempt. */
+/* What became of one outbox item. SENT and DEAD of an item whose call asked for it (notify) write,
+ * in the same transaction, an event of source "engine", type "delivery_succeeded" or
+ * "delivery_failed", with the key of the event whose run asked, and the body
+ * {"notify","kind","to","status","attempts","error","answer","idempotency_key","event_id","rule"}.
+ */
 struct sh_op_delivery {
     struct sh_op op;
-    const char *item_id; /* borrowed until done */
+    const char *item_id; /* borrowed until done, as are the texts below */
     enum sh_delivery_state state;
-    int64_t next_ms;   /* RETRY: when again */
-    const char *error; /* RETRY, DEAD: why; SENT: where to, such as the .eml path, or NULL */
+    bool uncharged;     /* RETRY: the target was down: no attempt is counted, place in line kept */
+    int64_t next_ms;    /* RETRY, charged: when again */
+    const char *error;  /* RETRY, DEAD: why; SENT: where to, such as the .eml path, or NULL */
+    int status;         /* HTTP status or SMTP reply code, 0 = none */
+    const char *answer; /* first bytes of the answer, or NULL */
+    const char *recipients; /* JSON as outbox.h says, or NULL: left as it is */
+    const char *lane;       /* with a pause: the lane, and until when (Unix ms), 0 = over */
+    int64_t lane_until_ms;
+    struct sh_event *emitted; /* out: owned by the caller from done() on, or NULL */
+};
+
+/* What is due at now_ms, oldest first, up to limit things: each timer becomes an event with the key
+ * of the event that set it, of source "rules"; each clock rule one of source "clock", and its next
+ * time is set; each callback that is due becomes so (event callback_due, and an email), and each
+ * that has been due for too long is missed (event callback_missed). All in one transaction with
+ * their removal: never twice, never lost. Events have due_ms set. */
+struct sh_op_fire {
+    struct sh_op op;
+    int64_t now_ms;
+    size_t limit;
+    /* out */
+    struct sh_event **emitted;           /* array and events owned by the caller from done() on */
+    size_t n_emitted, n_queued, n_fired; /* n_fired == limit: there may be more */
+    int64_t next_due_ms;                 /* earliest thing after now_ms, or 0 */
+};
+void sh_op_fire_clear(struct sh_op_fire *op);
+
+struct sh_clock {                    /* a clock rule of the live generation */
+    const char *rule, *every, *zone; /* schedule.h text; zone.h name */
+};
+/* These are the clock rules now: new and changed ones get their first time, those that are the same
+ * keep theirs (one that passed meanwhile fires once, late), others are forgotten. Also computes
+ * again what is stored as local time (the zone database may have changed). */
+struct sh_op_clocks {
+    struct sh_op op;
+    const struct sh_clock *clocks; /* borrowed until done */
+    size_t n_clocks;
+    int64_t now_ms;
+};
+
+/* What a person does to a callback. Also in a shared store. */
+struct sh_op_callback {
+    struct sh_op op; /* SH_ENOTFOUND no such id; SH_EINVAL it is closed */
+    const char *id;  /* whole, or the first 6 or more characters if they are unique */
+    int action;      /* enum sh_callback_action, callback.h */
+    const char *by, *note, *assignee; /* NULL = none; assignee: REASSIGN */
+    int64_t due_ms;                   /* SNOOZE */
+    size_t n_queued;                  /* out */
+};
+
+/* The address of an assignee's calendar feed: made at the first question, or again with renew. */
+struct sh_op_feed_new {
+    struct sh_op op;
+    const char *assignee;
+    bool renew;
+    char token[44]; /* out: unguessable, for /calendar/<token>.ics */
+};
+/* What a feed shows: the assignee's open and missed callbacks, and those closed within 30 days. */
+struct sh_op_feed {
+    struct sh_op op;
+    const char *token;
+    char *assignee;         /* out: owned by the caller; NULL: no such feed */
+    struct sh_buf calendar; /* out: the iCalendar text; caller frees */
 };
 
 struct sh_op_generation { /* keep a generation's text, once per id; also notes it went live */
@@ -174,23 +248,37 @@ void sh_pending_free(struct sh_pending *items, size_t n); /* events that were ta
 
 struct sh_outbox_item {
     char *id, *kind, *key, *event_id, *rule; /* owned */
-    char *payload;                           /* the effect's doc (effect.h), JSON */
+    char *lane;
+    char *payload;    /* the effect's doc (effect.h), JSON */
+    char *recipients; /* as the last attempt left it, or NULL */
+    int64_t seq;      /* order of commits */
     uint32_t attempts;
     int64_t created_ms;
+    int64_t lane_until_ms; /* the lane's pause as stored (Unix ms), 0 = none */
 };
-struct sh_op_outbox { /* items due at or before before_ms, by due time */
+struct sh_lane_want {  /* what of a lane is wanted */
+    const char *lane;  /* borrowed until done */
+    size_t limit;      /* 0 = nothing (full or paused) */
+    int64_t after_seq; /* of items never tried: behind this one */
+};
+/* Items due at or before before_ms, lane by lane: first those whose retry is due, by due time, then
+ * those never tried (or put back in line), in order of commits. Lanes that are not in wants give
+ * up to `limit`. */
+struct sh_op_outbox {
     struct sh_op op;
     int64_t before_ms;
-    size_t limit;
+    const struct sh_lane_want *wants; /* borrowed until done */
+    size_t n_wants;
+    size_t limit, max_bytes;      /* for each lane; of all payloads together (at least one item) */
     struct sh_outbox_item *items; /* out: sh_outbox_items_free() */
     size_t n_items;
-    int64_t next_due_ms;
+    int64_t next_due_ms; /* the earliest retry after before_ms, or 0 */
 };
 void sh_outbox_items_free(struct sh_outbox_item *items, size_t n);
 
 struct sh_op_count {
     struct sh_op op;
-    int64_t unfinished, retries, dead_runs, queued, dead_items; /* out */
+    int64_t unfinished, retries, dead_runs, queued, dead_items, timers; /* out */
 };
 
 /* --- Rows for people: the command line, the simulator, later the API ------------------------ */
@@ -200,7 +288,8 @@ enum sh_list_what {
     SH_LIST_RUNS,
     SH_LIST_RECORDS,
     SH_LIST_CALLBACKS,
-    SH_LIST_OUTBOX
+    SH_LIST_OUTBOX,
+    SH_LIST_TIMERS
 };
 struct sh_list_query {
     enum sh_list_what what;
@@ -208,7 +297,7 @@ struct sh_list_query {
     const char *id;         /* this event, record, callback or outbox item alone */
     const char *event_id;   /* RUNS, CALLBACKS, OUTBOX: of this event alone */
     const char *state;      /* events: stored|done|dead; runs: outcome; outbox: state;
-                               callbacks: status */
+                               callbacks: status, or "open" */
     const char *type;       /* EVENTS */
     int64_t since_ms;       /* 0 = all */
     size_t limit;           /* 0 = all; else the newest ones; rows always come oldest first */
@@ -216,11 +305,13 @@ struct sh_list_query {
 /* One row as an object with exactly the members README and docs promise:
  * event {id, source, type, key, received_at, state}, with .id set also body (parsed JSON);
  * record {id, doc, updated_at}; callback {id, number, name, due_at, assignee, reason, status,
- * event_id}; outbox {id, kind, to, state, attempts, error, event_id, key} with .id also payload
- * and sent_to (where the carrier said it went, or null);
+ * note, event_id} with .id also rule, completes, created_at, history [{at, what, by, detail}];
+ * outbox {id, kind, to, state, attempts, error, event_id, key, next_at} with .id also lane, status,
+ * answer, recipients, payload and sent_to (where the carrier said it went, or null);
+ * timer {name, kind ("timer" | "clock"), due_at, type, key, event_id, every, zone, local};
  * run {event_id, rule, generation, outcome, attempts, effects, error, duration_ms, logs}
- * (effects: array of brief effects). Times RFC 3339 UTC with milliseconds. The row is the
- * callee's loan. Returning false stops. */
+ * (effects: array of brief effects), with .event_id in the query also lookups [{request, answer}].
+ * Times RFC 3339 UTC with milliseconds. The row is the callee's loan. Returning false stops. */
 typedef bool sh_list_fn(void *arg, const cJSON *row);
 
 /* Read-only view of a data folder, also beside a running engine. Errors: SH_ENOTFOUND no store

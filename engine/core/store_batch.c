@@ -32,6 +32,16 @@ static void reset_op(struct sh_op *op)
     case SH_OP_PRUNE:
         ((struct sh_op_prune *)op)->removed = 0;
         break;
+    case SH_OP_DELIVERY:
+        sh_event_free(((struct sh_op_delivery *)op)->emitted);
+        ((struct sh_op_delivery *)op)->emitted = NULL;
+        break;
+    case SH_OP_FIRE:
+        sh_store_fire_begin((struct sh_op_fire *)op);
+        break;
+    case SH_OP_CALLBACK:
+        ((struct sh_op_callback *)op)->n_queued = 0;
+        break;
     default:
         break;
     }
@@ -39,8 +49,10 @@ static void reset_op(struct sh_op *op)
 
 static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
 {
-    if (s->config.shared && op->kind != SH_OP_REDRIVE)
-        return sh_error_set(err, SH_EINVAL, "beside a running engine only redrive can be written");
+    if (s->config.shared && op->kind != SH_OP_REDRIVE && op->kind != SH_OP_CALLBACK &&
+        op->kind != SH_OP_FEED_NEW)
+        return sh_error_set(err, SH_EINVAL,
+                            "beside a running engine only redrives and callbacks can be written");
     switch (op->kind) {
     case SH_OP_ACCEPT:
         return sh_store_accept(s, (struct sh_op_accept *)op, err);
@@ -54,6 +66,14 @@ static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_err
         return sh_store_redrive(s, (struct sh_op_redrive *)op, err);
     case SH_OP_PRUNE:
         return sh_store_prune(s, (struct sh_op_prune *)op, err);
+    case SH_OP_FIRE:
+        return sh_store_fire(s, (struct sh_op_fire *)op, err);
+    case SH_OP_CLOCKS:
+        return sh_store_clocks(s, (struct sh_op_clocks *)op, err);
+    case SH_OP_CALLBACK:
+        return sh_store_callback_op(s, (struct sh_op_callback *)op, err);
+    case SH_OP_FEED_NEW:
+        return sh_store_feed_new(s, (struct sh_op_feed_new *)op, err);
     default:
         return sh_error_set(err, SH_EINVAL, "the writer has no operation %d", (int)op->kind);
     }

@@ -223,178 +223,22 @@ static bool record_effect(struct sh_store *s, const struct sh_effect *fx, int64_
                         SHORT(fx->collection), SHORT(fx->id), why.msg);
 }
 
-/* --- what leaves the run ----------------------------------------------------- */
-
-struct leaving { /* what callback, email and emit have in common */
-    struct sh_op_settle *op;
-    const struct sh_run *run;
-    const struct sh_effect *fx;
-    char key[SH_EFFECT_KEY_TEXT];
-    char event_id[SH_ID_TEXT];
-};
-
-static cJSON *parse_doc(const struct sh_effect *fx, struct sh_error *err)
-{
-    cJSON *doc = sh_json_parse(fx->doc.p, fx->doc.n, err);
-    if (doc && cJSON_IsObject(doc))
-        return doc;
-    cJSON_Delete(doc);
-    sh_error_set(err, SH_EINVAL, "%s: its data is not an object", sh_effect_kind_name(fx->kind));
-    return NULL;
-}
-
-static bool add_callback(struct sh_store *s, struct leaving *l, struct sh_error *err)
-{
-    static const char *const fields[] = {"number", "name", NULL, "assignee", "reason"};
-    int64_t due_ms;
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_CALLBACK_ADD, err);
-    cJSON *doc = st ? parse_doc(l->fx, err) : NULL;
-    if (!doc)
-        return false;
-    sh_sqlite_bind_str(st, 1, l->key);
-    for (int i = 0; i < 5; i++)
-        if (fields[i])
-            sh_sqlite_bind_str(st, 2 + i, sh_json_string(doc, fields[i]));
-    sh_sqlite_bind_null(st, 4);
-    if (sh_json_get_int(sh_json_member(doc, "due_at"), &due_ms))
-        sh_sqlite_bind_int(st, 4, due_ms);
-    sh_sqlite_bind_str(st, 7, l->event_id);
-    sh_sqlite_bind_text(st, 8, l->run->rule);
-    sh_sqlite_bind_int(st, 9, l->run->now_ms);
-    bool ok = sh_sqlite_run(st, err);
-    sqlite3_clear_bindings(st);
-    cJSON_Delete(doc);
-    return ok;
-}
-
-static void join_recipients(const cJSON *doc, struct sh_buf *out)
-{
-    const cJSON *to = sh_json_member(doc, "to"), *one;
-    if (cJSON_IsString(to))
-        sh_buf_adds(out, to->valuestring);
-    cJSON_ArrayForEach(one, to)
-    {
-        if (!cJSON_IsString(one))
-            continue;
-        if (out->len)
-            sh_buf_adds(out, ", ");
-        sh_buf_adds(out, one->valuestring);
-    }
-}
-
-static bool add_email(struct sh_store *s, struct leaving *l, struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_OUTBOX_ADD, err);
-    cJSON *doc = st ? parse_doc(l->fx, err) : NULL;
-    if (!doc)
-        return false;
-    char id[8 + SH_EFFECT_KEY_TEXT]; /* with its kind: another kind may have the same key */
-    snprintf(id, sizeof(id), "email-%s", l->key);
-    struct sh_buf to;
-    sh_buf_init(&to, l->fx->doc.n * 2);
-    join_recipients(doc, &to);
-    sh_sqlite_bind_str(st, 1, id);
-    sh_sqlite_bind_str(st, 2, "email");
-    sh_sqlite_bind_text(st, 3, sh_slice(to.data, to.len));
-    sh_sqlite_bind_str(st, 4, l->key);
-    sh_sqlite_bind_str(st, 5, l->event_id);
-    sh_sqlite_bind_text(st, 6, l->run->rule);
-    sh_sqlite_bind_text(st, 7, l->fx->doc);
-    sh_sqlite_bind_int(st, 8, l->run->now_ms);
-    bool ok = sh_sqlite_run(st, err);
-    if (ok)
-        l->op->n_queued += (size_t)sqlite3_changes(s->w.db);
-    sqlite3_clear_bindings(st);
-    sh_buf_free(&to);
-    cJSON_Delete(doc);
-    return ok;
-}
-
-/* How far the events that one event's rules emit are from it: a chain of single emits may be
- * SH_MAX_EMIT_DEPTH long, and each doubling of their number counts as a step too, so that one event
- * has at most 2^SH_MAX_EMIT_DEPTH descendants however they branch. */
-static uint32_t emit_steps(size_t n_emits)
-{
-    uint32_t steps = 1;
-    for (; n_emits > 1; n_emits /= 2)
-        steps++;
-    return steps;
-}
-
-void sh_store_count_emits(struct sh_store *s, const struct sh_op_settle *op)
-{
-    s->n_emits = 0;
-    for (size_t i = 0; i < op->n_runs; i++) {
-        struct sh_reader r = sh_reader_of(op->runs[i].effects);
-        struct sh_effect fx;
-        for (uint32_t n = op->runs[i].n_effects; n > 0 && sh_effect_read_again(&r, &fx); n--)
-            s->n_emits += fx.kind == SH_FX_EMIT;
-    }
-}
-
-static bool add_emitted(struct sh_store *s, struct leaving *l, struct sh_error *err)
-{
-    struct sh_slice type = l->fx->collection;
-    if (type.n == 0 || type.n > SH_MAX_TYPE_BYTES)
-        return sh_error_set(err, SH_EINVAL, "emit: type of %zu bytes, expected 1 to %d", type.n,
-                            SH_MAX_TYPE_BYTES);
-    uint32_t depth = l->op->event_depth + emit_steps(s->n_emits);
-    if (depth > SH_MAX_EMIT_DEPTH)
-        return sh_error_set(err, SH_ELIMIT,
-                            "emit \"%.*s\": too many emits from one event that came in: this one is"
-                            " %u steps away from it, its rules emit %zu more, which is %u steps"
-                            " (one, and one for each doubling), the most is %d: do rules emit in a"
-                            " circle?",
-                            SHORT(type), l->op->event_depth, s->n_emits, emit_steps(s->n_emits),
-                            SH_MAX_EMIT_DEPTH);
-    struct sh_event *e = sh_event_new();
-    *e = (struct sh_event){.source = sh_strdup(SH_SOURCE_EMITTED),
-                           .type = sh_slice_dup(type),
-                           .key = sh_slice_dup(l->op->event_key),
-                           .dedupe_id = sh_strdup(l->key),
-                           .received_ms = l->run->now_ms,
-                           .depth = depth,
-                           .cause = sh_strdup(l->event_id),
-                           .body = sh_slice_dup(l->fx->doc),
-                           .body_len = l->fx->doc.n};
-    struct sh_id first;
-    bool dup = false, ok = sh_store_add_event(s, e, &first, &dup, err);
-    if (!ok || dup) { /* the same key in this run: one event */
-        sh_event_free(e);
-        return ok;
-    }
-    struct sh_op_settle *op = l->op;
-    if ((op->n_emitted & (op->n_emitted - 1)) == 0) /* grows at 0, 1, 2, 4, 8 ... */
-        op->emitted = sh_realloc(op->emitted, (op->n_emitted ? op->n_emitted * 2 : 1) *
-                                                  sizeof(struct sh_event *));
-    op->emitted[op->n_emitted++] = e;
-    return true;
-}
+/* --- all of a run ------------------------------------------------------------ */
 
 bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
                     struct sh_error *err)
 {
-    struct leaving l = {.op = op, .run = run};
+    struct sh_leaving l = {.op = op, .run = run};
     bool ok = true;
     for (uint32_t i = 0; i < run->n_effects && ok; i++) {
         l.fx = &s->fx[i];
-        if (l.fx->kind >= SH_FX_CALLBACK) {
-            sh_effect_key(op->event_id, run->rule, l.fx, i, l.key);
-            sh_id_text(op->event_id, l.event_id);
-        }
-        switch (l.fx->kind) {
-        case SH_FX_CALLBACK:
-            ok = add_callback(s, &l, err);
-            break;
-        case SH_FX_EMAIL:
-            ok = add_email(s, &l, err);
-            break;
-        case SH_FX_EMIT:
-            ok = add_emitted(s, &l, err);
-            break;
-        default:
+        if (l.fx->kind < SH_FX_CALLBACK) {
             ok = record_effect(s, l.fx, run->now_ms, err);
+            continue;
         }
+        sh_effect_key(op->event_id, run->rule, l.fx, i, l.key);
+        sh_id_text(op->event_id, l.event_id);
+        ok = sh_store_leave(s, &l, err);
     }
     return ok;
 }

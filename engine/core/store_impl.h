@@ -27,7 +27,13 @@
 #define SH_STORE_PATH_BYTES   512                        /* of a field's path in records.find */
 #define SH_STORE_ANSWER_BYTES ((size_t)8 << 20)          /* of one answer to a read */
 #define SH_STORE_VIEWS        256                        /* collections with a typed view */
-#define SH_STORE_BRIEF_BYTES  ((size_t)8 << 20)          /* of a run's effects in short */
+#define SH_STORE_BRIEF_BYTES  ((size_t)8 << 20) /* of a run's effects in short; of its look-ups */
+#define SH_STORE_SAID_BYTES   4096 /* of an error or an answer kept with an outbox item */
+#define SH_STORE_TO_BYTES     300  /* of a call's address as people see it */
+
+#define SH_STORE_NEAR_MS    60000             /* timers due sooner count as emits */
+#define SH_STORE_FIRE_MAX   10000             /* things in one SH_OP_FIRE */
+#define SH_STORE_FEED_BYTES ((size_t)4 << 20) /* of a calendar feed */
 
 /* Every statement that is kept prepared; texts in store_sql.c. */
 enum sh_stmt {
@@ -53,9 +59,34 @@ enum sh_stmt {
     SH_ST_RECORD_PUT,
     SH_ST_RECORD_DEL,
     SH_ST_VERSIONS_SET,
-    SH_ST_CALLBACK_ADD,
+    SH_ST_CALLBACK_PUT,
+    SH_ST_CALLBACK_GET,
+    SH_ST_CALLBACK_BY_ID,
+    SH_ST_CALLBACK_BY_PREFIX,
+    SH_ST_CALLBACK_SAME,
+    SH_ST_CALLBACK_OF_NUMBER,
+    SH_ST_CALLBACK_LOCALS,
+    SH_ST_CALLBACK_CHANGE,
+    SH_ST_FEED_ADD,
+    SH_ST_FEED_RENEW,
+    SH_ST_FEED_TOKEN,
+    SH_ST_FEED_ASSIGNEE,
+    SH_ST_FEED_ROWS,
+    SH_ST_TIMER_PUT,
+    SH_ST_TIMER_DEL,
+    SH_ST_TIMER_GET,
+    SH_ST_TIMER_GONE,
+    SH_ST_TIMER_LOCALS,
+    SH_ST_TIMER_MOVE,
+    SH_ST_CLOCK_ROWS,
+    SH_ST_CLOCK_NEXT,
+    SH_ST_DUE,
+    SH_ST_DUE_NEXT,
     SH_ST_OUTBOX_ADD,
     SH_ST_DELIVERY,
+    SH_ST_DELIVERY_NOTIFY,
+    SH_ST_LANE_SET,
+    SH_ST_LANE_DEL,
     SH_ST_GENERATION_ADD,
     SH_ST_GENERATION_FILE,
     SH_ST_REDRIVE_RUNS,
@@ -66,12 +97,16 @@ enum sh_stmt {
     SH_ST_PRUNE_DEDUPE_NEW,
     SH_ST_PRUNE_RUNS,
     SH_ST_PRUNE_OUTBOX,
+    SH_ST_PRUNE_LANES,
     SH_ST_FIELD_ADD,
     SH_ST_PENDING,
     SH_ST_RULES_OF,
     SH_ST_RETRIES,
     SH_ST_RETRIES_NEXT,
-    SH_ST_OUTBOX_DUE,
+    SH_ST_READ_BEGIN,
+    SH_ST_OUTBOX_LANE,
+    SH_ST_OUTBOX_RETRIES,
+    SH_ST_OUTBOX_FRESH,
     SH_ST_OUTBOX_NEXT,
     SH_ST_COUNTS,
     SH_ST_COUNT
@@ -184,7 +219,6 @@ bool sh_store_dooms_batch(enum sh_code code);
 bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_error *err);
 bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *first, bool *dup,
                         struct sh_error *err);
-bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_error *err);
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);
 bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
 bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error *err);
@@ -228,6 +262,67 @@ bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh
                     struct sh_error *err);
 bool sh_store_collection_ok(struct sh_slice name, struct sh_error *err);
 bool sh_store_record_id_ok(struct sh_slice id, struct sh_error *err);
+
+/* --- store_leave.c ----------------------------------------------------------- */
+struct sh_leaving { /* an effect that leaves the run, with what all of them need */
+    struct sh_op_settle *op;
+    const struct sh_run *run;
+    const struct sh_effect *fx;
+    char key[SH_EFFECT_KEY_TEXT];
+    char event_id[SH_ID_TEXT];
+};
+bool sh_store_leave(struct sh_store *s, struct sh_leaving *l, struct sh_error *err);
+/* How many steps away from its event n_emits of one settle put what is emitted. */
+uint32_t sh_store_emit_steps(size_t n_emits);
+/* The effect's doc as an object; NULL and *err. Caller deletes. */
+cJSON *sh_store_parse_doc(const struct sh_effect *fx, struct sh_error *err) SH_WARN_UNUSED;
+
+/* What goes into the outbox, from a run or from a callback. Texts borrowed. */
+struct sh_store_item {
+    const char *kind; /* "email", "http": the row's id is "<kind>-<key>" */
+    const char *key;  /* as Idempotency-Key, Message-ID */
+    const char *event_id, *event_key;
+    uint32_t depth;
+    struct sh_slice rule; /* "" = none */
+    struct sh_slice payload;
+    int64_t now_ms;
+};
+/* Queue it (lane, recipient and notify are taken from the payload). An id that is there already is
+ * left alone. *n_queued counts what was added. */
+bool sh_store_queue_item(struct sh_store *s, const struct sh_store_item *item, size_t *n_queued,
+                         struct sh_error *err) SH_WARN_UNUSED;
+/* An event from within, stored and added to a growing array of owned events. e is taken. One whose
+ * dedupe id is known already is dropped. */
+bool sh_store_emit(struct sh_store *s, struct sh_event *e, struct sh_event ***list, size_t *n,
+                   struct sh_error *err) SH_WARN_UNUSED;
+
+/* --- store_outbox.c ---------------------------------------------------------- */
+bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_error *err);
+/* Dead items go back in line: op->id an item, or NULL for all. */
+bool sh_store_redrive_items(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
+/* What was sent before op->before_ms, up to limit, and pauses that are over. Adds to removed. */
+bool sh_store_prune_outbox(struct sh_store *s, struct sh_op_prune *op, size_t limit,
+                           struct sh_error *err);
+bool sh_store_outbox(struct sh_store *s, struct sh_op_outbox *op, struct sh_error *err);
+
+/* --- store_time.c ------------------------------------------------------------ */
+bool sh_store_timer_set(struct sh_store *s, struct sh_leaving *l, struct sh_error *err);
+bool sh_store_timer_cancel(struct sh_store *s, struct sh_leaving *l, struct sh_error *err);
+void sh_store_fire_begin(struct sh_op_fire *op); /* out members to nothing */
+bool sh_store_fire(struct sh_store *s, struct sh_op_fire *op, struct sh_error *err);
+bool sh_store_clocks(struct sh_store *s, struct sh_op_clocks *op, struct sh_error *err);
+/* Does this ask for an event within SH_STORE_NEAR_MS? Then it counts as an emit. */
+bool sh_store_is_near(const struct sh_effect *fx, int64_t now_ms);
+/* The depth of an event that will come at due_ms: 0 unless it is near. False: too many steps. */
+bool sh_store_depth_at(const struct sh_store *s, const struct sh_leaving *l, int64_t due_ms,
+                       uint32_t *depth, struct sh_error *err) SH_WARN_UNUSED;
+
+/* --- store_callback.c -------------------------------------------------------- */
+bool sh_store_callback_add(struct sh_store *s, struct sh_leaving *l, struct sh_error *err);
+bool sh_store_callback_do(struct sh_store *s, struct sh_leaving *l, struct sh_error *err);
+bool sh_store_callback_op(struct sh_store *s, struct sh_op_callback *op, struct sh_error *err);
+bool sh_store_feed_new(struct sh_store *s, struct sh_op_feed_new *op, struct sh_error *err);
+bool sh_store_feed(struct sh_store *s, struct sh_op_feed *op, struct sh_error *err);
 
 /* --- store_doc.c: documents as text ------------------------------------------ */
 struct sh_doc_iter {

@@ -31,12 +31,18 @@ struct kind {
     const char *columns, *from, *key, *key_down;
     const char *by_id, *by_event, *by_since;
     cJSON *(*row)(sqlite3_stmt *st, bool whole);
+    int whole_from; /* columns from here on are for whole rows alone; 0 = all are for each */
 };
 
 #define STORED                                                                                     \
     "(e.seq IN (SELECT seq FROM sh_unfinished) OR"                                                 \
     " EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'retry'))"
 #define DEAD "EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'dead')"
+
+#define CALLBACK_HISTORY                                                                           \
+    " (SELECT json_group_array(json_object('at', at_ms, 'what', what, 'by', by, 'detail', "        \
+    "detail))"                                                                                     \
+    " FROM (SELECT * FROM sh_callback_changes h WHERE h.id = c.id ORDER BY place))"
 
 static void add_text(cJSON *row, const char *name, sqlite3_stmt *st, int i)
 {
@@ -60,6 +66,14 @@ static void add_number(cJSON *row, const char *name, sqlite3_stmt *st, int i)
     cJSON_AddItemToObject(row, name, cJSON_CreateNumber((double)sqlite3_column_int64(st, i)));
 }
 
+static void add_number_or_null(cJSON *row, const char *name, sqlite3_stmt *st, int i)
+{
+    if (sqlite3_column_type(st, i) == SQLITE_NULL)
+        cJSON_AddNullToObject(row, name);
+    else
+        add_number(row, name, st, i);
+}
+
 static void add_json(cJSON *row, const char *name, sqlite3_stmt *st, int i, const char *empty)
 {
     struct sh_slice text = sh_sqlite_text(st, i);
@@ -67,6 +81,13 @@ static void add_json(cJSON *row, const char *name, sqlite3_stmt *st, int i, cons
         text = sh_slice_str(empty);
     cJSON *tree = sh_json_parse(text.p, text.n, NULL);
     cJSON_AddItemToObject(row, name, tree ? tree : cJSON_CreateNull());
+}
+
+/* A time that most rows do not have. */
+static void add_time_if(cJSON *row, const char *name, sqlite3_stmt *st, int i)
+{
+    if (sqlite3_column_type(st, i) != SQLITE_NULL)
+        add_time(row, name, st, i);
 }
 
 static cJSON *event_row(sqlite3_stmt *st, bool whole)
@@ -78,14 +99,14 @@ static cJSON *event_row(sqlite3_stmt *st, bool whole)
     add_text(row, "key", st, 5);
     add_time(row, "received_at", st, 6);
     add_text(row, "state", st, 7);
+    add_time_if(row, "due_at", st, 8);
     if (whole)
-        add_json(row, "body", st, 8, "null");
+        add_json(row, "body", st, 9, "null");
     return row;
 }
 
 static cJSON *run_row(sqlite3_stmt *st, bool whole)
 {
-    (void)whole;
     cJSON *row = cJSON_CreateObject();
     add_text(row, "event_id", st, 2);
     add_text(row, "rule", st, 1);
@@ -97,12 +118,29 @@ static cJSON *run_row(sqlite3_stmt *st, bool whole)
     cJSON_AddItemToObject(row, "duration_ms",
                           cJSON_CreateNumber((double)sqlite3_column_int64(st, 8) / 1000.0));
     add_json(row, "logs", st, 9, "[]");
+    if (whole)
+        add_json(row, "lookups", st, 10, "[]");
     return row;
+}
+
+/* [{"at","what","by","detail"}], times as text. */
+static void add_history(cJSON *row, sqlite3_stmt *st, int i)
+{
+    char text[SH_TIME_TEXT];
+    int64_t ms;
+    add_json(row, "history", st, i, "[]");
+    cJSON *change;
+    cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(row, "history"))
+    {
+        cJSON *at = sh_json_get_int(sh_json_member(change, "at"), &ms)
+                        ? cJSON_CreateString(sh_time_text(ms, text))
+                        : cJSON_CreateNull();
+        cJSON_ReplaceItemInObjectCaseSensitive(change, "at", at);
+    }
 }
 
 static cJSON *callback_row(sqlite3_stmt *st, bool whole)
 {
-    (void)whole;
     cJSON *row = cJSON_CreateObject();
     add_text(row, "id", st, 2);
     add_text(row, "number", st, 3);
@@ -111,7 +149,30 @@ static cJSON *callback_row(sqlite3_stmt *st, bool whole)
     add_text(row, "assignee", st, 6);
     add_text(row, "reason", st, 7);
     add_text(row, "status", st, 8);
-    add_text(row, "event_id", st, 9);
+    add_text(row, "note", st, 9);
+    add_text(row, "event_id", st, 10);
+    if (whole) {
+        add_text(row, "rule", st, 11);
+        add_text(row, "completes", st, 12);
+        add_time(row, "created_at", st, 13);
+        add_history(row, st, 14);
+    }
+    return row;
+}
+
+static cJSON *timer_row(sqlite3_stmt *st, bool whole)
+{
+    (void)whole;
+    cJSON *row = cJSON_CreateObject();
+    add_text(row, "name", st, 2);
+    add_text(row, "kind", st, 3);
+    add_time(row, "due_at", st, 4);
+    add_text(row, "type", st, 5);
+    add_text(row, "key", st, 6);
+    add_text(row, "event_id", st, 7);
+    add_text(row, "every", st, 8);
+    add_text(row, "zone", st, 9);
+    add_text(row, "local", st, 10);
     return row;
 }
 
@@ -126,9 +187,14 @@ static cJSON *outbox_row(sqlite3_stmt *st, bool whole)
     add_text(row, "error", st, 7);
     add_text(row, "event_id", st, 8);
     add_text(row, "key", st, 9);
+    add_time(row, "next_at", st, 10);
     if (whole) {
-        add_json(row, "payload", st, 10, "null");
-        add_text(row, "sent_to", st, 11);
+        add_text(row, "lane", st, 11);
+        add_number_or_null(row, "status", st, 12);
+        add_text(row, "answer", st, 13);
+        add_json(row, "recipients", st, 14, "null");
+        add_json(row, "payload", st, 15, "null");
+        add_text(row, "sent_to", st, 16);
     }
     return row;
 }
@@ -145,41 +211,59 @@ static cJSON *record_row(sqlite3_stmt *st)
 static const struct kind kinds[] = {
     [SH_LIST_EVENTS] = {.columns = "e.seq, '', e.id, e.source, e.type, e.key, e.received_ms,"
                                    " CASE WHEN " STORED " THEN 'stored' WHEN " DEAD
-                                   " THEN 'dead' ELSE 'done' END, e.body",
+                                   " THEN 'dead' ELSE 'done' END, e.due_ms, e.body",
                         .from = "sh_events e",
                         .key = "e.seq, ''",
                         .key_down = "e.seq DESC",
                         .by_id = " AND e.seq = ?4 AND e.id = ?3",
                         .by_event = " AND e.seq = ?4 AND e.id = ?9",
                         .by_since = " AND e.received_ms >= ?7",
-                        .row = event_row},
+                        .row = event_row,
+                        .whole_from = 9},
     [SH_LIST_RUNS] = {.columns = "r.seq, r.rule, e.id, r.generation, r.outcome, r.attempts,"
-                                 " r.effects, r.error, r.duration_us, r.logs",
+                                 " r.effects, r.error, r.duration_us, r.logs, r.lookups",
                       .from = "sh_runs r JOIN sh_events e ON e.seq = r.seq",
                       .key = "r.seq, r.rule",
                       .key_down = "r.seq DESC, r.rule DESC",
                       .by_id = " AND r.seq = ?4 AND e.id = ?3",
                       .by_event = " AND r.seq = ?4 AND e.id = ?9",
                       .by_since = " AND r.started_ms >= ?7",
-                      .row = run_row},
+                      .row = run_row,
+                      .whole_from = 10},
     [SH_LIST_CALLBACKS] = {.columns = "rowid, '', id, number, name, due_ms, assignee, reason,"
-                                      " status, event_id",
-                           .from = "sh_callbacks",
+                                      " status, note, event_id, rule, completes, created_ms,"
+                                      " CASE WHEN ?3 IS NOT NULL THEN" CALLBACK_HISTORY " END",
+                           .from = "sh_callbacks c",
                            .key = "rowid, ''",
                            .key_down = "rowid DESC",
                            .by_id = " AND id = ?3",
                            .by_event = " AND event_id = ?9",
                            .by_since = " AND created_ms >= ?7",
-                           .row = callback_row},
+                           .row = callback_row,
+                           .whole_from = 11},
     [SH_LIST_OUTBOX] = {.columns = "rowid, '', id, kind, recipient, state, attempts, error,"
-                                   " event_id, key, payload, sent_to",
+                                   " event_id, key, nullif(next_ms, 0), lane, status, answer,"
+                                   " recipients, payload, sent_to",
                         .from = "sh_outbox",
                         .key = "rowid, ''",
                         .key_down = "rowid DESC",
                         .by_id = " AND id = ?3",
                         .by_event = " AND event_id = ?9",
                         .by_since = " AND created_ms >= ?7",
-                        .row = outbox_row},
+                        .row = outbox_row,
+                        .whole_from = 11},
+    /* in the order they were set; unnamed ones have a name of the store's own */
+    [SH_LIST_TIMERS] = {.columns = "seq, '', CASE WHEN substr(name, 1, 2) IN ('n:', 'c:') THEN"
+                                   " substr(name, 3) END, CASE WHEN every IS NULL THEN 'timer'"
+                                   " ELSE 'clock' END, due_ms, type, key, event_id, every, zone,"
+                                   " local",
+                        .from = "sh_timers",
+                        .key = "seq, ''",
+                        .key_down = "seq DESC",
+                        .by_id = " AND name IN ('n:' || ?3, 'c:' || ?3)",
+                        .by_event = " AND event_id = ?9",
+                        .by_since = " AND created_ms >= ?7",
+                        .row = timer_row},
 };
 
 static const char *state_clause(const struct sh_list_query *q)
@@ -188,7 +272,12 @@ static const char *state_clause(const struct sh_list_query *q)
     case SH_LIST_RUNS:
         return " AND r.outcome = ?5";
     case SH_LIST_CALLBACKS:
-        return " AND status = ?5";
+        return strcmp(q->state, "open") == 0
+                   ? " AND status IN ('scheduled', 'snoozed', 'due', 'missed')"
+                     " AND ?5 = 'open'"
+                   : " AND status = ?5";
+    case SH_LIST_TIMERS:
+        return ""; /* they have none */
     case SH_LIST_OUTBOX:
         return " AND state = ?5";
     default:
@@ -287,15 +376,15 @@ static void delete_rows(cJSON **rows, size_t n)
 static bool take_page(struct lister *l, const struct kind *k, sqlite3_stmt *st, cJSON **rows,
                       size_t *n, bool *more, struct sh_error *err)
 {
+    const bool whole = l->q->id || (l->q->event_id && l->q->what == SH_LIST_RUNS);
     size_t bytes = 0;
     int got = 0;
     *n = 0;
     while (*n < PAGE_ROWS && bytes < PAGE_BYTES && (got = sh_sqlite_step(st, err)) == 1) {
         set_key(l, st);
-        for (int i = 0; i < sqlite3_data_count(st); i++)
-            if (l->q->id || l->q->what != SH_LIST_EVENTS || i < 8)
-                bytes += (size_t)sqlite3_column_bytes(st, i);
-        rows[(*n)++] = k->row(st, l->q->id != NULL);
+        for (int i = 0; i < (whole || !k->whole_from ? sqlite3_data_count(st) : k->whole_from); i++)
+            bytes += (size_t)sqlite3_column_bytes(st, i);
+        rows[(*n)++] = k->row(st, whole);
     }
     l->inclusive = false;
     *more = got == 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * store_read.c: operations of the reader: a run's questions, work left, the outbox, counts. */
+ * store_read.c: operations of the reader: a run's questions, work left, counts. */
 #include "core/store_impl.h"
 
 #include <stdlib.h>
@@ -83,6 +83,7 @@ static struct sh_event *event_of(sqlite3_stmt *st)
     e->cause = sh_sqlite_dup(st, 8);
     e->body = sh_slice_dup(body);
     e->body_len = body.n;
+    e->due_ms = sqlite3_column_int64(st, 10);
     return e;
 }
 
@@ -124,8 +125,8 @@ static bool collect(struct sh_store *s, struct sh_op_pending *op, sqlite3_stmt *
         struct sh_pending *p = &op->items[op->n_items++];
         *p = (struct sh_pending){.event = event_of(st)};
         if (retries) {
-            add_rule(p, sh_sqlite_dup(st, 10));
-            p->attempt = (uint32_t)sqlite3_column_int64(st, 11);
+            add_rule(p, sh_sqlite_dup(st, 11));
+            p->attempt = (uint32_t)sqlite3_column_int64(st, 12);
         } else {
             ok = add_settled_rules(s, p, err);
         }
@@ -134,14 +135,13 @@ static bool collect(struct sh_store *s, struct sh_op_pending *op, sqlite3_stmt *
     return ok && got >= 0;
 }
 
-static bool next_due(struct sh_store *s, enum sh_stmt which, int64_t after_ms, int64_t *out,
-                     struct sh_error *err)
+static bool next_retry(struct sh_store *s, struct sh_op_pending *op, struct sh_error *err)
 {
-    sqlite3_stmt *st = sh_store_stmt(s->r, which, err);
+    sqlite3_stmt *st = sh_store_stmt(s->r, SH_ST_RETRIES_NEXT, err);
     if (!st)
         return false;
-    sh_sqlite_bind_int(st, 1, after_ms);
-    return sh_sqlite_int(st, out, err);
+    sh_sqlite_bind_int(st, 1, op->before_ms);
+    return sh_sqlite_int(st, &op->next_due_ms, err);
 }
 
 static bool pending_op(struct sh_store *s, struct sh_op_pending *op, struct sh_error *err)
@@ -155,8 +155,7 @@ static bool pending_op(struct sh_store *s, struct sh_op_pending *op, struct sh_e
         return false;
     sh_sqlite_bind_int(st, 1, retries ? op->before_ms : op->after_order);
     sh_sqlite_bind_int(st, 2, (int64_t)op->limit);
-    if (collect(s, op, st, err) &&
-        (!retries || next_due(s, SH_ST_RETRIES_NEXT, op->before_ms, &op->next_due_ms, err)))
+    if (collect(s, op, st, err) && (!retries || next_retry(s, op, err)))
         return true;
     sh_pending_free(op->items, op->n_items);
     op->items = NULL;
@@ -175,57 +174,7 @@ void sh_pending_free(struct sh_pending *items, size_t n)
     free(items);
 }
 
-/* --- outbox ------------------------------------------------------------------ */
-
-void sh_outbox_items_free(struct sh_outbox_item *items, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        free(items[i].id);
-        free(items[i].kind);
-        free(items[i].key);
-        free(items[i].event_id);
-        free(items[i].rule);
-        free(items[i].payload);
-    }
-    free(items);
-}
-
-static void add_item(struct sh_op_outbox *op, sqlite3_stmt *st)
-{
-    if ((op->n_items & (op->n_items - 1)) == 0)
-        op->items = sh_realloc(op->items, (op->n_items ? op->n_items * 2 : 1) * sizeof(*op->items));
-    op->items[op->n_items++] = (struct sh_outbox_item){
-        .id = sh_sqlite_dup(st, 0),
-        .kind = sh_sqlite_dup(st, 1),
-        .key = sh_sqlite_dup(st, 2),
-        .event_id = sh_sqlite_dup(st, 3),
-        .rule = sh_sqlite_dup(st, 4),
-        .payload = sh_sqlite_dup(st, 5),
-        .attempts = (uint32_t)sqlite3_column_int64(st, 6),
-        .created_ms = sqlite3_column_int64(st, 7),
-    };
-}
-
-static bool outbox_op(struct sh_store *s, struct sh_op_outbox *op, struct sh_error *err)
-{
-    op->items = NULL;
-    op->n_items = 0;
-    op->next_due_ms = 0;
-    sqlite3_stmt *st = sh_store_stmt(s->r, SH_ST_OUTBOX_DUE, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_int(st, 1, op->before_ms);
-    sh_sqlite_bind_int(st, 2, (int64_t)op->limit);
-    int got;
-    while ((got = sh_sqlite_step(st, err)) == 1)
-        add_item(op, st);
-    if (got == 0 && next_due(s, SH_ST_OUTBOX_NEXT, op->before_ms, &op->next_due_ms, err))
-        return true;
-    sh_outbox_items_free(op->items, op->n_items);
-    op->items = NULL;
-    op->n_items = 0;
-    return false;
-}
+/* --- all of it ---------------------------------------------------------------- */
 
 static bool count_op(struct sh_store *s, struct sh_op_count *op, struct sh_error *err)
 {
@@ -237,6 +186,7 @@ static bool count_op(struct sh_store *s, struct sh_op_count *op, struct sh_error
     op->dead_runs = sqlite3_column_int64(st, 2);
     op->queued = sqlite3_column_int64(st, 3);
     op->dead_items = sqlite3_column_int64(st, 4);
+    op->timers = sqlite3_column_int64(st, 5);
     sqlite3_reset(st);
     return true;
 }
@@ -258,7 +208,10 @@ void sh_store_read_op(struct sh_store *s, struct sh_op *op)
         op->ok = pending_op(s, (struct sh_op_pending *)op, &err);
         break;
     case SH_OP_OUTBOX:
-        op->ok = outbox_op(s, (struct sh_op_outbox *)op, &err);
+        op->ok = sh_store_outbox(s, (struct sh_op_outbox *)op, &err);
+        break;
+    case SH_OP_FEED:
+        op->ok = sh_store_feed(s, (struct sh_op_feed *)op, &err);
         break;
     case SH_OP_COUNT:
         op->ok = count_op(s, (struct sh_op_count *)op, &err);

@@ -8,7 +8,7 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "CREATE TABLE sh_events("
     " seq INTEGER PRIMARY KEY, id TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL,"
     " key TEXT NOT NULL, dedupe_id TEXT NOT NULL, received_ms INTEGER NOT NULL,"
-    " depth INTEGER NOT NULL, cause TEXT, body BLOB NOT NULL) STRICT;"
+    " depth INTEGER NOT NULL, cause TEXT, due_ms INTEGER, body BLOB NOT NULL) STRICT;"
     "CREATE TABLE sh_dedupe("
     " hash BLOB PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE sh_dedupe_new(seq INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;"
@@ -16,7 +16,7 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "CREATE TABLE sh_runs("
     " seq INTEGER NOT NULL, rule TEXT NOT NULL, generation TEXT NOT NULL, outcome TEXT NOT NULL,"
     " attempts INTEGER NOT NULL, effects TEXT NOT NULL, error TEXT, duration_us INTEGER NOT NULL,"
-    " started_ms INTEGER NOT NULL, next_ms INTEGER, logs TEXT,"
+    " started_ms INTEGER NOT NULL, next_ms INTEGER, logs TEXT, lookups TEXT,"
     " PRIMARY KEY(seq, rule)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX sh_runs_due ON sh_runs(next_ms) WHERE outcome = 'retry';"
     "CREATE INDEX sh_runs_retry ON sh_runs(seq) WHERE outcome = 'retry';"
@@ -29,20 +29,58 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "CREATE TABLE sh_fields("
     " collection TEXT NOT NULL, place INTEGER NOT NULL, field TEXT NOT NULL,"
     " PRIMARY KEY(collection, place)) STRICT, WITHOUT ROWID;"
+    /* own_key: the author's; digits: the number as it is compared; local: where a time of day was
+     * asked for; told_ms: when it fell due; invited_to: who was last sent an invitation; depth: of
+     * the event when it falls due */
     "CREATE TABLE sh_callbacks("
-    " id TEXT NOT NULL UNIQUE, number TEXT, name TEXT, due_ms INTEGER, assignee TEXT, reason TEXT,"
-    " status TEXT NOT NULL, event_id TEXT NOT NULL, rule TEXT NOT NULL,"
-    " created_ms INTEGER NOT NULL) STRICT;"
+    " seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, own_key TEXT, number TEXT,"
+    " digits TEXT NOT NULL, name TEXT, due_ms INTEGER NOT NULL, local TEXT, zone TEXT,"
+    " assignee TEXT, reason TEXT, status TEXT NOT NULL, note TEXT, completes TEXT,"
+    " minutes INTEGER NOT NULL, email INTEGER NOT NULL, sequence INTEGER NOT NULL,"
+    " invited_to TEXT, event_id TEXT NOT NULL, event_key TEXT NOT NULL, rule TEXT NOT NULL,"
+    " depth INTEGER NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
+    " told_ms INTEGER, closed_ms INTEGER) STRICT;"
     "CREATE INDEX sh_callbacks_event ON sh_callbacks(event_id);"
+    "CREATE INDEX sh_callbacks_open ON sh_callbacks(digits)"
+    " WHERE status IN ('scheduled', 'snoozed', 'due', 'missed');"
+    "CREATE INDEX sh_callbacks_waiting ON sh_callbacks(due_ms)"
+    " WHERE status IN ('scheduled', 'snoozed');"
+    "CREATE INDEX sh_callbacks_due ON sh_callbacks(told_ms) WHERE status = 'due';"
+    "CREATE INDEX sh_callbacks_local ON sh_callbacks(zone, local, due_ms)"
+    " WHERE local IS NOT NULL AND status IN ('scheduled', 'snoozed');"
+    "CREATE INDEX sh_callbacks_assignee ON sh_callbacks(assignee COLLATE NOCASE, due_ms);"
+    "CREATE TABLE sh_callback_changes("
+    " id TEXT NOT NULL, place INTEGER NOT NULL, at_ms INTEGER NOT NULL, what TEXT NOT NULL,"
+    " by TEXT NOT NULL, detail TEXT, PRIMARY KEY(id, place)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE sh_feeds("
+    " assignee TEXT PRIMARY KEY COLLATE NOCASE, token TEXT NOT NULL UNIQUE, created_ms INTEGER NOT "
+    "NULL) STRICT;"
+    /* next_ms: 0 = never tried, or back in its place in line: by seq. Else when its retry is due */
     "CREATE TABLE sh_outbox("
-    " id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, recipient TEXT NOT NULL, key TEXT NOT NULL,"
-    " event_id TEXT NOT NULL, rule TEXT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,"
-    " attempts INTEGER NOT NULL, next_ms INTEGER, error TEXT, sent_to TEXT,"
-    " created_ms INTEGER NOT NULL, sent_ms INTEGER) STRICT;"
-    "CREATE INDEX sh_outbox_due ON sh_outbox(next_ms) WHERE state = 'queued';"
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
+    " lane TEXT NOT NULL, recipient TEXT NOT NULL, key TEXT NOT NULL, event_id TEXT NOT NULL,"
+    " event_key TEXT NOT NULL, depth INTEGER NOT NULL, rule TEXT NOT NULL, notify TEXT,"
+    " state TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER, status INTEGER, error TEXT,"
+    " answer TEXT, recipients TEXT, sent_to TEXT, created_ms INTEGER NOT NULL, sent_ms INTEGER,"
+    " payload TEXT NOT NULL) STRICT;" /* last: what is long is not in the way of the others */
+    "CREATE INDEX sh_outbox_due ON sh_outbox(lane, next_ms, seq) WHERE state = 'queued';"
+    /* <> 0: with > 0 a search for what is later than now would start there */
+    "CREATE INDEX sh_outbox_later ON sh_outbox(next_ms) WHERE state = 'queued' AND next_ms <> 0;"
     "CREATE INDEX sh_outbox_dead ON sh_outbox(id) WHERE state = 'dead';"
     "CREATE INDEX sh_outbox_sent ON sh_outbox(sent_ms) WHERE state = 'sent';"
     "CREATE INDEX sh_outbox_event ON sh_outbox(event_id);"
+    "CREATE TABLE sh_lanes(lane TEXT PRIMARY KEY, until_ms INTEGER NOT NULL, why TEXT)"
+    " STRICT, WITHOUT ROWID;"
+    /* name: "n:" an author's name, "k:" an effect's key, "c:" a clock rule's name, "p:" a callback
+     * and the place of its change. local and zone: where a time of day was asked for; every: of a
+     * clock rule, with its zone. A seq is never given twice: dedupe ids are made of it. */
+    "CREATE TABLE sh_timers("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, due_ms INTEGER NOT NULL, "
+    "local TEXT, zone TEXT, every TEXT,"
+    " source TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,"
+    " depth INTEGER NOT NULL, event_id TEXT, rule TEXT, created_ms INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX sh_timers_due ON sh_timers(due_ms);"
+    "CREATE INDEX sh_timers_local ON sh_timers(zone, local, due_ms) WHERE local IS NOT NULL;"
     "CREATE TABLE sh_generations("
     " id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, live_ms INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID;"
@@ -53,9 +91,21 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "INSERT INTO sh_meta VALUES('record_versions', 0);",
 };
 
+/* In the order of struct sh_store_call, store_call.h. */
+#define CALLBACK_COLUMNS                                                                           \
+    "id, own_key, number, digits, name, local, zone, assignee, reason, status, note, completes, "  \
+    "invited_to, event_id, event_key, rule, due_ms, minutes, email, sequence, depth, created_ms, " \
+    "updated_ms, told_ms, closed_ms"
+/* As in the index sh_callbacks_open. */
+#define CALLBACK_LIVE "status IN ('scheduled', 'snoozed', 'due', 'missed')"
+
 #define RUN_COLUMNS                                                                                \
     "seq, rule, generation, outcome, attempts, effects, error, duration_us, started_ms, next_ms, " \
-    "logs"
+    "logs, lookups"
+/* ?1: the lane */
+#define OUTBOX_OF_LANE                                                                             \
+    "SELECT id, kind, key, event_id, rule, payload, recipients, seq, attempts, created_ms"         \
+    " FROM sh_outbox INDEXED BY sh_outbox_due WHERE state = 'queued' AND lane = ?1 AND "
 
 const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -75,16 +125,16 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                            " WHERE d.hash = ?1",
     [SH_ST_EVENT_ADD] =
         "INSERT INTO sh_events(seq, id, source, type, key, dedupe_id, received_ms, depth, cause,"
-        " body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        " body, due_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [SH_ST_UNFINISHED_ADD] = "INSERT INTO sh_unfinished(seq) VALUES(?1)",
     [SH_ST_UNFINISHED_DEL] = "DELETE FROM sh_unfinished WHERE seq = ?1",
     /* a row that says done stays: a late second result must not have effects again */
     [SH_ST_RUN_PUT] =
         "INSERT INTO sh_runs(" RUN_COLUMNS ")"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT(seq, rule) DO UPDATE SET generation = ?3, outcome = ?4, attempts = ?5,"
-        " effects = ?6, error = ?7, duration_us = ?8, started_ms = ?9, next_ms = ?10, logs = ?11"
-        " WHERE outcome <> 'done'",
+        " effects = ?6, error = ?7, duration_us = ?8, started_ms = ?9, next_ms = ?10, logs = ?11,"
+        " lookups = ?12 WHERE outcome <> 'done'",
     [SH_ST_RECORD_GET] = "SELECT doc, version FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_RECORD_VERSION] = "SELECT version FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_RECORD_PUT] =
@@ -93,17 +143,87 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " version = ?4, updated_ms = ?5",
     [SH_ST_RECORD_DEL] = "DELETE FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_VERSIONS_SET] = "UPDATE sh_meta SET value = ?1 WHERE name = 'record_versions'",
-    [SH_ST_CALLBACK_ADD] =
-        "INSERT INTO sh_callbacks(id, number, name, due_ms, assignee, reason, status, event_id,"
-        " rule, created_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 'scheduled', ?7, ?8, ?9)"
-        " ON CONFLICT(id) DO NOTHING",
+    [SH_ST_CALLBACK_PUT] =
+        "INSERT INTO sh_callbacks(" CALLBACK_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+        " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)"
+        " ON CONFLICT(id) DO UPDATE SET own_key = ?2, number = ?3, digits = ?4, name = ?5,"
+        " local = ?6, zone = ?7, assignee = ?8, reason = ?9, status = ?10, note = ?11,"
+        " completes = ?12, invited_to = ?13, event_id = ?14, event_key = ?15, rule = ?16,"
+        " due_ms = ?17, minutes = ?18, email = ?19, sequence = ?20, depth = ?21, created_ms = ?22,"
+        " updated_ms = ?23, told_ms = ?24, closed_ms = ?25",
+    [SH_ST_CALLBACK_GET] = "SELECT " CALLBACK_COLUMNS " FROM sh_callbacks WHERE seq = ?1",
+    [SH_ST_CALLBACK_BY_ID] = "SELECT seq FROM sh_callbacks WHERE id = ?1",
+    /* ids are hex digits: 'g' is behind them all */
+    [SH_ST_CALLBACK_BY_PREFIX] =
+        "SELECT seq, id FROM sh_callbacks WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id LIMIT 3",
+    [SH_ST_CALLBACK_SAME] = "SELECT seq FROM sh_callbacks WHERE digits = ?1 AND reason IS ?2"
+                            " AND " CALLBACK_LIVE " AND status <> 'missed' ORDER BY seq LIMIT 1",
+    [SH_ST_CALLBACK_OF_NUMBER] = "SELECT seq FROM sh_callbacks WHERE digits = ?1 AND " CALLBACK_LIVE
+                                 " AND (?2 IS NULL OR completes = ?2) ORDER BY seq",
+    [SH_ST_CALLBACK_LOCALS] =
+        "SELECT seq, due_ms, local, zone FROM sh_callbacks WHERE local IS NOT NULL"
+        " AND status IN ('scheduled', 'snoozed') AND due_ms > ?1 ORDER BY zone, local",
+    [SH_ST_CALLBACK_CHANGE] =
+        "INSERT INTO sh_callback_changes(id, place, at_ms, what, by, detail) SELECT ?1,"
+        " coalesce((SELECT max(place) FROM sh_callback_changes WHERE id = ?1), 0) + 1, ?2, ?3, ?4,"
+        " ?5 RETURNING place",
+    [SH_ST_FEED_ADD] = "INSERT INTO sh_feeds(assignee, token, created_ms) VALUES(?1, ?2, ?3)"
+                       " ON CONFLICT(assignee) DO NOTHING",
+    [SH_ST_FEED_RENEW] = "UPDATE sh_feeds SET token = ?2, created_ms = ?3 WHERE assignee = ?1",
+    [SH_ST_FEED_TOKEN] = "SELECT token FROM sh_feeds WHERE assignee = ?1",
+    [SH_ST_FEED_ASSIGNEE] = "SELECT assignee FROM sh_feeds WHERE token = ?1",
+    [SH_ST_FEED_ROWS] =
+        "SELECT " CALLBACK_COLUMNS " FROM sh_callbacks WHERE assignee = ?1 COLLATE NOCASE"
+        " AND (closed_ms IS NULL OR closed_ms > ?2) ORDER BY due_ms DESC LIMIT ?3",
+    [SH_ST_TIMER_PUT] =
+        "INSERT INTO sh_timers(name, due_ms, local, zone, every, source, type, key, body, depth,"
+        " event_id, rule, created_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+        " ?13) ON CONFLICT(name) DO UPDATE SET due_ms = ?2, local = ?3, zone = ?4, every = ?5,"
+        " source = ?6, type = ?7, key = ?8, body = ?9, depth = ?10, event_id = ?11, rule = ?12,"
+        " created_ms = ?13",
+    [SH_ST_TIMER_DEL] = "DELETE FROM sh_timers WHERE name = ?1",
+    [SH_ST_TIMER_GET] = "SELECT name, due_ms, zone, every, source, type, key, body, depth,"
+                        " event_id FROM sh_timers WHERE seq = ?1",
+    [SH_ST_TIMER_GONE] = "DELETE FROM sh_timers WHERE seq = ?1",
+    [SH_ST_TIMER_LOCALS] =
+        "SELECT DISTINCT zone, local, due_ms FROM sh_timers WHERE local IS NOT NULL"
+        " AND due_ms > ?1 ORDER BY zone, local, due_ms",
+    [SH_ST_TIMER_MOVE] =
+        "UPDATE sh_timers SET due_ms = ?4 WHERE zone = ?1 AND local = ?2 AND due_ms = ?3"
+        " AND local IS NOT NULL",
+    [SH_ST_CLOCK_ROWS] = "SELECT seq, name, due_ms, every, zone FROM sh_timers"
+                         " WHERE name >= 'c:' AND name < 'c;'",
+    [SH_ST_CLOCK_NEXT] = "UPDATE sh_timers SET due_ms = ?2 WHERE seq = ?1",
+    /* what is due, of three kinds, oldest first: each by its own index, none read past its share */
+    [SH_ST_DUE] =
+        "SELECT kind, seq FROM (SELECT * FROM (SELECT 1 AS kind, due_ms AS at, seq FROM sh_timers"
+        " WHERE due_ms <= ?1 ORDER BY due_ms, seq LIMIT ?3)"
+        " UNION ALL SELECT * FROM (SELECT 2, due_ms, seq FROM sh_callbacks"
+        " WHERE status IN ('scheduled', 'snoozed') AND due_ms <= ?1 ORDER BY due_ms, seq LIMIT ?3)"
+        " UNION ALL SELECT * FROM (SELECT 3, told_ms + ?2, seq FROM sh_callbacks"
+        " WHERE status = 'due' AND told_ms <= ?1 - ?2 AND ?2 > 0 ORDER BY told_ms, seq LIMIT ?3))"
+        " ORDER BY at, kind, seq LIMIT ?3",
+    [SH_ST_DUE_NEXT] =
+        "SELECT min(at) FROM (SELECT min(due_ms) AS at FROM sh_timers WHERE due_ms > ?1"
+        " UNION ALL SELECT min(due_ms) FROM sh_callbacks"
+        " WHERE status IN ('scheduled', 'snoozed') AND due_ms > ?1"
+        " UNION ALL SELECT min(told_ms) + ?2 FROM sh_callbacks"
+        " WHERE status = 'due' AND told_ms > ?1 - ?2 AND ?2 > 0)",
     [SH_ST_OUTBOX_ADD] =
         "INSERT INTO sh_outbox(id, kind, recipient, key, event_id, rule, payload, state, attempts,"
-        " next_ms, created_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', 0, ?8, ?8)"
+        " next_ms, created_ms, lane, event_key, depth, notify)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', 0, 0, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT(id) DO NOTHING",
     [SH_ST_DELIVERY] =
-        "UPDATE sh_outbox SET state = ?2, attempts = attempts + 1, next_ms = ?3, error = ?4,"
-        " sent_to = ?5, sent_ms = ?6 WHERE id = ?1 AND state = 'queued'",
+        "UPDATE sh_outbox SET state = ?2, attempts = attempts + ?3, next_ms = ?4, error = ?5,"
+        " sent_to = ?6, sent_ms = ?7, status = ?8, answer = ?9,"
+        " recipients = coalesce(?10, recipients) WHERE id = ?1 AND state = 'queued'"
+        " RETURNING notify IS NOT NULL",
+    [SH_ST_DELIVERY_NOTIFY] = "SELECT notify, kind, recipient, attempts, key, event_id, rule,"
+                              " event_key, depth FROM sh_outbox WHERE id = ?1",
+    [SH_ST_LANE_SET] = "INSERT INTO sh_lanes(lane, until_ms, why) VALUES(?1, ?2, ?3)"
+                       " ON CONFLICT(lane) DO UPDATE SET until_ms = ?2, why = ?3",
+    [SH_ST_LANE_DEL] = "DELETE FROM sh_lanes WHERE lane = ?1",
     [SH_ST_GENERATION_ADD] = "INSERT INTO sh_generations(id, created_ms, live_ms)"
                              " VALUES(?1, ?2, ?2) ON CONFLICT(id) DO UPDATE SET live_ms = ?2",
     [SH_ST_GENERATION_FILE] = "INSERT INTO sh_generation_files(generation, name, is_rule, text)"
@@ -112,8 +232,9 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?1"
         " WHERE outcome = 'dead' AND (?3 IS NULL OR rule = ?3)"
         " AND (?2 IS NULL OR seq = (SELECT seq FROM sh_events WHERE seq = ?2 AND id = ?4))",
-    [SH_ST_REDRIVE_ITEMS] = "UPDATE sh_outbox SET state = 'queued', attempts = 0, next_ms = ?1"
-                            " WHERE state = 'dead' AND (?2 IS NULL OR id = ?2)",
+    /* recipients stay: who got the message is not sent it again */
+    [SH_ST_REDRIVE_ITEMS] = "UPDATE sh_outbox SET state = 'queued', attempts = 0, next_ms = 0"
+                            " WHERE state = 'dead' AND (?1 IS NULL OR id = ?1)",
     [SH_ST_PRUNE_FIND] =
         "SELECT seq, source, dedupe_id FROM sh_events e WHERE seq < ?1 AND received_ms < ?2"
         " AND NOT EXISTS(SELECT 1 FROM sh_unfinished u WHERE u.seq = e.seq)"
@@ -126,27 +247,38 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_PRUNE_RUNS] = "DELETE FROM sh_runs WHERE seq = ?1",
     [SH_ST_PRUNE_OUTBOX] = "DELETE FROM sh_outbox WHERE rowid IN (SELECT rowid FROM sh_outbox"
                            " WHERE state = 'sent' AND sent_ms < ?1 ORDER BY sent_ms LIMIT ?2)",
+    [SH_ST_PRUNE_LANES] = "DELETE FROM sh_lanes WHERE until_ms < ?1",
     [SH_ST_FIELD_ADD] = "INSERT OR REPLACE INTO sh_fields(collection, place, field)"
                         " VALUES(?1, ?2, ?3)",
     [SH_ST_PENDING] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
-        " e.body FROM sh_unfinished u JOIN sh_events e ON e.seq = u.seq WHERE u.seq > ?1"
+        " e.body, e.due_ms FROM sh_unfinished u JOIN sh_events e ON e.seq = u.seq WHERE u.seq > ?1"
         " ORDER BY u.seq LIMIT ?2",
     [SH_ST_RULES_OF] = "SELECT rule FROM sh_runs WHERE seq = ?1",
     [SH_ST_RETRIES] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
-        " e.body, r.rule, r.attempts FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
+        " e.body, e.due_ms, r.rule, r.attempts FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
         " WHERE r.outcome = 'retry' AND r.next_ms <= ?1 ORDER BY r.next_ms LIMIT ?2",
     [SH_ST_RETRIES_NEXT] =
         "SELECT min(next_ms) FROM sh_runs WHERE outcome = 'retry' AND next_ms > ?1",
-    [SH_ST_OUTBOX_DUE] =
-        "SELECT id, kind, key, event_id, rule, payload, attempts, created_ms FROM sh_outbox"
-        " WHERE state = 'queued' AND next_ms <= ?1 ORDER BY next_ms LIMIT ?2",
+    [SH_ST_READ_BEGIN] = "BEGIN",
+    /* from lane to lane by one probe each, however many items lie between */
+    [SH_ST_OUTBOX_LANE] =
+        "SELECT o.lane, (SELECT until_ms FROM sh_lanes l WHERE l.lane = o.lane)"
+        " FROM sh_outbox o INDEXED BY sh_outbox_due WHERE o.state = 'queued' AND o.lane > ?1"
+        " ORDER BY o.lane LIMIT 1",
+    [SH_ST_OUTBOX_RETRIES] =
+        OUTBOX_OF_LANE "next_ms > 0 AND next_ms <= ?2 ORDER BY next_ms, seq LIMIT ?3",
+    [SH_ST_OUTBOX_FRESH] = OUTBOX_OF_LANE "next_ms = 0 AND seq > ?2 ORDER BY seq LIMIT ?3",
     [SH_ST_OUTBOX_NEXT] =
-        "SELECT min(next_ms) FROM sh_outbox WHERE state = 'queued' AND next_ms > ?1",
+        "SELECT next_ms FROM sh_outbox INDEXED BY sh_outbox_later WHERE state = 'queued'"
+        " AND next_ms <> 0 AND next_ms > ?1 ORDER BY next_ms LIMIT 1",
     [SH_ST_COUNTS] = "SELECT (SELECT count(*) FROM sh_unfinished),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'retry'),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'dead'),"
                      " (SELECT count(*) FROM sh_outbox WHERE state = 'queued'),"
-                     " (SELECT count(*) FROM sh_outbox WHERE state = 'dead')",
+                     " (SELECT count(*) FROM sh_outbox WHERE state = 'dead'),"
+                     /* without the clock rules */
+                     " (SELECT count(*) FROM sh_timers) - (SELECT count(*) FROM sh_timers"
+                     " WHERE name >= 'c:' AND name < 'c;')",
 };

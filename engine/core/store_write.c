@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * store_write.c: accept, settle, delivery, generation, redrive, prune. All on the writer's
- * connection, within the batch's transaction. */
+ * store_write.c: accept, settle, generation, redrive, prune. All on the writer's connection,
+ * within the batch's transaction. */
 #include "core/store_impl.h"
 #include "svc/crypto.h"
+#include "svc/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,9 @@ static bool insert_event(struct sh_store *s, const struct sh_event *e, int64_t s
     sh_sqlite_bind_int(st, 8, e->depth);
     sh_sqlite_bind_str(st, 9, e->cause);
     sh_sqlite_bind_blob(st, 10, e->body, e->body_len);
+    sh_sqlite_bind_null(st, 11);
+    if (e->due_ms)
+        sh_sqlite_bind_int(st, 11, e->due_ms);
     if (!sh_sqlite_run(st, err))
         return false;
     st = sh_store_stmt(&s->w, SH_ST_UNFINISHED_ADD, err);
@@ -77,7 +81,7 @@ void sh_op_settle_clear(struct sh_op_settle *op)
     free(op->run_errors);
     op->emitted = NULL;
     op->run_errors = NULL;
-    op->n_emitted = op->n_queued = 0;
+    op->n_emitted = op->n_queued = op->n_timed = 0;
 }
 
 void sh_store_settle_begin(struct sh_op_settle *op)
@@ -112,12 +116,14 @@ void sh_store_settle_finish(struct sh_op_settle *op)
     }
 }
 
-/* Does the store still say what the run read? */
-static bool reads_hold(struct sh_store *s, const struct sh_run *run, bool *hold,
+/* Does the store still say what the run read? What the world said is not asked again; *looked_up:
+ * there was such a question. */
+static bool reads_hold(struct sh_store *s, const struct sh_run *run, bool *hold, bool *looked_up,
                        struct sh_error *err)
 {
     struct sh_reader r = sh_reader_of(run->reads);
     *hold = true;
+    *looked_up = false;
     if (!sh_store_flush_record(s, err))
         return false;
     for (uint32_t i = 0; i < run->n_reads && *hold; i++) {
@@ -125,6 +131,10 @@ static bool reads_hold(struct sh_store *s, const struct sh_run *run, bool *hold,
         uint64_t now, n;
         if (!sh_read_mark_read(&r, &m))
             return sh_error_set(err, SH_EINVAL, "read %u of the run is malformed", i + 1);
+        if (m.request.kind == SH_READ_HTTP) {
+            *looked_up = true;
+            continue;
+        }
         if (!sh_store_ask(&s->w, &m.request, &now, &n, NULL, err))
             return false;
         *hold = now == m.mark;
@@ -137,8 +147,51 @@ struct row { /* what a run's row will say */
     uint32_t attempts;
     struct sh_slice error;
     int64_t next_ms;
-    bool with_effects;
+    bool with_effects, with_lookups;
 };
+
+/* An answer in short: its status and that it was dropped. */
+static void drop_answer(struct sh_buf *out, struct sh_slice answer)
+{
+    struct sh_slice status;
+    sh_buf_adds(out, "{\"status\":");
+    if (sh_json_find(answer, "status", &status) == SH_JSON_NUMBER)
+        sh_buf_add(out, status.p, status.n);
+    else
+        sh_buf_addc(out, '0');
+    sh_buf_adds(out, ",\"dropped\":true}");
+}
+
+/* What the run asked of other systems and what they answered, as [{"request","answer"}]; past the
+ * bound answers are dropped, then, with one {"dropped":true}, all that follows. out stays empty
+ * when there was none. */
+static void put_lookups(const struct sh_run *run, struct sh_buf *out)
+{
+    struct sh_reader r = sh_reader_of(run->reads);
+    const size_t most = SH_STORE_BRIEF_BYTES, around = sizeof("{\"request\":,\"answer\":},");
+    struct sh_read_mark m;
+    sh_buf_init(out, most + most / 8 + around);
+    for (uint32_t i = 0; i < run->n_reads && sh_read_mark_read(&r, &m); i++) {
+        if (m.request.kind != SH_READ_HTTP)
+            continue;
+        size_t n = out->len + m.request.query.n + around;
+        sh_buf_addc(out, out->len ? ',' : '[');
+        if (n > most + most / 16) {
+            sh_buf_adds(out, "{\"dropped\":true}");
+            break;
+        }
+        sh_buf_adds(out, "{\"request\":");
+        sh_buf_add(out, m.request.query.p, m.request.query.n);
+        sh_buf_adds(out, ",\"answer\":");
+        if (n + m.answer.n <= most)
+            sh_buf_add(out, m.answer.p, m.answer.n);
+        else
+            drop_answer(out, m.answer);
+        sh_buf_addc(out, '}');
+    }
+    if (out->len)
+        sh_buf_addc(out, ']');
+}
 
 static bool brief_effects(struct sh_store *s, const struct sh_run *run, struct sh_error *err)
 {
@@ -162,6 +215,9 @@ static bool put_row(struct sh_store *s, const struct sh_op_settle *op, const str
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_RUN_PUT, err);
     if (!st)
         return false;
+    struct sh_buf lookups = {0};
+    if (row->with_lookups)
+        put_lookups(run, &lookups);
     bool brief = row->with_effects && run->n_effects > 0;
     sh_sqlite_bind_int(st, 1, sh_id_order(op->event_id));
     sh_sqlite_bind_text(st, 2, run->rule);
@@ -183,10 +239,13 @@ static bool put_row(struct sh_store *s, const struct sh_op_settle *op, const str
         sh_sqlite_bind_text(st, 11, run->logs);
     else
         sh_sqlite_bind_null(st, 11);
-    if (!sh_sqlite_run(st, err))
-        return false;
-    *fresh = sqlite3_changes(s->w.db) > 0;
-    return true;
+    sh_sqlite_bind_null(st, 12);
+    if (lookups.len && sh_buf_ok(&lookups))
+        sh_sqlite_bind_text(st, 12, sh_slice(lookups.data, lookups.len));
+    bool ok = sh_sqlite_run(st, err);
+    *fresh = ok && sqlite3_changes(s->w.db) > 0;
+    sh_buf_free(&lookups);
+    return ok;
 }
 
 static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_run *run,
@@ -196,8 +255,8 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
                       .attempts = run->attempt,
                       .error = run->error,
                       .next_ms = run->retry_at_ms};
-    bool hold = true, fresh;
-    if (run->outcome == SH_RUN_DONE && run->n_reads && !reads_hold(s, run, &hold, err))
+    bool hold = true, looked_up = run->n_reads > 0, fresh;
+    if (run->outcome == SH_RUN_DONE && run->n_reads && !reads_hold(s, run, &hold, &looked_up, err))
         return false;
     if (!hold) { /* no attempt is used up: the run was not at fault */
         row = (struct row){.outcome = SH_RUN_RETRY,
@@ -206,6 +265,7 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
                            .next_ms = run->now_ms};
     }
     row.with_effects = row.outcome == SH_RUN_DONE && run->n_effects > 0;
+    row.with_lookups = looked_up || (!hold && run->n_reads);
     if (row.with_effects && (!sh_store_decode(s, run, err) || !brief_effects(s, run, err)))
         return false;
     if (!put_row(s, op, run, &row, &fresh, err))
@@ -225,8 +285,10 @@ static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, size
     if (!sh_store_do(&s->w, SH_ST_BACK_RUN, err))
         return false;
     sh_store_dedupe_back_to(s, mark);
-    const struct row row = {
-        .outcome = SH_RUN_DEAD, .attempts = op->runs[i].attempt, .error = sh_slice_str(why.msg)};
+    const struct row row = {.outcome = SH_RUN_DEAD,
+                            .attempts = op->runs[i].attempt,
+                            .error = sh_slice_str(why.msg),
+                            .with_lookups = op->runs[i].n_reads > 0};
     if (!put_row(s, op, &op->runs[i], &row, &fresh, err))
         return false;
     op->runs[i].conflict = false;
@@ -239,7 +301,8 @@ static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, size
 static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t i,
                             struct sh_error *err)
 {
-    size_t n_emitted = op->n_emitted, n_queued = op->n_queued, mark = sh_store_dedupe_mark(s);
+    size_t n_emitted = op->n_emitted, n_queued = op->n_queued, n_timed = op->n_timed;
+    size_t mark = sh_store_dedupe_mark(s);
     uint64_t version_limit = s->version_limit;
     if (!sh_store_do(&s->w, SH_ST_SAVE_RUN, err))
         return false;
@@ -250,6 +313,7 @@ static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t 
         while (op->n_emitted > n_emitted)
             sh_event_free(op->emitted[--op->n_emitted]);
         op->n_queued = n_queued;
+        op->n_timed = n_timed;
         s->version_limit = version_limit; /* taken back on disk with the run */
     }
     return sh_store_do(&s->w, SH_ST_FREE_RUN, err);
@@ -273,32 +337,6 @@ bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, str
 }
 
 /* --- the rest ---------------------------------------------------------------- */
-
-bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_error *err)
-{
-    static const char *const states[] = {NULL, "sent", "queued", "dead"};
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_DELIVERY, err);
-    if (!st)
-        return false;
-    if (op->state < SH_DELIVERY_SENT || op->state > SH_DELIVERY_DEAD)
-        return sh_error_set(err, SH_EINVAL, "delivery state %d is none", (int)op->state);
-    bool sent = op->state == SH_DELIVERY_SENT;
-    sh_sqlite_bind_str(st, 1, op->item_id);
-    sh_sqlite_bind_str(st, 2, states[op->state]);
-    sh_sqlite_bind_null(st, 3);
-    sh_sqlite_bind_null(st, 6);
-    if (op->state == SH_DELIVERY_RETRY)
-        sh_sqlite_bind_int(st, 3, op->next_ms);
-    sh_sqlite_bind_str(st, 4, sent ? NULL : op->error);
-    sh_sqlite_bind_str(st, 5, sent ? op->error : NULL);
-    if (sent)
-        sh_sqlite_bind_int(st, 6, sh_now_ms());
-    if (!sh_sqlite_run(st, err))
-        return false;
-    if (sqlite3_changes(s->w.db) == 0) /* nothing was written: companions need no second try */
-        sh_error_set(&op->op.err, SH_ENOTFOUND, "outbox item \"%s\" is not queued", op->item_id);
-    return true;
-}
 
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err)
 {
@@ -339,27 +377,16 @@ static bool redrive_runs(struct sh_store *s, struct sh_op_redrive *op, const str
     return true;
 }
 
-static bool redrive_items(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_REDRIVE_ITEMS, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_int(st, 1, sh_now_ms());
-    sh_sqlite_bind_str(st, 2, op->id);
-    if (!sh_sqlite_run(st, err))
-        return false;
-    op->n_items = (size_t)sqlite3_changes(s->w.db);
-    return true;
-}
-
 bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err)
 {
     struct sh_id id;
     bool is_event = op->id && sh_id_parse(op->id, strlen(op->id), &id);
     if ((is_event || !op->id) && !redrive_runs(s, op, is_event ? &id : NULL, err))
         return false;
-    return is_event || (!op->id && op->rule) || redrive_items(s, op, err);
+    return is_event || (!op->id && op->rule) || sh_store_redrive_items(s, op, err);
 }
+
+#define SEQ_SHIFT 12 /* id.h: an order number is milliseconds << 12 | counter */
 
 struct victim {
     int64_t seq;
@@ -373,7 +400,9 @@ static bool find_victims(struct sh_store *s, const struct sh_op_prune *op, struc
     if (!st)
         return false;
     /* an id is never older than its event was: the bound on seq ends the scan */
-    sh_sqlite_bind_int(st, 1, op->before_ms > 0 ? op->before_ms << 12 : 0);
+    const int64_t most = INT64_MAX >> SEQ_SHIFT;
+    int64_t before = op->before_ms < 0 ? 0 : op->before_ms < most ? op->before_ms : most;
+    sh_sqlite_bind_int(st, 1, before << SEQ_SHIFT);
     sh_sqlite_bind_int(st, 2, op->before_ms);
     sh_sqlite_bind_int(st, 3, (int64_t)op->limit);
     int got;
@@ -399,20 +428,6 @@ static bool remove_event(struct sh_store *s, const struct victim *v, struct sh_e
     return sh_store_dedupe_remove(s, v->hash, v->seq, err);
 }
 
-static bool prune_outbox(struct sh_store *s, struct sh_op_prune *op, size_t limit,
-                         struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_PRUNE_OUTBOX, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_int(st, 1, op->before_ms);
-    sh_sqlite_bind_int(st, 2, (int64_t)limit);
-    if (!sh_sqlite_run(st, err))
-        return false;
-    op->removed += (size_t)sqlite3_changes(s->w.db);
-    return true;
-}
-
 bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error *err)
 {
     if (op->limit == 0 || op->limit > 100000)
@@ -426,5 +441,5 @@ bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error 
     if (!ok)
         return false;
     op->removed = n;
-    return n == op->limit || prune_outbox(s, op, op->limit - n, err);
+    return n == op->limit || sh_store_prune_outbox(s, op, op->limit - n, err);
 }

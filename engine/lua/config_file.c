@@ -20,13 +20,17 @@
 #define MAX_DEPTH        12
 #define MAX_NODES        20000
 #define MAX_PATH         512
+#define MAX_FILE_BYTES   (64 * 1024) /* of what file "name" reads */
+#define MAX_FILE_NAME    4000
 #define CHUNK            "config" /* stands for the file's path, which Lua would cut at 60 bytes */
 
 struct reader {
     size_t used_bytes;
     int64_t deadline_us;
     size_t nodes;
-    cJSON *tree; /* what was built so far */
+    cJSON *tree;        /* what was built so far */
+    const char *folder; /* of the configuration file, with its slash, or "" */
+    size_t folder_len;
     char path[MAX_PATH];
 };
 
@@ -74,6 +78,47 @@ static int env(lua_State *L)
     return 1;
 }
 
+/* The text of a small file without its last line end, or why not; names no content. */
+static bool read_small(const char *path, char text[MAX_FILE_BYTES + 3], size_t *len,
+                       struct sh_error *err)
+{
+    FILE *f = fopen(path, "rbe");
+    if (!f)
+        return sh_error_set(err, SH_ESYS, "cannot read the file %s: %s", path, strerror(errno));
+    *len = fread(text, 1, MAX_FILE_BYTES + 3, f);
+    const bool bad = ferror(f) != 0;
+    fclose(f);
+    if (bad)
+        return sh_error_set(err, SH_ESYS, "cannot read the file %s (is it a folder?)", path);
+    if (*len && text[*len - 1] == '\n')
+        *len -= *len > 1 && text[*len - 2] == '\r' ? 2 : 1;
+    if (*len > MAX_FILE_BYTES)
+        return sh_error_set(err, SH_ELIMIT, "the file %s is larger than %d bytes", path,
+                            MAX_FILE_BYTES);
+    if (memchr(text, '\0', *len))
+        return sh_error_set(err, SH_EINVAL, "the file %s has a zero byte in it", path);
+    return true;
+}
+
+/* file NAME -> string, relative to the configuration's folder   [-0, +1, v] */
+static int file(lua_State *L)
+{
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    const struct reader *rd = reader_of(L);
+    char path[2 * MAX_FILE_NAME], *text = lua_newuserdatauv(L, MAX_FILE_BYTES + 3, 0);
+    struct sh_error err;
+    luaL_argcheck(
+        L, len > 0 && len < MAX_FILE_NAME && strlen(name) == len && rd->folder_len < MAX_FILE_NAME,
+        1, "a file's path expected");
+    snprintf(path, sizeof(path), "%.*s%s", name[0] == '/' ? 0 : (int)rd->folder_len, rd->folder,
+             name);
+    if (!read_small(path, text, &len, &err))
+        return luaL_error(L, "%s", err.msg);
+    lua_pushlstring(L, text, len);
+    return 1;
+}
+
 /* [-0, +0, m] */
 static void open_globals(lua_State *L)
 {
@@ -93,6 +138,8 @@ static void open_globals(lua_State *L)
     }
     lua_pushcfunction(L, env);
     lua_setfield(L, -2, "env");
+    lua_pushcfunction(L, file);
+    lua_setfield(L, -2, "file");
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     lua_settop(L, 0);
 }
@@ -233,10 +280,25 @@ static int run_text(lua_State *L)
     return 0;
 }
 
+/* Lua's messages cite the file's strings (near '"..."', constant '...'), which may be secrets. */
+static void hide_strings(char *msg, size_t room)
+{
+    static const char *const cites[] = {" near '\"", " near ''", " near '[", "(constant '"};
+    for (size_t i = 0; i < sizeof(cites) / sizeof(*cites); i++) {
+        char *at = strstr(msg, cites[i]);
+        if (at)
+            snprintf(at, room - (size_t)(at - msg), "%s",
+                     *at == '(' ? "(a string)" : " near a string");
+    }
+}
+
 /* Lua's message with the file's real path in front, and the line found where it has none. */
-static bool say(const char *path, const char *text, const struct reader *rd, const char *msg,
+static bool say(const char *path, const char *text, const struct reader *rd, const char *lua_msg,
                 struct sh_error *err)
 {
+    char msg[sizeof(err->msg)];
+    snprintf(msg, sizeof(msg) - 16, "%s", lua_msg);
+    hide_strings(msg, sizeof(msg));
     const size_t skip = sizeof(CHUNK ":") - 1;
     if (strncmp(msg, CHUNK ":", skip) == 0 && msg[skip] != '0')
         return sh_error_set(err, SH_EINVAL, "%s:%s", path, msg + skip);
@@ -248,7 +310,10 @@ static bool say(const char *path, const char *text, const struct reader *rd, con
 
 static cJSON *evaluate(const char *path, const char *text, size_t len, struct sh_error *err)
 {
-    struct reader rd = {.deadline_us = sh_mono_us() + MAX_TIME_US};
+    const char *slash = strrchr(path, '/');
+    struct reader rd = {.deadline_us = sh_mono_us() + MAX_TIME_US,
+                        .folder = path,
+                        .folder_len = slash ? (size_t)(slash - path) + 1 : 0};
     lua_State *L = lua_newstate(limited_alloc, &rd);
     sh_require(L);
     struct source_text src = {text, len};

@@ -121,6 +121,8 @@ struct writer {
     const char *what;
     char why[500];
     size_t nodes;
+    bool secrets; /* may stand in texts: out is h->text */
+    bool secret;  /* one stood where it may not */
 };
 
 static void add_path(struct sh_buf *b, const struct path *p)
@@ -310,6 +312,20 @@ static bool write_table(lua_State *L, struct writer *w, const struct path *p, in
     return ok;
 }
 
+static bool write_userdata(lua_State *L, struct writer *w, const struct path *p)
+{
+    if (!sh_lua_is_secret(L, -1))
+        return refuse(w, p, "is userdata, which JSON cannot hold");
+    w->secret = !w->secrets;
+    if (w->secret)
+        return refuse(w, p, "is a secret: a secret can only go into an http call");
+    sh_buf_addc(w->out, '"');
+    if (!sh_text_add_secret(L, -1, SH_AS_JSON))
+        return refuse(w, p, "is not valid UTF-8 text, or contains a NUL byte");
+    sh_buf_addc(w->out, '"');
+    return true;
+}
+
 static bool write_value(lua_State *L, struct writer *w, const struct path *p, int depth)
 {
     if (++w->nodes > SH_JSON_MAX_NODES)
@@ -330,6 +346,8 @@ static bool write_value(lua_State *L, struct writer *w, const struct path *p, in
     case LUA_TNIL:
         sh_buf_adds(w->out, "null");
         return true;
+    case LUA_TUSERDATA:
+        return write_userdata(L, w, p);
     default:
         if (lua_touserdata(L, -1) == &sh_lua_null) {
             sh_buf_adds(w->out, "null");
@@ -358,11 +376,21 @@ void sh_lua_write_json(lua_State *L, int idx, struct sh_buf *out, const char *wh
         sh_lua_raise(L, "%s", w.why);
 }
 
-bool sh_lua_try_json(lua_State *L, int idx, struct sh_buf *out, char *why, size_t size)
+void sh_lua_write_call_json(lua_State *L, int idx, const char *what)
 {
-    struct writer w = {.out = out, .what = "value"};
+    struct writer w = {.out = &sh_lua_host(L)->text, .what = what, .secrets = true};
+    if (!write_top(L, idx, &w))
+        sh_lua_raise(L, "%s", w.why);
+}
+
+bool sh_lua_try_json(lua_State *L, int idx, struct sh_buf *out, char *why, size_t size,
+                     const char *what)
+{
+    struct writer w = {.out = out, .what = what};
     if (write_top(L, idx, &w))
         return true;
+    if (w.secret)
+        sh_lua_raise(L, "%s", w.why);
     snprintf(why, size, "%s", w.why);
     return false;
 }

@@ -102,6 +102,8 @@ const char *sh_lua_kind(lua_State *L, int idx)
         return "nothing";
     if (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, idx) == &sh_lua_null)
         return "json.null";
+    if (sh_lua_is_secret(L, idx))
+        return "a secret (a secret can only go into an http call)";
     return names[type];
 }
 
@@ -190,6 +192,24 @@ unsigned sh_lua_distance(const char *a, const char *b, unsigned limit)
         }
     }
     return row[m];
+}
+
+/* The order of a table's keys differs each time: the first by name among the nearest. */
+const char *sh_lua_nearest_key(lua_State *L, int idx, const char *word)
+{
+    unsigned limit = strlen(word) <= 3 ? 1 : 2;
+    const char *best = NULL;
+    lua_pushnil(L);
+    while (lua_next(L, idx)) {
+        lua_pop(L, 1);
+        const char *known = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+        unsigned d = sh_lua_distance(word, known, limit);
+        if (d > limit || (best && d == limit && strcmp(known, best) > 0))
+            continue;
+        best = known;
+        limit = d;
+    }
+    return best;
 }
 
 const char *sh_lua_nearest(const char *word, const char *const *names)

@@ -283,20 +283,13 @@ void sh_lua_open_freeze(struct sh_host *h)
 /* [-1, +1] The library table on top becomes the hidden part of a read-only one. */
 static int no_member(lua_State *L)
 {
-    const char *lib = lua_tostring(L, lua_upvalueindex(1)), *best = NULL;
+    const char *lib = lua_tostring(L, lua_upvalueindex(1)), *best;
     if (lua_type(L, 2) != LUA_TSTRING) {
         lua_pushnil(L);
         return 1;
     }
     const char *name = lua_tostring(L, 2);
-    unsigned limit = strlen(name) <= 3 ? 1 : 2;
-    lua_pushnil(L);
-    while (lua_next(L, 1)) {
-        lua_pop(L, 1);
-        const char *known = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-        if (sh_lua_distance(name, known, limit) <= limit)
-            best = known;
-    }
+    best = sh_lua_nearest_key(L, 1, name);
     if (best)
         sh_lua_raise(L, "%s has no '%.100s' (did you mean '%s'?)", lib, name, best);
     sh_lua_raise(L, "%s.%.100s is not available here", lib, name);

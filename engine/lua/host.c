@@ -11,7 +11,7 @@
 #define MAX_POOL    64           /* coroutines kept for reuse */
 #define KEEP_BYTES  (64U * 1024) /* a buffer that grew past it is given back */
 #define SCRATCH_MAX (4U * 1024 * 1024)
-#define MAX_READS   (8U * 1024 * 1024) /* bytes of read marks of one run */
+#define MAX_READS   (8U * 1024 * 1024 + SH_LUA_LOOKUP_BYTES) /* bytes of read marks of one run */
 #define MAX_ANSWER  (SH_MAX_FRAME_BYTES)
 #define UNTIMED_US  1000 /* a first stretch below it is not charged */
 #define GC_PAUSE    200  /* percent */
@@ -25,6 +25,8 @@ struct sh_host *sh_host_new(const struct sh_budgets *budgets, const struct sh_ho
     sh_buf_init(&h->scratch, SCRATCH_MAX);
     sh_buf_init(&h->scratch2, SCRATCH_MAX);
     sh_buf_init(&h->fill, SCRATCH_MAX);
+    sh_buf_init(&h->text, SCRATCH_MAX);
+    sh_buf_init(&h->marks, SCRATCH_MAX);
     h->L = lua_newstate(sh_lua_alloc, h);
     sh_require(h->L != NULL);
     *(struct sh_host **)lua_getextraspace(h->L) = h;
@@ -54,6 +56,8 @@ void sh_host_free(struct sh_host *h)
     sh_buf_free(&h->scratch);
     sh_buf_free(&h->scratch2);
     sh_buf_free(&h->fill);
+    sh_buf_free(&h->text);
+    sh_buf_free(&h->marks);
     cJSON_Delete(h->tree);
     free(h->keys);
     free(h->pool);
@@ -407,24 +411,41 @@ bool sh_host_answer(struct sh_host *h, uint64_t read_id, struct sh_slice answer)
     return false;
 }
 
+/* Has the run waited too long? A look-up has a time of its own, which is not the rule's. */
+static bool is_late(const struct sh_host *h, const struct sh_lua_run *r, int64_t now_us)
+{
+    if (r->request.kind == SH_READ_HTTP)
+        return r->asked_us <= now_us - r->wait_ms * 1000;
+    return r->start_us <= now_us - h->budgets.wall_ms * 1000;
+}
+
+static void late_text(const struct sh_host *h, struct sh_lua_run *r)
+{
+    char where[200];
+    int line;
+    bool known = sh_lua_where(r->co, where, sizeof(where), &line);
+    sh_buf_reset(&r->error);
+    sh_buf_addf(&r->error, "%s: ", known ? where : h->rules[r->rule].file);
+    if (r->request.kind == SH_READ_HTTP)
+        sh_buf_addf(&r->error, "no answer within %lld ms, waiting for http.get",
+                    (long long)r->wait_ms);
+    else
+        sh_buf_addf(&r->error, "wall budget of %lld ms exceeded, waiting for records.%s",
+                    (long long)h->budgets.wall_ms, r->request.kind == SH_READ_GET ? "get" : "find");
+}
+
 void sh_host_expire(struct sh_host *h)
 {
-    int64_t oldest = sh_mono_us() - h->budgets.wall_ms * 1000;
+    int64_t now_us = sh_mono_us();
     for (struct sh_job_state *js = h->jobs, *next; js; js = next) {
         next = js->next;
         size_t n = js->n_runs;
         for (size_t i = 0; i < n; i++) {
             struct sh_lua_run *r = js->runs[i];
-            char where[200];
-            int line;
-            if (!r->read_id || r->outcome || r->start_us > oldest)
+            if (!r->read_id || r->outcome || !is_late(h, r, now_us))
                 continue;
-            bool known = sh_lua_where(r->co, where, sizeof(where), &line);
+            late_text(h, r);
             sh_lua_run_fail(r);
-            sh_buf_reset(&r->error);
-            sh_buf_addf(&r->error, "%s%swall budget of %lld ms exceeded, waiting for records.%s",
-                        known ? where : h->rules[r->rule].file, ": ", (long long)h->budgets.wall_ms,
-                        r->request.kind == SH_READ_GET ? "get" : "find");
             drop_coroutine(h, r);
             bool last = js->open == 1;
             sh_lua_run_over(h, r);

@@ -13,7 +13,9 @@ struct sh_host;
 
 struct sh_host_calls {
     void *arg;
-    /* A run asks; answer with sh_host_answer(read_id), now (from within) or later. */
+    const struct sh_settings *settings; /* borrowed, must outlive the host; NULL: UTC, no secrets */
+    /* A run asks (q->token names its job); answer with sh_host_answer(read_id), now (from within)
+     * or later. */
     void (*read)(void *arg, uint64_t read_id, const struct sh_read_request *q);
     /* A job is finished; r and all it points to are borrowed for the call. */
     void (*finished)(void *arg, const struct sh_result *r);
@@ -27,7 +29,8 @@ struct sh_host *sh_host_new(const struct sh_budgets *budgets,
 void sh_host_free(struct sh_host *h);
 
 /* Load every rule file of the generation. All errors are collected, not only the first. *report
- * (owned by the caller) is {"ok":bool, "generation":id, "rules":[{"name","file","line","on":[..]}],
+ * (owned by the caller) is {"ok":bool, "generation":id, "rules":[{"name","file","line","on":[..]}]
+ * with "every" and "zone" (the rule's or the default) in clock rules,
  * "errors":[{"file","line","msg"}], "warnings":[{"file","line","msg"}]}. False if there is any
  * error. The generation is borrowed for the call. Call once per host. */
 bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **report) SH_WARN_UNUSED;

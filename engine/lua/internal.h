@@ -22,6 +22,9 @@
 #define SH_LUA_SPAN  1000000 /* items one table.* or unpack call may touch */
 #define SH_LUA_NAME  120     /* bytes of a name quoted in a message */
 
+#define SH_LUA_LOOKUPS      50 /* http.get in one run */
+#define SH_LUA_LOOKUP_BYTES (4U * 1024 * 1024)
+
 struct sh_rule {
     char *name, *file;                /* owned */
     int line;                         /* of the rule's definition */
@@ -30,7 +33,8 @@ struct sh_rule {
     bool run_envelope, when_envelope; /* the function takes a second argument */
     char **on;                        /* owned patterns */
     size_t n_on;
-    size_t *watch; /* owned: indexes into host.watch that this rule's functions reach */
+    char *every, *zone; /* owned: a schedule and the zone of its times; NULL: no clock rule */
+    size_t *watch;      /* owned: indexes into host.watch that this rule's functions reach */
     size_t n_watch;
 };
 
@@ -71,7 +75,7 @@ struct sh_lua_run {
     lua_State *co;           /* NULL = none taken from the pool */
     int co_ref;
     struct sh_buf effects, reads, logs, error;
-    uint32_t n_effects, n_reads, n_logs;
+    uint32_t n_effects, n_reads, n_logs, n_lookups;
     struct sh_own *own;
     size_t n_own, cap_own, own_seen; /* own_seen: bytes of effects looked at */
     int64_t duration_us, cpu_used_us, start_us;
@@ -83,6 +87,8 @@ struct sh_lua_run {
     bool answered;
     struct sh_read_request request; /* borrows from ask */
     struct sh_buf ask, answer;
+    int64_t asked_us, wait_ms; /* http.get: since when it waits, and how long it may */
+    size_t lookup_bytes;
     char *gone;              /* name of a rule that is not there */
     struct sh_lua_run *next; /* free list */
 };
@@ -137,11 +143,12 @@ struct sh_host {
         scratch2; /* for code that may raise; never across a call of the author's */
     struct sh_buf
         fill; /* templates being filled, one behind the other: their values may fill more */
+    struct sh_buf text, marks; /* a text for a call, and the places of secrets in it */
     /* registry references */
-    int globals, view_mt, array_mt, object_mt;
+    int globals, view_mt, array_mt, object_mt, secret_mt;
     int metas;       /* metatables that runs set: weak keys, the run as value */
     bool metas_used; /* metas may hold some */
-    const void *view_mt_p, *array_mt_p, *object_mt_p, *globals_p;
+    const void *view_mt_p, *array_mt_p, *object_mt_p, *secret_mt_p, *globals_p;
     /* budgets; the volatile ones are shared with the timer's signal handler */
     timer_t timer;
     bool timer_set;
@@ -195,6 +202,8 @@ bool sh_lua_utf8(const char *p, size_t n); /* valid, and without U+0000 */
 const char *sh_lua_kind(lua_State *L, int idx);
 /* The nearest of names (NULL-terminated) to word, or NULL if none is near. */
 const char *sh_lua_nearest(const char *word, const char *const *names);
+/* The nearest text key of the raw table at idx, or NULL. [-0, +0, -] */
+const char *sh_lua_nearest_key(lua_State *L, int idx, const char *word);
 unsigned sh_lua_distance(const char *a, const char *b, unsigned limit);
 
 /* --- convert.c ------------------------------------------------------------------------------ */
@@ -206,8 +215,12 @@ void sh_lua_push_json(lua_State *L, struct sh_slice text, bool keep_null);
 /* Write the value at idx as JSON. `what` begins the path in messages ("records.put: doc").
  * Raises at the author's line for what JSON cannot say. [-0, +0, v] */
 void sh_lua_write_json(lua_State *L, int idx, struct sh_buf *out, const char *what);
-/* Same without raising; false and a message in why. For log lines. [-0, +0, m] */
-bool sh_lua_try_json(lua_State *L, int idx, struct sh_buf *out, char *why, size_t size);
+/* The same into h->text, with secrets in texts marked in h->marks. [-0, +0, v] */
+void sh_lua_write_call_json(lua_State *L, int idx, const char *what);
+/* Same without raising; false and a message in why. For log lines. A secret raises all the same.
+ * [-0, +0, v] */
+bool sh_lua_try_json(lua_State *L, int idx, struct sh_buf *out, char *why, size_t size,
+                     const char *what);
 /* Push a deep copy of the table at idx. [-0, +1, v] */
 void sh_lua_push_copy(lua_State *L, int idx);
 bool sh_lua_is_array(lua_State *L, int idx); /* of a resolved table: to be written as [] */
@@ -286,18 +299,95 @@ void sh_lua_add_effect(lua_State *L, struct sh_lua_run *r, const struct sh_effec
 int sh_lua_ask(lua_State *L, struct sh_lua_run *r, enum sh_read_kind kind,
                struct sh_slice collection, struct sh_slice rest, lua_KContext context,
                lua_KFunction done, const char *what);
-void sh_lua_open_effects(lua_State *L); /* callback, email, emit, template, duration */
+/* Keep what the run saw, at most max bytes of it; false: there is no room, nothing was kept. */
+bool sh_lua_keep_read(struct sh_lua_run *r, const struct sh_read_mark *mark, size_t max);
+/* Take the answer that came: the reader stands at its rows. Raises if there is none. */
+struct sh_reader sh_lua_take_answer(lua_State *L, struct sh_lua_run *r, uint64_t *n_rows);
+/* The look-up that the run waited for is answered: its wall budget goes on. */
+void sh_lua_lookup_over(struct sh_lua_run *r);
+void sh_lua_open_callback(lua_State *L); /* callback, callbacks */
+void sh_lua_open_effects(lua_State *L);  /* emit */
+void sh_lua_open_email(lua_State *L);
+void sh_lua_open_http(lua_State *L);
+void sh_lua_open_secret(lua_State *L);
+void sh_lua_open_timer(lua_State *L); /* after, cancel */
 void sh_lua_open_records(lua_State *L);
 void sh_lua_open_json(lua_State *L);
 void sh_lua_open_log(lua_State *L); /* log, print */
 void sh_lua_open_math(lua_State *L);
 void sh_lua_open_text(lua_State *L);
+void sh_lua_open_time(lua_State *L);
 /* "1h30m" to seconds. */
 bool sh_lua_duration(const char *text, size_t n, double *seconds);
 /* Push text with its {{a.b}} from the table at idx. Raises on a {{ without }}. [-0, +1, v] */
 void sh_lua_push_filled(lua_State *L, struct sh_slice text, int idx, bool html, const char *what);
 /* Push what the dotted path finds in the table at idx, nil if nothing. [-0, +1, e] */
 void sh_lua_push_path(lua_State *L, int idx, const char *path, size_t n);
+
+/* --- l_args.c: fields of an argument table ---------------------------------------------------- */
+/* All raise at the author's line and name `what` and the field. Values stay on the stack, so that
+ * their slices stay valid. table: stack index of the resolved table. */
+/* Push the resolved table at idx, all of whose fields must be in names (NULL-terminated); returns
+ * its index. [-0, +1, v] */
+int sh_arg_table(lua_State *L, int idx, const char *what, const char *const *names);
+int sh_arg_only(lua_State *L, const char *what, const char *const *names); /* the only argument */
+/* Push a field; returns its type, LUA_TNIL also for json.null. [-0, +1, -] */
+int sh_arg_field(lua_State *L, int table, const char *name);
+/* The text on top of L. [-0, +0, v] */
+struct sh_slice sh_arg_top(lua_State *L, const char *what, const char *name);
+/* Push a field and read it; false: it is absent. [-0, +1, v] */
+bool sh_arg_text(lua_State *L, int table, const char *what, const char *name, struct sh_slice *out);
+bool sh_arg_bool(lua_State *L, int table, const char *what, const char *name, bool *out);
+bool sh_arg_int(lua_State *L, int table, const char *what, const char *name, int64_t min,
+                int64_t max, int64_t *out);
+/* "10s" or seconds, within min..max seconds, as milliseconds. */
+bool sh_arg_duration(lua_State *L, int table, const char *what, const char *name, double min,
+                     double max, int64_t *ms);
+/* The phone number in the field `number`, or (table 0) on top of L. */
+struct sh_slice sh_arg_number(lua_State *L, int table, const char *what);
+/* The author's own key or empty: unique among the run's effects of that kind. */
+struct sh_slice sh_arg_key(lua_State *L, struct sh_lua_run *r, int table, const char *what,
+                           enum sh_effect_kind kind);
+/* The zone in the field `zone`, or the configured one. */
+const char *sh_arg_zone(lua_State *L, int table, const char *what);
+/* An event's type and its data (as JSON in h->scratch), as arguments at idx. */
+struct sh_slice sh_arg_type(lua_State *L, int idx, const char *what);
+struct sh_slice sh_arg_data(lua_State *L, int idx, const char *what);
+
+/* An effect's document, written member by member into a buffer. */
+void sh_doc_start(struct sh_buf *doc);
+void sh_doc_name(struct sh_buf *doc, const char *name);
+void sh_doc_text(struct sh_buf *doc, const char *name, struct sh_slice value);
+void sh_doc_int(struct sh_buf *doc, const char *name, int64_t n);
+struct sh_slice sh_doc_end(lua_State *L, struct sh_buf *doc, const char *what); /* [-0, +0, v] */
+typedef bool sh_doc_check_fn(const cJSON *doc, struct sh_error *err);
+void sh_doc_check(lua_State *L, struct sh_slice doc, const char *what, sh_doc_check_fn *check);
+
+/* --- l_when.c: times ---------------------------------------------------------------------------
+ */
+struct sh_when {
+    int64_t ms;     /* Unix milliseconds */
+    char local[80]; /* "2026-10-25T09:00:00" where a local time was given, and its zone; else "" */
+    const char *zone; /* and NULL */
+};
+const char *sh_lua_zone(lua_State *L); /* the configured one */
+/* The time on top of L: seconds since 1970 (from_now: small numbers are seconds from now), a
+ * duration, RFC 3339 text, or a local time in zone. [-0, +0, v] */
+void sh_lua_when(lua_State *L, const struct sh_lua_run *r, const char *what, const char *name,
+                 const char *zone, bool from_now, struct sh_when *out);
+
+/* --- l_secret.c --------------------------------------------------------------------------------
+ */
+bool sh_lua_is_secret(lua_State *L, int idx);
+/* How a text of a call (core/http_call.h) is escaped. */
+enum sh_text_as { SH_AS_PLAIN, SH_AS_JSON, SH_AS_FORM, SH_AS_URL };
+/* A text is put together in h->text, with its secrets in h->marks; false: it is not UTF-8. */
+void sh_text_reset(struct sh_host *h);
+bool sh_text_add(struct sh_host *h, struct sh_slice s, enum sh_text_as as) SH_WARN_UNUSED;
+bool sh_text_add_secret(lua_State *L, int idx, enum sh_text_as as) SH_WARN_UNUSED;
+void sh_text_percent(struct sh_buf *out, struct sh_slice s, enum sh_text_as as);
+/* Add it to a document as a string or a list. */
+void sh_text_put(struct sh_host *h, struct sh_buf *doc, enum sh_text_as as);
 
 /* --- host.c ---------------------------------------------------------------------------------- */
 /* A run of the job for a rule (SIZE_MAX: none), from the free list. */

@@ -23,7 +23,9 @@ static void unmatched(struct sh_host *h, struct sh_job_state *js, size_t rule, s
     r->outcome = SH_RUN_SKIPPED_ON;
     r->phase = SH_PHASE_OVER;
     const struct sh_rule *def = &h->rules[rule];
-    sh_buf_adds(&r->error, def->n_on ? "on wants " : "the rule has no on");
+    sh_buf_adds(&r->error, def->n_on    ? "on wants "
+                           : def->every ? "the rule runs by the clock alone (every)"
+                                        : "the rule has no on");
     for (size_t i = 0; i < def->n_on; i++)
         sh_buf_addf(&r->error, "%s\"%s\"", i ? " or " : "", def->on[i]);
     sh_buf_adds(&r->error, ", the event's type is \"");
@@ -47,9 +49,49 @@ static void gone(struct sh_host *h, struct sh_job_state *js, const struct sh_job
     }
 }
 
+/* Why a rule does not run at a tick of another rule's clock. */
+static void off_clock(struct sh_host *h, struct sh_job_state *js, size_t rule, struct sh_slice key)
+{
+    struct sh_lua_run *r = sh_lua_run_new(h, js, rule);
+    r->outcome = SH_RUN_SKIPPED_ON;
+    r->phase = SH_PHASE_OVER;
+    const struct sh_rule *def = &h->rules[rule];
+    if (def->every && !sh_slice_eq(key, sh_slice_str(def->name))) {
+        sh_buf_adds(&r->error, "this is the clock of the rule \"");
+        sh_lua_clean(&r->error, key.p, key.n, SH_MAX_NAME_BYTES, false);
+        sh_buf_addc(&r->error, '"');
+    } else {
+        sh_buf_adds(&r->error, "the rule has no every, and this event is a clock's");
+    }
+}
+
+/* A clock's event concerns the rule whose `every` it is, and no other. */
+static void choose_clock(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job)
+{
+    for (size_t i = 0; i < h->n_rules; i++) {
+        bool mine = h->rules[i].every && sh_slice_eq(job->key, sh_slice_str(h->rules[i].name));
+        if ((!mine && !job->explain) ||
+            (job->n_only && !named(job->only, job->n_only, h->rules[i].name)) ||
+            (job->n_skip && named(job->skip, job->n_skip, h->rules[i].name)))
+            continue;
+        if (mine) {
+            sh_lua_run_new(h, js, i);
+            js->open++;
+        } else {
+            off_clock(h, js, i, job->key);
+        }
+    }
+    if (job->n_only)
+        gone(h, js, job);
+}
+
 /* One run for each rule that the job concerns. */
 static void choose(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job)
 {
+    if (sh_slice_eq(job->source, SH_SLICE(SH_SOURCE_CLOCK))) {
+        choose_clock(h, js, job);
+        return;
+    }
     const struct sh_match *m = sh_lua_match(h, job->type);
     size_t next = 0;
     for (size_t i = 0; i < (job->explain ? h->n_rules : m->n); i++) {
@@ -100,10 +142,10 @@ static int prepare(lua_State *L)
 {
     const struct prepare *p = lua_touserdata(L, 1);
     const struct sh_job *job = p->job;
-    char id[SH_ID_TEXT], received[SH_TIME_TEXT];
+    char id[SH_ID_TEXT], received[SH_TIME_TEXT], due[SH_TIME_TEXT];
     sh_lua_push_tree(L, p->tree, false);
     p->js->event_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, job->due_ms ? 9 : 7);
     set_text(L, "id", sh_slice_str(sh_id_text(job->id, id)));
     set_text(L, "source", job->source);
     set_text(L, "type", job->type);
@@ -113,6 +155,12 @@ static int prepare(lua_State *L)
     lua_setfield(L, -2, "received");
     lua_pushinteger(L, job->attempt);
     lua_setfield(L, -2, "attempt");
+    if (job->due_ms) {
+        int64_t late_ms = job->received_ms > job->due_ms ? job->received_ms - job->due_ms : 0;
+        set_text(L, "due_at", sh_slice_str(sh_time_text(job->due_ms, due)));
+        lua_pushnumber(L, (lua_Number)late_ms / 1000);
+        lua_setfield(L, -2, "late");
+    }
     p->js->envelope_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }

@@ -12,12 +12,14 @@ static void to_texts(lua_State *L, int n)
     char why[500];
     for (int i = 1; i <= n; i++) {
         bool plain = lua_type(L, i) == LUA_TTABLE;
+        if (sh_lua_is_secret(L, i))
+            sh_lua_raise(L, "log: a secret can only go into an http call");
         if (plain && luaL_getmetafield(L, i, "__tostring")) {
             lua_pop(L, 1);
             plain = false;
         }
         sh_buf_reset(&h->scratch);
-        if (plain && sh_lua_try_json(L, i, &h->scratch, why, sizeof(why))) {
+        if (plain && sh_lua_try_json(L, i, &h->scratch, why, sizeof(why), "log: value")) {
             lua_pushlstring(L, h->scratch.data, h->scratch.len);
         } else {
             lua_pushvalue(L, lua_upvalueindex(2)); /* tostring */

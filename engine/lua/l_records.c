@@ -6,6 +6,7 @@
  * after the commit. */
 #include "lua/internal.h"
 
+#include "base/clock.h"
 #include "svc/json.h"
 
 #include <math.h>
@@ -304,15 +305,30 @@ int sh_lua_ask(lua_State *L, struct sh_lua_run *r, enum sh_read_kind kind,
         r->request.id = second;
     else
         r->request.query = second;
+    r->request.token = r->job->token;
+    r->asked_us = kind == SH_READ_HTTP ? sh_mono_us() : 0;
     r->read_id = ++h->last_read_id;
     r->answered = false;
     return lua_yieldk(L, 0, context, done);
 }
 
-/* Take the answer that came: the reader stands at its rows. */
-static struct sh_reader take_answer(lua_State *L, struct sh_lua_run *r, uint64_t *n_rows)
+bool sh_lua_keep_read(struct sh_lua_run *r, const struct sh_read_mark *mark, size_t max)
+{
+    size_t before = r->reads.len;
+    sh_read_mark_write(&r->reads, mark);
+    if (sh_buf_ok(&r->reads) && r->reads.len - before <= max) {
+        r->n_reads++;
+        return true;
+    }
+    r->reads.len = before; /* the reads of a failed run are whole ones */
+    r->reads.failed = false;
+    return false;
+}
+
+struct sh_reader sh_lua_take_answer(lua_State *L, struct sh_lua_run *r, uint64_t *n_rows)
 {
     struct sh_host *h = sh_lua_host(L);
+    const char *what = r->request.kind == SH_READ_HTTP ? "http.get" : "reading records";
     r->read_id = 0;
     r->answered = false;
     struct sh_reader reader = sh_reader_of(sh_slice(r->answer.data, r->answer.len));
@@ -320,16 +336,16 @@ static struct sh_reader take_answer(lua_State *L, struct sh_lua_run *r, uint64_t
         struct sh_slice why = sh_read_bytes(&reader);
         sh_buf_reset(&h->scratch);
         sh_lua_clean(&h->scratch, why.p, why.n, 500, false);
-        sh_lua_raise(L, "reading records failed: %s", why.n ? h->scratch.data : "no reason given");
+        sh_lua_raise(L, "%s failed: %s", what, why.n ? h->scratch.data : "no reason given");
     }
     struct sh_read_mark mark = {.request = r->request, .mark = sh_read_u64(&reader)};
     *n_rows = sh_read_uint(&reader);
     if (reader.bad || *n_rows > 2 * SH_MAX_FIND_ROWS)
-        sh_lua_raise(L, "reading records failed: malformed answer");
-    sh_read_mark_write(&r->reads, &mark);
-    if (!sh_buf_ok(&r->reads))
+        sh_lua_raise(L, "%s failed: malformed answer", what);
+    if (r->request.kind == SH_READ_HTTP)
+        return reader; /* kept with its answer */
+    if (!sh_lua_keep_read(r, &mark, SIZE_MAX))
         sh_lua_kill(L, "too many reads in one run");
-    r->n_reads++;
     return reader;
 }
 
@@ -346,7 +362,7 @@ static int get_done(lua_State *L, int status, lua_KContext context)
     (void)context;
     uint64_t n;
     struct sh_lua_run *r = sh_lua_host(L)->run;
-    struct sh_reader reader = take_answer(L, r, &n);
+    struct sh_reader reader = sh_lua_take_answer(L, r, &n);
     lua_settop(L, 2);
     if (n == 0) {
         lua_pushnil(L);
@@ -378,7 +394,7 @@ static int find_done(lua_State *L, int status, lua_KContext context)
     (void)context;
     uint64_t n;
     struct sh_lua_run *r = sh_lua_host(L)->run;
-    struct sh_reader reader = take_answer(L, r, &n);
+    struct sh_reader reader = sh_lua_take_answer(L, r, &n);
     lua_settop(L, 0);
     lua_createtable(L, (int)n, 0);
     lua_createtable(L, (int)n, 0);

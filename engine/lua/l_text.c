@@ -85,11 +85,11 @@ static double unit_seconds(const char *p, size_t n)
     static const struct {
         const char *name;
         double seconds;
-    } units[] = {{"s", 1},         {"sec", 1},      {"second", 1},   {"seconds", 1},
-                 {"m", 60},        {"min", 60},     {"minute", 60},  {"minutes", 60},
-                 {"h", 3600},      {"hour", 3600},  {"hours", 3600}, {"d", 86400},
-                 {"day", 86400},   {"days", 86400}, {"w", 604800},   {"week", 604800},
-                 {"weeks", 604800}};
+    } units[] = {{"ms", 0.001},    {"s", 1},         {"sec", 1},      {"second", 1},
+                 {"seconds", 1},   {"m", 60},        {"min", 60},     {"minute", 60},
+                 {"minutes", 60},  {"h", 3600},      {"hour", 3600},  {"hours", 3600},
+                 {"d", 86400},     {"day", 86400},   {"days", 86400}, {"w", 604800},
+                 {"week", 604800}, {"weeks", 604800}};
     for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
         if (strlen(units[i].name) == n && memcmp(units[i].name, p, n) == 0)
             return units[i].seconds;
@@ -196,7 +196,7 @@ static void add_value(lua_State *L, bool html, struct sh_buf *out, const char *w
     }
     case LUA_TTABLE:
         sh_buf_reset(json);
-        if (sh_lua_try_json(L, -1, json, why, sizeof(why))) {
+        if (sh_lua_try_json(L, -1, json, why, sizeof(why), what)) {
             if (html)
                 add_html(out, json->data, json->len);
             else

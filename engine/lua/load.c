@@ -251,6 +251,10 @@ static void add_rules(const struct sh_host *h, cJSON *report)
         cJSON *on = cJSON_AddArrayToObject(o, "on");
         for (size_t k = 0; k < r->n_on; k++)
             cJSON_AddItemToArray(on, cJSON_CreateString(r->on[k]));
+        if (r->every) {
+            cJSON_AddStringToObject(o, "every", r->every);
+            cJSON_AddStringToObject(o, "zone", r->zone);
+        }
         cJSON_AddItemToArray(rules, o);
     }
 }

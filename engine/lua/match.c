@@ -36,6 +36,8 @@ void sh_lua_rule_clear(struct sh_rule *r)
     free(r->on);
     free(r->name);
     free(r->file);
+    free(r->every);
+    free(r->zone);
     free(r->watch);
 }
 

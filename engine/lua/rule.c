@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * rule.c: rule "Name" { on, when, run }, checked field by field while its file loads. */
+ * rule.c: rule "Name" { on, every, zone, when, run }, checked field by field while its file loads.
+ */
 #include "lua/internal.h"
+
+#include "core/schedule.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,11 +83,67 @@ static bool read_on(struct sh_host *h, lua_State *L, struct sh_rule *rule)
         }
         lua_pop(L, 1);
     }
-    if (ok && rule->n_on == 0) {
-        char msg[300];
-        snprintf(msg, sizeof(msg), "rule \"%.128s\" has no 'on': it never runs", rule->name);
-        sh_load_note(h->load->warnings, rule->file, rule->line, msg);
+    return ok;
+}
+
+static void warn(struct sh_host *h, const struct sh_rule *rule, int line, const char *what)
+{
+    char msg[300];
+    snprintf(msg, sizeof(msg), "rule \"%.128s\" %s", rule->name, what);
+    sh_load_note(h->load->warnings, rule->file, line, msg);
+}
+
+/* The schedule's text; a number counts seconds. */
+static bool read_every(struct sh_host *h, lua_State *L, struct sh_rule *rule)
+{
+    struct sh_schedule schedule;
+    struct sh_error err;
+    int line = field_line(h, rule->line, "every"), type = lua_getfield(L, 2, "every");
+    bool ok = type == LUA_TNIL || type == LUA_TSTRING || type == LUA_TNUMBER;
+    if (!ok)
+        sh_load_error(h, line,
+                      "rule \"%s\": 'every' must be a text such as \"10 minutes\" or \"18:00 "
+                      "mon-fri\", got %s",
+                      rule->name, sh_lua_kind(L, -1));
+    else if (type == LUA_TNUMBER)
+        rule->every = sh_strf("%.14g seconds", lua_tonumber(L, -1));
+    else if (type == LUA_TSTRING)
+        rule->every = sh_strdup(lua_tostring(L, -1));
+    if (rule->every && (strlen(rule->every) != lua_rawlen(L, -1)) && type == LUA_TSTRING) {
+        sh_load_error(h, line, "rule \"%s\": 'every' contains a NUL byte", rule->name);
+        ok = false;
+    } else if (rule->every && !sh_schedule_parse(rule->every, &schedule, &err)) {
+        sh_load_error(h, line, "rule \"%s\": 'every' \"%.100s\": %s", rule->name, rule->every,
+                      err.msg);
+        ok = false;
     }
+    lua_pop(L, 1);
+    return ok;
+}
+
+static bool read_zone(struct sh_host *h, lua_State *L, struct sh_rule *rule)
+{
+    int line = field_line(h, rule->line, "zone"), type = lua_getfield(L, 2, "zone");
+    const char *name = type == LUA_TSTRING ? lua_tostring(L, -1) : sh_lua_zone(L);
+    bool ok = type == LUA_TNIL || type == LUA_TSTRING;
+    if (!ok) {
+        sh_load_error(h, line,
+                      "rule \"%s\": 'zone' must be the name of a time zone such as "
+                      "\"Europe/Amsterdam\", got %s",
+                      rule->name, sh_lua_kind(L, -1));
+    } else if (type == LUA_TSTRING && !sh_zone_find(name)) {
+        const char *near = sh_zone_nearest(name);
+        sh_load_error(h, line, "rule \"%s\": there is no time zone \"%.60s\"%s%s%s", rule->name,
+                      name,
+                      near ? " (did you mean \"" : " (expected a name such as \"Europe/Amsterdam\"",
+                      near ? near : "", near ? "\"?)" : ")");
+        ok = false;
+    } else {
+        rule->zone = sh_strdup(name);
+    }
+    if (ok && type == LUA_TSTRING && !rule->every)
+        warn(h, rule, line, "has a 'zone' without 'every': it is not used");
+    lua_pop(L, 1);
     return ok;
 }
 
@@ -117,7 +176,7 @@ static bool read_function(struct sh_host *h, lua_State *L, struct sh_rule *rule,
 
 static bool check_fields(struct sh_host *h, lua_State *L, const struct sh_rule *rule)
 {
-    static const char *const names[] = {"on", "when", "run", "every", NULL};
+    static const char *const names[] = {"on", "every", "zone", "when", "run", NULL};
     bool ok = true;
     lua_pushnil(L);
     while (lua_next(L, 2)) {
@@ -126,7 +185,7 @@ static bool check_fields(struct sh_host *h, lua_State *L, const struct sh_rule *
         size_t i = 0;
         while (key && names[i] && strcmp(names[i], key) != 0)
             i++;
-        if (key && names[i] && strcmp(key, "every") != 0)
+        if (key && names[i])
             continue;
         ok = false;
         if (!key) {
@@ -137,13 +196,9 @@ static bool check_fields(struct sh_host *h, lua_State *L, const struct sh_rule *
         }
         int line = field_line(h, rule->line, key);
         const char *near = sh_lua_nearest(key, names);
-        if (strcmp(key, "every") == 0)
-            sh_load_error(h, line, "rule \"%s\": 'every' is not available in this version",
-                          rule->name);
-        else
-            sh_load_error(h, line, "rule \"%s\": unknown field '%.60s'%s%s%s", rule->name, key,
-                          near ? " (did you mean '" : " (expected on, when, run)", near ? near : "",
-                          near ? "'?)" : "");
+        sh_load_error(h, line, "rule \"%s\": unknown field '%.60s'%s%s%s", rule->name, key,
+                      near ? " (did you mean '" : " (expected on, every, zone, when, run)",
+                      near ? near : "", near ? "'?)" : "");
     }
     return ok;
 }
@@ -200,6 +255,10 @@ static void define(struct sh_host *h, lua_State *L)
     }
     ok = check_fields(h, L, &rule) && ok;
     ok = read_on(h, L, &rule) && ok;
+    ok = read_every(h, L, &rule) && ok;
+    ok = read_zone(h, L, &rule) && ok;
+    if (ok && rule.n_on == 0 && !rule.every)
+        warn(h, &rule, rule.line, "has no 'on' and no 'every': it never runs");
     ok = read_function(h, L, &rule, "when", false, &rule.when, &rule.when_envelope,
                        &rule.when_line) &&
          ok;

@@ -9,10 +9,7 @@
 /* --- globals that are not there ------------------------------------------------------------- */
 
 static const char *const absent[][2] = {
-    {"http", "is not available in this version"},
-    {"after", "is not available in this version"},
-    {"cancel", "is not available in this version"},
-    {"every", "is not available in this version"},
+    {"every", "is a field of rule \"Name\" { every = ..., run = ... }, not a function"},
     {"os", "is not available to rules: now() is the time, a run has no other way out than effects"},
     {"io", "is not available to rules: a run has no files; log.info() writes a line"},
     {"debug", "is not available to rules"},
@@ -33,18 +30,11 @@ static int undefined(lua_State *L)
 {
     if (lua_type(L, 2) != LUA_TSTRING)
         return 0;
-    const char *name = lua_tostring(L, 2), *best = NULL;
+    const char *name = lua_tostring(L, 2), *best;
     for (size_t i = 0; absent[i][0]; i++)
         if (strcmp(name, absent[i][0]) == 0)
             sh_lua_raise(L, "%s %s", name, absent[i][1]);
-    unsigned limit = strlen(name) <= 3 ? 1 : 2;
-    lua_pushnil(L);
-    while (lua_next(L, 1)) {
-        lua_pop(L, 1);
-        const char *known = lua_tostring(L, -1);
-        if (sh_lua_distance(name, known, limit) <= limit)
-            best = known;
-    }
+    best = sh_lua_nearest_key(L, 1, name);
     if (best)
         sh_lua_raise(L, "undefined variable '%.100s' (did you mean '%s'?)", name, best);
     sh_lua_raise(L, "undefined variable '%.100s'", name);
@@ -413,7 +403,13 @@ void sh_lua_open_sandbox(struct sh_host *h)
     sh_lua_open_json(L);
     sh_lua_open_log(L);
     sh_lua_open_text(L);
+    sh_lua_open_time(L);
+    sh_lua_open_secret(L);
     sh_lua_open_effects(L);
+    sh_lua_open_callback(L);
+    sh_lua_open_email(L);
+    sh_lua_open_http(L);
+    sh_lua_open_timer(L);
     sh_lua_open_records(L);
     lua_newtable(L);
     lua_pushcfunction(L, undefined);

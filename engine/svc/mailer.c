@@ -2,6 +2,7 @@
  * mailer.c: checks what is sent and chooses the way it leaves. */
 #include "svc/mailer_way.h"
 
+#include "base/utf8.h"
 #include "svc/loop.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ void sh_mail_free(struct sh_mail *mail)
     for (size_t i = 0; i < mail->n_to; i++)
         free(mail->to[i]);
     free(mail->to);
+    free(mail->fates);
     free(mail->name);
     free(mail->from);
     free(mail->text);
@@ -50,6 +52,38 @@ void sh_mail_drop(struct sh_mail_queue *q)
     struct sh_mail *mail;
     while ((mail = sh_mail_pop(q)))
         sh_mail_free(mail);
+}
+
+/* Cut to fit, and still a text: a path may be anything. */
+static void copy_answer(struct sh_mail_fate *f, const char *answer)
+{
+    snprintf(f->answer, sizeof(f->answer), "%s", answer);
+    if (sh_utf8_ok(sh_slice_str(f->answer)))
+        return;
+    for (char *p = f->answer; *p; p++)
+        *p = (unsigned char)*p > 0x7e ? '?' : *p;
+}
+
+void sh_mail_settle(struct sh_mail *mail, enum sh_mail_to state, int code, const char *answer)
+{
+    struct sh_mail_result *r = &mail->result;
+    r->verdict = SH_MAIL_SENT;
+    for (size_t i = 0; i < mail->n_to; i++) {
+        struct sh_mail_fate *f = &mail->fates[i];
+        if (!f->state) {
+            f->state = state;
+            f->code = code;
+            copy_answer(f, answer);
+        }
+        if (f->state == SH_MAIL_TO_LATER && r->verdict != SH_MAIL_TEMPORARY)
+            r->verdict = SH_MAIL_TEMPORARY, r->code = f->code;
+        else if (f->state == SH_MAIL_TO_REFUSED && r->verdict == SH_MAIL_SENT)
+            r->verdict = SH_MAIL_PERMANENT, r->code = f->code;
+    }
+    if (r->verdict == SH_MAIL_SENT)
+        r->code = code;
+    r->fates = mail->fates;
+    r->n = mail->n_to;
 }
 
 static void finished(void *arg, struct sh_mail *mail)
@@ -139,6 +173,7 @@ void sh_mailer_send(struct sh_mailer *m, const char *name, const char *from,
     mail->to = sh_alloc(n, sizeof(*mail->to));
     for (; mail->n_to < n; mail->n_to++)
         mail->to[mail->n_to] = sh_strdup(recipients[mail->n_to]);
+    mail->fates = sh_alloc(n, sizeof(*mail->fates));
     mail->text = sh_slice_dup(message);
     mail->len = message.n;
     mail->done = done;
@@ -148,8 +183,9 @@ void sh_mailer_send(struct sh_mailer *m, const char *name, const char *from,
         m->way.take(m->way.self, mail);
         return;
     }
-    mail->result.verdict = SH_MAIL_PERMANENT;
     snprintf(mail->result.detail, sizeof(mail->result.detail), "not sent: %s", fault);
+    sh_mail_settle(mail, SH_MAIL_TO_REFUSED, 0, mail->result.detail);
+    mail->result.verdict = SH_MAIL_PERMANENT; /* also without a recipient */
     sh_mail_push(&m->refused, mail);
     sh_timer_set(m->timer, 0);
 }

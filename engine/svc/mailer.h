@@ -19,9 +19,30 @@ struct sh_mailer_config {
     long connections; /* messages on their way at once, the others wait; 0 = 4, at most 64 */
 };
 
+/* What became of one recipient. */
+enum sh_mail_to {
+    SH_MAIL_TO_SENT = 1, /* the server took the message for this one */
+    SH_MAIL_TO_LATER,    /* not, but it may another time */
+    SH_MAIL_TO_REFUSED   /* not, and never will */
+};
+struct sh_mail_fate {
+    enum sh_mail_to state;
+    int code;         /* SMTP reply code, 0 = none */
+    char answer[200]; /* the server's answer to this recipient or to the message; or the error */
+};
+
 struct sh_mail_result {
-    enum { SH_MAIL_SENT = 1, SH_MAIL_TEMPORARY, SH_MAIL_PERMANENT } verdict;
-    char detail[512]; /* SMTP answer, error text, or the file's path; one line, never a password */
+    enum {
+        SH_MAIL_SENT = 1,  /* to all */
+        SH_MAIL_TEMPORARY, /* at least one later */
+        SH_MAIL_PERMANENT, /* none later, at least one refused */
+        SH_MAIL_DOWN       /* the server itself does not answer, or takes nothing from us */
+    } verdict;
+    int code;         /* SMTP reply code that decided, 0 = none */
+    char detail[512]; /* of the message as a whole: SMTP answer, error text, or the file's path; one
+                         line, never a password */
+    const struct sh_mail_fate *fates; /* of each recipient as given; borrowed until done returns */
+    size_t n;
 };
 typedef void sh_mail_fn(void *arg, const struct sh_mail_result *r);
 
@@ -32,9 +53,12 @@ struct sh_mailer *sh_mailer_new(struct event_base *base, const struct sh_mailer_
 /* Send message (copied; CR LF lines) from envelope sender `from` to the n recipients (bare
  * addresses, already checked). name: file name without .eml for folders. done(arg) once, later,
  * never from within this call. It may send, but not free the mailer.
- * A 5xx answer to MAIL, RCPT, DATA or the message: PERMANENT. 4xx, connection and time-out, TLS
- * and login: TEMPORARY, since another attempt may find them mended; so is a connection lost after
- * the message went out, when the server may have taken it. */
+ * The message goes to those whose address the server accepts, whatever it says to the others. A 5xx
+ * answer to RCPT refuses that recipient (552 behind an accepted one is "too many", later), one to
+ * MAIL, DATA or the message all that were left. 4xx, a time-out or a lost connection: later; that
+ * is so too when it was lost after the message went out, and the server may have taken it. Before
+ * MAIL was answered (no connection, TLS, login, 421, 530), or when a file cannot be written: DOWN.
+ */
 void sh_mailer_send(struct sh_mailer *m, const char *name, const char *from,
                     const char *const *recipients, size_t n, struct sh_slice message,
                     sh_mail_fn *done, void *arg);

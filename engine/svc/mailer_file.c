@@ -34,9 +34,9 @@ static SH_PRINTF(2, 3) void failed(struct sh_mail *mail, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    mail->result.verdict = SH_MAIL_TEMPORARY;
     vsnprintf(mail->result.detail, sizeof(mail->result.detail), fmt, ap);
     va_end(ap);
+    mail->result.verdict = SH_MAIL_DOWN; /* a folder or a disk: the same for every message */
 }
 
 /* mkdir -p; false with errno. */
@@ -118,12 +118,15 @@ static void write_batch(const struct file_way *w, struct sh_mail *first)
 {
     for (struct sh_mail *m = first; m; m = m->next)
         place(w, m);
-    if (sync_folder(w->folder))
-        return;
+    bool synced = sync_folder(w->folder);
     int why = errno;
     for (struct sh_mail *m = first; m; m = m->next) {
-        if (m->result.verdict == SH_MAIL_SENT)
+        if (m->result.verdict == SH_MAIL_SENT && !synced)
             failed(m, "cannot sync %s: %s", w->folder, strerror(why));
+        bool sent = m->result.verdict == SH_MAIL_SENT;
+        sh_mail_settle(m, sent ? SH_MAIL_TO_SENT : SH_MAIL_TO_LATER, 0, m->result.detail);
+        if (!sent)
+            m->result.verdict = SH_MAIL_DOWN;
     }
 }
 

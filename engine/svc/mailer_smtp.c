@@ -55,6 +55,8 @@ struct sending {
     struct sh_mail *mail;
     size_t sent; /* bytes of the message libcurl has taken */
     enum phase phase;
+    size_t asked;      /* RCPT commands sent so far: libcurl sends one, and waits for the answer */
+    bool accepted;     /* one of them was */
     bool over;         /* QUIT was said: what comes now is not about the message */
     bool fresh;        /* the second try, on a new connection */
     long code;         /* of the last answer, 0 before any */
@@ -123,6 +125,28 @@ static void keep_line(char *out, size_t size, const char *p, size_t n)
     out[len] = '\0';
 }
 
+static bool is_about_us(long code)
+{
+    return code == 530 || code == 534 || code == 535 || code == 538; /* our login or rights */
+}
+
+/* The answer to the last RCPT. The last line of several stands. */
+static void judge_recipient(struct sending *s, const char *p, size_t n)
+{
+    if (!s->asked || s->asked > s->mail->n_to)
+        return;
+    struct sh_mail_fate *f = &s->mail->fates[s->asked - 1];
+    if (s->code >= 200 && s->code <= 299) {
+        s->accepted = true;
+        return;
+    }
+    bool too_many = s->code == 552 && s->accepted; /* RFC 5321 4.5.3.1.10 */
+    bool final = s->code >= 500 && s->code <= 599 && !too_many && !is_about_us(s->code);
+    f->state = final ? SH_MAIL_TO_REFUSED : SH_MAIL_TO_LATER;
+    f->code = (int)s->code;
+    keep_line(f->answer, sizeof(f->answer), p, n);
+}
+
 /* A line of the server. Nothing of the login is kept: a server might repeat what it was given. */
 static size_t on_answer(char *p, size_t size, size_t n, void *arg)
 {
@@ -134,6 +158,8 @@ static size_t on_answer(char *p, size_t size, size_t n, void *arg)
     s->code = strtol(number, NULL, 10);
     if (s->phase != PHASE_OPEN)
         keep_line(s->answer, sizeof(s->answer), p, size * n);
+    if (s->phase == PHASE_RCPT)
+        judge_recipient(s, p, size * n);
     return size * n;
 }
 
@@ -180,7 +206,7 @@ static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg
     if (starts(p, n, "MAIL FROM:"))
         s->phase = PHASE_MAIL;
     else if (s->phase >= PHASE_MAIL && starts(p, n, "RCPT TO:"))
-        s->phase = PHASE_RCPT;
+        s->phase = PHASE_RCPT, s->asked++;
     else if (s->phase >= PHASE_MAIL && starts(p, n, "DATA"))
         s->phase = PHASE_DATA;
     else if (starts(p, n, "QUIT"))
@@ -189,27 +215,31 @@ static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg
         return 0;
     keep_line(s->command, sizeof(s->command), p, n);
     s->answer[0] = '\0';
+    s->code = 0;
     return 0;
 }
 
 /* --- The end of a transfer ----------------------------------------------------------------- */
 
-/* A 5xx to the message itself ends it. One that is about our login or rights (530, 534, 535, 538)
- * or comes before MAIL is about the configuration: every message would die of a wrong password. */
+/* A 5xx to the message ends it for all that were not refused before. One that is about our login or
+ * comes before MAIL is about the configuration: every message would die of a wrong password. */
 static bool is_final(const struct sending *s)
 {
-    return s->phase >= PHASE_MAIL && s->code >= 500 && s->code <= 599 && s->code != 530 &&
-           s->code != 534 && s->code != 535 && s->code != 538;
+    return (s->phase == PHASE_MAIL || s->phase == PHASE_DATA) && s->code >= 500 && s->code <= 599 &&
+           !is_about_us(s->code);
 }
 
-static void judge(const struct sending *s, CURLcode rc, struct sh_mail_result *r)
+/* Before MAIL is answered the server has seen nothing of the message but its size and our own
+ * address. */
+static bool is_down(const struct sending *s)
+{
+    return s->phase == PHASE_OPEN ||
+           (s->phase == PHASE_MAIL && (s->code < 300 || s->code == 421 || is_about_us(s->code)));
+}
+
+static void explain(const struct sending *s, CURLcode rc, char *out, size_t n)
 {
     const char *curl_text = s->curl_error[0] ? s->curl_error : curl_easy_strerror(rc);
-    char *out = r->detail;
-    size_t n = sizeof(r->detail);
-    r->verdict = rc == CURLE_OK ? SH_MAIL_SENT
-                 : is_final(s)  ? SH_MAIL_PERMANENT
-                                : SH_MAIL_TEMPORARY;
     if (rc == CURLE_OK)
         snprintf(out, n, "%s", s->answer);
     else if (s->code >= 400 && s->phase >= PHASE_MAIL)
@@ -221,6 +251,21 @@ static void judge(const struct sending *s, CURLcode rc, struct sh_mail_result *r
                  curl_text);
     else
         snprintf(out, n, "%s", curl_text);
+}
+
+static void judge(const struct sending *s, CURLcode rc, struct sh_mail *mail)
+{
+    struct sh_mail_result *r = &mail->result;
+    explain(s, rc, r->detail, sizeof(r->detail));
+    enum sh_mail_to state = rc == CURLE_OK ? SH_MAIL_TO_SENT
+                            : is_final(s)  ? SH_MAIL_TO_REFUSED
+                                           : SH_MAIL_TO_LATER;
+    int code = rc == CURLE_OK || s->code >= 400 ? (int)s->code : 0;
+    sh_mail_settle(mail, state, code, r->detail);
+    if (rc != CURLE_OK && is_down(s)) {
+        r->verdict = SH_MAIL_DOWN;
+        r->code = code;
+    }
 }
 
 /* Did an idle connection turn out to be closed by the server before the message? Then the
@@ -285,7 +330,7 @@ static void set_message(CURL *easy, struct sending *s, struct curl_slist *to)
 {
     set(easy, CURLOPT_MAIL_FROM, s->mail->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, to);
-    set_number(easy, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 0); /* all recipients or none */
+    set_number(easy, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1); /* go on with the others */
     set_number(easy, CURLOPT_UPLOAD, 1);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)s->mail->len);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
@@ -312,13 +357,14 @@ static bool try_to_send(struct worker *k, struct sh_mail *mail, bool fresh)
 {
     struct sending s = {.worker = k, .mail = mail, .fresh = fresh};
     struct curl_slist *to = recipients(mail);
+    memset(mail->fates, 0, mail->n_to * sizeof(*mail->fates));
     curl_easy_reset(k->easy); /* keeps its connection */
     set_server(k->easy, k->way);
     set_message(k->easy, &s, to);
     CURLcode rc = curl_easy_perform(k->easy);
     bool stale = connection_was_stale(&s, rc);
     if (!stale)
-        judge(&s, rc, &mail->result);
+        judge(&s, rc, mail);
     curl_easy_reset(k->easy); /* it must not keep pointers to s */
     curl_slist_free_all(to);
     return !stale;

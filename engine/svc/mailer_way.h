@@ -15,8 +15,11 @@ struct sh_mail {
     size_t len;
     sh_mail_fn *done;
     void *arg;
+    struct sh_mail_fate *fates; /* n_to; state 0 = not known yet */
     struct sh_mail_result result;
 };
+/* Everyone whose fate is open shares this one, and the result's verdict follows from all fates. */
+void sh_mail_settle(struct sh_mail *mail, enum sh_mail_to state, int code, const char *answer);
 void sh_mail_free(struct sh_mail *mail); /* this one, not what follows it */
 
 struct sh_mail_queue {

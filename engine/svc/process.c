@@ -2,11 +2,14 @@
  * process.c: child processes by posix_spawn. */
 #include "svc/process.h"
 
+#include "base/error.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -15,6 +18,33 @@
 #include <unistd.h>
 
 enum { CHILD_SOCKET = 3, CHILD_PAGE = 4 };
+
+/* May the child know this variable ("NAME=value")? Everything else may be a secret, or change what
+ * code it loads. */
+static bool is_passed_on(const char *entry)
+{
+    static const char *const names[] = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TZDIR"};
+    static const char sanitizer[] = "SAN_OPTIONS";
+    const size_t n = strcspn(entry, "="), end = sizeof(sanitizer) - 1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strlen(names[i]) == n && memcmp(entry, names[i], n) == 0)
+            return true;
+    return n <= end + 2 && n > end && memcmp(entry + n - end, sanitizer, end) == 0;
+}
+
+/* An environment for the child; free() it. */
+static char **clean_environment(void)
+{
+    extern char **environ;
+    size_t n = 0, kept = 0;
+    while (environ && environ[n])
+        n++;
+    char **clean = sh_alloc(n + 1, sizeof(*clean));
+    for (size_t i = 0; i < n; i++)
+        if (is_passed_on(environ[i]))
+            clean[kept++] = environ[i];
+    return clean;
+}
 
 static bool spawn(char *const argv[], int socket, int page, pid_t *pid, struct sh_error *err)
 {
@@ -30,8 +60,9 @@ static bool spawn(char *const argv[], int socket, int page, pid_t *pid, struct s
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    extern char **environ;
-    int rc = posix_spawn(pid, "/proc/self/exe", &files, &attr, argv, environ);
+    char **environment = clean_environment();
+    int rc = posix_spawn(pid, "/proc/self/exe", &files, &attr, argv, environment);
+    free(environment);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
     return rc == 0 || sh_error_set(err, SH_ESYS, "cannot start %s: %s", argv[0], strerror(rc));

@@ -162,6 +162,63 @@ function connection:close()
   self.sock:close()
 end
 
+-- A receiver of HTTP calls (http_sink.py) -----------------------------------------------------------
+
+local sink = {}
+sink.__index = sink
+
+-- Start one; port (optional): on this one.
+function support.sink(port)
+  local self = setmetatable({ dir = support.temp_dir() }, sink)
+  local out = self.dir .. "/out"
+  local pid = support.capture(("/usr/bin/python3 -B tests/e2e/http_sink.py %d >%s 2>%s/err </dev/null & echo $!")
+    :format(port or 0, out, self.dir))
+  self.pid = assert(tonumber(pid:match "%d+"))
+  self.port = support.wait_for(function()
+    return tonumber(support.read_file(out):match "ready (%d+)")
+  end, 10, "the HTTP sink")
+  self.url = "http://127.0.0.1:" .. self.port
+  return self
+end
+
+function sink:control(method, path, body)
+  local conn = support.connect(self.port)
+  local answer = assert(conn:request(method, path, body))
+  conn:close()
+  return answer.json
+end
+
+-- { ["/path"] = { { status = 503 }, .. } }: see http_sink.py.
+function sink:answers(list)
+  self:control("PUT", "/_answers", cjson.encode(list))
+end
+
+-- What it was sent: { { at, method, path, headers, body, json, conn }, .. }, of one path if given.
+function sink:requests(path)
+  local found = {}
+  for _, request in ipairs(self:control("GET", "/_requests")) do
+    if not path or request.path == path then
+      local ok, json = pcall(cjson.decode, request.body)
+      request.json = ok and json or nil
+      found[#found + 1] = request
+    end
+  end
+  return found
+end
+
+-- Wait until n requests are there (of one path if given); returns them.
+function sink:wait(n, path, seconds)
+  return support.wait_for(function()
+    local found = self:requests(path)
+    return #found >= n and found
+  end, seconds or 10, ("%d requests to %s"):format(n, path or "the sink"))
+end
+
+function sink:close()
+  os.execute(("kill -9 %d 2>/dev/null"):format(self.pid))
+  support.remove_dir(self.dir)
+end
+
 -- Engine ------------------------------------------------------------------------------------------
 
 local engine = {}

@@ -117,8 +117,11 @@ local function digest(rows, now)
       ids[row.id] = true
       row.event = file_of[row.event_id]
       row.id, row.event_id, row.key = nil, nil, nil
+      row.payload, row.next_at = nil, nil
+      if row.note == cjson.null then row.note = nil end
     end
   end
+  if #stored.timers > 0 then got.timers = stored.timers end
   return got
 end
 

@@ -18,6 +18,17 @@ describe("missed_call", function()
     assert.is_true(world.records.calls[answer.event.key].missed)
   end)
 
+  it("waits for opening hours", function()
+    local function due(now)
+      local _, world = kit.one(kit.payload "missed", now)
+      return world.callbacks[1].due_at
+    end
+    assert.equal("2026-06-12T15:29:00.000Z", due "2026-06-12T14:29:00Z") -- 17:29 in Amsterdam
+    assert.equal("2026-06-15T07:00:00.000Z", due "2026-06-12T14:30:00Z") -- Monday at nine
+    assert.equal("2026-06-15T07:00:00.000Z", due "2026-06-13T10:00:00Z")
+    assert.equal("2026-10-26T08:00:00.000Z", due "2026-10-24T10:00:00Z") -- clocks go back in between
+  end)
+
   it("knows the words for nobody answering", function()
     for _, word in ipairs { "Missed", "No answer", "BUSY", "Rejected", "gemist", "Niet opgenomen", "bezet" } do
       assert.equal("done", (outcome { call_result = word }), word)

@@ -80,6 +80,11 @@ describe("negative_sentiment", function()
     assert.equal("callback", world.records.calls[answer.event.key].follow_up)
   end)
 
+  it("waits for opening hours", function()
+    local _, world = kit.one(kit.payload "negative", "2026-06-12T13:45:00Z")
+    assert.equal("2026-06-15T07:00:00.000Z", world.callbacks[1].due_at)
+  end)
+
   it("leaves a call alone that was not negative", function()
     local answer, world = kit.one(kit.payload "call_postprocess")
     assert.equal("skipped_when", answer.runs[rule].outcome)

@@ -32,12 +32,14 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 CONNECTIONS = 8
 KEYS = 20
 READY_LIMIT_S = 2.0  # from exec to the ready line
 GAP_LIMIT_S = 1.0  # between acknowledgements while workers die
 STOP_LIMIT_S = 5.0  # from SIGTERM to the end
+REPEATS_A_KILL = 12  # calls under way to one receiver, and answered ones whose verdict is not stored
 EXTRAS_EVERY = 25  # every so many events ask for a callback, an email and an emitted event
 SLOW_EVERY = 40  # every so many events take milliseconds in the order rule, for a kill to hit them
 PAGE = 100  # event ids in one record of the order rule
@@ -83,6 +85,16 @@ rule "Extras" {
     callback { number = "0301234567", due = now() + 2 * hour, reason = "tick " .. tick.n }
     email { to = "desk@example.org", subject = "tick {{n}}", text = "{{n}}", with = tick }
     emit("tock", { n = tick.n })
+    after("1s", "ring", { n = tick.n })
+    http.post { url = "SINK/in", json = { n = tick.n } }
+  end,
+}
+
+rule "Ring" {
+  on  = "ring",
+  run = function(ring, event)
+    records.incr("rings", tostring(ring.n), "times")
+    if event.late < 0 then error("early") end
   end,
 }
 
@@ -97,6 +109,7 @@ rule "Tock" {
 CONFIG = """return {
   sources = { webphone = { path = "/hooks/webphone", auth = "none",
     type = { field = "event" }, key = { field = "call_id" } } },
+  http = { allow = { "127.0.0.1" } },
   %s
 }
 """
@@ -130,6 +143,34 @@ class Report:
             print(f"{self.passed} passed, {self.failed} failed")
 
 
+# --- the receiver of HTTP calls ------------------------------------------------------------------
+
+
+class Sink:
+    """The server of the end-to-end specs, in a process of its own; outlives every engine."""
+
+    def __init__(self):
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        self.process = subprocess.Popen(
+            [sys.executable, "-B", os.path.join(root, "tests", "e2e", "http_sink.py")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        Engine.running.append(self.process)
+        self.port = int(self.process.stdout.readline().split()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def calls(self):
+        """The numbers it was sent, by Idempotency-Key."""
+        with urllib.request.urlopen(self.url + "/_requests", timeout=60) as answer:
+            requests = json.load(answer)
+        found = {}
+        for r in requests:
+            found.setdefault(r["headers"]["idempotency-key"], []).append(json.loads(r["body"])["n"])
+        return found
+
+
 # --- processes -----------------------------------------------------------------------------------
 
 
@@ -159,10 +200,12 @@ class Engine:
         self.binary, self.folder = binary, folder
         self.data = os.path.join(folder, "data")
         self.process, self.port, self.ready_s, self.ready_line = None, None, None, ""
+        self.starts = 0
         for name in ("rules", "scripts"):
             os.makedirs(os.path.join(folder, name))
+        self.sink = Sink()
         for name, text in RULES.items():
-            self._write(os.path.join("rules", name), text)
+            self._write(os.path.join("rules", name), text.replace("SINK", self.sink.url))
         self._write("switchhook.lua", CONFIG % extra)
 
     def _write(self, name, text):
@@ -183,6 +226,7 @@ class Engine:
                 stderr=log,
                 start_new_session=True,
             )
+        self.starts += 1
         Engine.running.append(self.process)
         line = b""
         while not line.endswith(b"\n"):
@@ -247,11 +291,12 @@ class Engine:
             return db.execute(query).fetchall()
 
     def unfinished(self):
-        """How many events, retries and emails wait."""
+        """How many events, retries, emails and calls, and timers wait."""
         return self.sql(
             "SELECT (SELECT count(*) FROM sh_unfinished),"
             " (SELECT count(*) FROM sh_runs WHERE outcome = 'retry'),"
-            " (SELECT count(*) FROM sh_outbox WHERE state = 'queued')"
+            " (SELECT count(*) FROM sh_outbox WHERE state = 'queued'),"
+            " (SELECT count(*) FROM sh_timers)"
         )[0]
 
     def settle(self, seconds=60):
@@ -419,11 +464,13 @@ def verify(report, mode, engine, promises):
     def check(good, what, detail=""):
         report.check(good, f"{mode}: {what}", detail)
 
-    events, extras = {}, {}  # number -> event id; number -> ids of emitted events
+    events, extras, rings = {}, {}, {}  # number -> event id; number -> ids of events from within
     copies = []
     for event_id, source, kind, body in engine.sql("SELECT id, source, type, body FROM sh_events"):
         n = json.loads(body)["n"]
-        if source == "rules" and kind == "tock":
+        if source == "rules" and kind == "ring":
+            rings.setdefault(n, []).append(event_id)
+        elif source == "rules" and kind == "tock":
             extras.setdefault(n, []).append(event_id)
         elif n in events or source != "webphone":
             copies.append(n)
@@ -447,13 +494,15 @@ def verify(report, mode, engine, promises):
     rows = engine.cli("events")
     undone = [row["id"] for row in rows if row["state"] != "done"]
     listed = {row["id"] for row in rows}
-    stored = set(events.values()) | {i for ids in extras.values() for i in ids}
+    within = list(extras.values()) + list(rings.values())
+    stored = set(events.values()) | {i for ids in within for i in ids}
     check(
         not undone and listed == stored and len(rows) == len(stored),
         f"all {len(rows)} events are done",
         f"not done: {few(undone)}; listed and stored differ in {few(listed ^ stored)}",
     )
     verify_effects(check, engine, events, extras)
+    verify_later(check, engine, events, rings)
     verify_order(check, engine)
     said = engine.sql("PRAGMA quick_check")
     check(said == [("ok",)], "the database is sound", str(said[:3]))
@@ -473,7 +522,7 @@ def verify_effects(check, engine, events, extras):
     asked = sorted(n for n in events if n % EXTRAS_EVERY == 0)
     asked_ids = sorted(events[n] for n in asked)
     called = sorted(row["event_id"] for row in engine.cli("callbacks"))
-    outbox = engine.cli("outbox")
+    outbox = [row for row in engine.cli("outbox") if row["kind"] == "email"]
     mailed = sorted(row["event_id"] for row in outbox if row["state"] == "sent")
     files = [f for f in os.listdir(os.path.join(engine.data, "mail")) if f.endswith(".eml")]
     check(called == asked_ids, f"{len(asked)} callbacks, each once", f"{len(called)} are there")
@@ -488,6 +537,31 @@ def verify_effects(check, engine, events, extras):
         f"{len(asked)} emitted events, each once",
         f"{len(emitted)} are there, {counts.get('tocks', 0)} were counted",
     )
+
+
+def verify_later(check, engine, events, rings):
+    """Each timer once and not early; each HTTP call at least once, under one key."""
+    asked = sorted(n for n in events if n % EXTRAS_EVERY == 0)
+    rang = {int(row["id"]): row["doc"]["times"] for row in engine.cli("records", "rings")}
+    check(
+        sorted(n for n, ids in rings.items() for _ in ids) == asked
+        and rang == dict.fromkeys(asked, 1),
+        f"{len(asked)} timers, each once",
+        f"{sum(map(len, rings.values()))} events, {len(rang)} noted",
+    )
+    early = engine.sql("SELECT count(*) FROM sh_events WHERE received_ms < due_ms")[0][0]
+    check(early == 0, "no timer early", f"{early}")
+    calls = engine.sink.calls()
+    numbers = sorted(n for ns in calls.values() for n in set(ns))
+    repeats = sum(len(ns) - 1 for ns in calls.values())
+    check(
+        numbers == asked and len(calls) == len(asked),
+        f"{len(asked)} HTTP calls delivered, each under one key ({repeats} repeats)",
+        f"{len(calls)} keys, {len(numbers)} different numbers",
+    )
+    # a repeat is one whose answer had come, or was on its way, and whose verdict was not on disk
+    most = engine.starts * REPEATS_A_KILL
+    check(repeats <= most, "repeats only of what was on the wire", f"{repeats}, at most {most}")
 
 
 def verify_order(check, engine):
@@ -521,7 +595,7 @@ def verify_order(check, engine):
 def finish(report, mode, engine, promises):
     """Let a running engine come to rest, stop it in order, and look."""
     if not report.check(engine.settle(), f"{mode}: everything finished"):
-        report.note("events unfinished, runs to retry, emails queued: %d, %d, %d"
+        report.note("events unfinished, runs to retry, outbox items queued, timers: %d, %d, %d, %d"
                     % engine.unfinished())
     code, seconds = engine.stop()
     report.check(code == 0, f"{mode}: stopped in order in {seconds:.2f} s", f"exit code {code}")

@@ -191,7 +191,7 @@ KIT void kit_settle_init(struct kit_settle *s, struct sh_id event)
                                   .closes = true};
     for (size_t i = 0; i < KIT_RUNS; i++) {
         sh_buf_init(&s->fx[i], 8 << 20);
-        sh_buf_init(&s->reads[i], 1 << 20);
+        sh_buf_init(&s->reads[i], 32 << 20);
     }
 }
 
@@ -218,7 +218,18 @@ KIT void kit_fx(struct kit_settle *s, struct sh_effect fx)
 KIT void kit_saw(struct kit_settle *s, struct sh_read_request q, uint64_t mark)
 {
     size_t i = s->op.n_runs - 1;
-    sh_read_mark_write(&s->reads[i], &(struct sh_read_mark){q, mark});
+    sh_read_mark_write(&s->reads[i], &(struct sh_read_mark){.request = q, .mark = mark});
+    s->runs[i].n_reads++;
+    s->runs[i].reads = sh_slice(s->reads[i].data, s->reads[i].len);
+}
+
+/* The last run looked this up over HTTP. */
+KIT void kit_looked_up(struct kit_settle *s, const char *call, const char *answer)
+{
+    size_t i = s->op.n_runs - 1;
+    const struct sh_read_mark m = {.request = {.kind = SH_READ_HTTP, .query = sh_slice_str(call)},
+                                   .answer = sh_slice_str(answer)};
+    sh_read_mark_write(&s->reads[i], &m);
     s->runs[i].n_reads++;
     s->runs[i].reads = sh_slice(s->reads[i].data, s->reads[i].len);
 }
@@ -348,6 +359,38 @@ KIT const char *kit_doc(struct kit *k, const char *collection, const char *id)
     return a.text + strlen(id) + 1;
 }
 
+/* --- outbox ------------------------------------------------------------------ */
+
+/* What is due in every lane, up to 10 a lane. Free the items. */
+KIT struct sh_op_outbox kit_outbox(struct kit *k, int64_t before_ms)
+{
+    struct sh_op_outbox op = {.op.kind = SH_OP_OUTBOX, .before_ms = before_ms, .limit = 10};
+    if (!kit_run(k, &op.op))
+        fail_msg("outbox: %s", op.op.err.msg);
+    return op;
+}
+
+KIT bool kit_deliver(struct kit *k, const char *id, enum sh_delivery_state state, int64_t next_ms,
+                     const char *text)
+{
+    struct sh_op_delivery d = {.op.kind = SH_OP_DELIVERY,
+                               .item_id = id,
+                               .state = state,
+                               .next_ms = next_ms,
+                               .error = text};
+    bool ok = kit_run(k, &d.op);
+    sh_event_free(d.emitted);
+    return ok;
+}
+
+KIT struct sh_op_count kit_count(struct kit *k)
+{
+    struct sh_op_count op = {.op.kind = SH_OP_COUNT};
+    if (!kit_run(k, &op.op))
+        fail_msg("count: %s", op.op.err.msg);
+    return op;
+}
+
 /* --- lists ------------------------------------------------------------------- */
 
 KIT bool kit_keep_row(void *arg, const cJSON *row)
@@ -388,7 +431,10 @@ KIT const char *kit_sql(struct kit *k, const char *sql)
     out[0] = '\0';
     if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
         fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    if (sqlite3_step(st) == SQLITE_ROW && sqlite3_column_text(st, 0))
+    int rc = sqlite3_step(st);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    if (rc == SQLITE_ROW && sqlite3_column_text(st, 0))
         snprintf(out, sizeof(out), "%s", (const char *)sqlite3_column_text(st, 0));
     sqlite3_finalize(st);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);

@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
-#include "app/config.h"
+#include "config_kit.h"
+
 #include "app/deb_version.h"
 #include "app/suggest.h"
 #include "app/units.h"
+#include "base/zone.h"
 #include "lua/config_file.h"
 #include "svc/json.h"
 
@@ -19,81 +21,34 @@
 #include <string.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/switchhook-config-XXXXXX";
-static char path[128];
-
-static int make_folder(void **state)
+static int64_t sum(const int64_t *ms, size_t n)
 {
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof(path), "%s/switchhook.lua", folder);
-    return chdir(folder);
+    int64_t all = 0;
+    for (size_t i = 0; i < n; i++)
+        all += ms[i];
+    return all;
 }
 
-static int remove_folder(void **state)
+static void assert_default_calls(const struct sh_config *c)
 {
-    (void)state;
-    unlink(path);
-    return chdir("/") || rmdir(folder);
-}
-
-/* Load text as the configuration file. */
-static bool load(const char *text, struct sh_config *c, cJSON **faults)
-{
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    fclose(f);
-    bool ok = sh_config_load(path, c, faults);
-    if (ok && cJSON_GetArraySize(*faults) > 0)
-        fail_msg("ok, and yet %d faults", cJSON_GetArraySize(*faults));
-    return ok;
-}
-
-static void print_all(const cJSON *faults)
-{
-    char *text = cJSON_Print(faults);
-    print_error("%s\n", text);
-    cJSON_free(text);
-}
-
-static bool has_fault(const cJSON *faults, int line, const char *key, const char *part)
-{
-    const cJSON *f;
-    cJSON_ArrayForEach(f, faults)
-    {
-        int64_t at = -1;
-        if (sh_json_get_int(sh_json_member(f, "line"), &at) && at == line &&
-            strcmp(sh_json_string(f, "key"), key) == 0 && strstr(sh_json_string(f, "msg"), part) &&
-            strcmp(sh_json_string(f, "file"), path) == 0)
-            return true;
-    }
-    print_all(faults);
-    return false;
-}
-
-/* Exactly this one fault comes of text. */
-static void expect_fault(const char *text, int line, const char *key, const char *part)
-{
-    struct sh_config c;
-    cJSON *faults;
-    assert_false(load(text, &c, &faults));
-    if (!has_fault(faults, line, key, part))
-        fail_msg("no fault at line %d, key \"%s\", with \"%s\"", line, key, part);
-    assert_int_equal(cJSON_GetArraySize(faults), 1);
-    cJSON_Delete(faults);
-    sh_config_clear(&c);
-}
-
-static void expect_ok(const char *text, struct sh_config *c)
-{
-    cJSON *faults;
-    bool ok = load(text, c, &faults);
-    if (!ok)
-        print_all(faults);
-    assert_true(ok);
-    cJSON_Delete(faults);
+    assert_null(c->http.allow);
+    assert_null(c->http.ca_file);
+    assert_int_equal(c->http.timeout_ms, 30000);
+    assert_int_equal(c->http.lookup_timeout_ms, 5000);
+    assert_int_equal(c->http.answer_bytes, 256 * 1024);
+    assert_int_equal(c->http.per_host, 4);
+    assert_int_equal(c->http.connections, 64);
+    assert_int_equal(c->http.pause_max_ms, 60000);
+    assert_int_equal(c->http.n_retry, 10);
+    assert_int_equal(c->http.retry_ms[0], 10000);
+    assert_int_equal(c->http.retry_ms[9], 12 * 3600 * 1000);
+    assert_true(sum(c->http.retry_ms, c->http.n_retry) >= 24 * 3600 * 1000LL);
+    assert_string_equal(c->settings.zone,
+                        sh_zone_find(sh_zone_system()) ? sh_zone_system() : "UTC");
+    assert_null(c->settings.secrets);
+    assert_null(c->public_url);
+    assert_true(c->callback_email);
+    assert_int_equal(c->callback_missed_ms, 24 * 3600 * 1000);
 }
 
 static void test_defaults(void **state)
@@ -119,10 +74,12 @@ static void test_defaults(void **state)
     assert_int_equal(c.sources[0].auth, SH_AUTH_UNSET);
     assert_int_equal(c.n_retry, 6);
     assert_int_equal(c.retry_ms[5], 6 * 3600 * 1000);
-    assert_int_equal(c.n_mail_retry, 7);
+    assert_int_equal(c.n_mail_retry, 8);
+    assert_true(sum(c.mail_retry_ms, c.n_mail_retry) >= 24 * 3600 * 1000LL);
     assert_string_equal(c.mail.from, "switchhook <switchhook@localhost>");
     assert_int_equal(c.budgets.cpu_ms, 200);
     assert_int_equal(c.retain_ms, 90LL * 86400000);
+    assert_default_calls(&c);
     cJSON_Delete(faults);
     sh_config_clear(&c);
 }
@@ -300,8 +257,9 @@ static void test_sources(void **state)
 static void test_source_names_and_paths(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"rules", "A", "1a", "a b", "_a", "a.b"};
-    static const char *const kept[] = {"/healthz", "/api", "/api/x", "/console", "/metrics"};
+    static const char *const bad[] = {"rules", "clock", "engine", "A", "1a", "a b", "_a", "a.b"};
+    static const char *const kept[] = {"/healthz", "/api",      "/api/x",     "/console",
+                                       "/metrics", "/calendar", "/calendar/x"};
     char text[256];
     struct sh_config c;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -191,6 +191,168 @@ static void test_unsound_effects_are_refused(void **state)
     assert_false(effect_is_accepted(&bad));
 }
 
+static void test_new_kinds_of_effects(void **state)
+{
+    (void)state;
+    struct sh_effect timer = {.kind = SH_FX_TIMER,
+                              .collection = str("check"),
+                              .doc = str("{}"),
+                              .field = str("2026-10-25T09:00:00 Europe/Amsterdam"),
+                              .is_int = true,
+                              .n_int = 1781258661903};
+    assert_true(effect_is_accepted(&timer)); /* a timer may be unnamed */
+    struct sh_effect bad = timer;
+    bad.is_int = false; /* a double is no time */
+    bad.n_double = 5;
+    assert_false(effect_is_accepted(&bad));
+    bad = timer;
+    bad.n_int = -1;
+    assert_false(effect_is_accepted(&bad));
+    bad.n_int = 253402300800000;
+    assert_false(effect_is_accepted(&bad));
+    bad = timer;
+    bad.collection = str("");
+    assert_false(effect_is_accepted(&bad));
+    struct sh_effect cancel = {.kind = SH_FX_CANCEL, .id = str("n")};
+    assert_true(effect_is_accepted(&cancel));
+    cancel.doc = str("{}");
+    assert_false(effect_is_accepted(&cancel));
+    cancel = (struct sh_effect){.kind = SH_FX_CANCEL};
+    assert_false(effect_is_accepted(&cancel));
+    struct sh_effect call = {.kind = SH_FX_HTTP, .doc = str("{\"method\":\"POST\"}")};
+    assert_true(effect_is_accepted(&call));
+    call.doc = str("");
+    assert_false(effect_is_accepted(&call));
+    call = (struct sh_effect){.kind = SH_FX_CALLBACK_DO, .doc = str("{\"do\":\"done\"}")};
+    assert_true(effect_is_accepted(&call));
+    call.kind = SH_FX_LAST + 1;
+    assert_false(effect_is_accepted(&call));
+}
+
+static void assert_json(const struct sh_effect *fx, bool brief, const char *expected)
+{
+    struct sh_buf b;
+    sh_buf_init(&b, 1 << 20);
+    sh_effect_json(&b, fx, brief);
+    assert_string_equal(b.data, expected);
+    sh_buf_free(&b);
+}
+
+static void test_effects_for_people(void **state)
+{
+    (void)state;
+    struct sh_effect fx = {
+        .kind = SH_FX_HTTP,
+        .doc = str("{\"method\":\"POST\",\"url\":[\"http://x/\",{\"secret\":\"A\",\"as\":\"url\"}],"
+                   "\"headers\":[[\"A\",\"1\"],[\"A\",[{\"secret\":\"B\"},\"2\"]],[\"C\",\"3\"]],"
+                   "\"body\":\"{}\",\"notify\":\"n\"}")};
+    assert_json(&fx, false,
+                "{\"kind\":\"http\",\"method\":\"POST\",\"url\":\"http://x/(secret A)\","
+                "\"headers\":{\"A\":[\"1\",\"(secret B)2\"],\"C\":\"3\"},\"body\":\"{}\","
+                "\"notify\":\"n\"}");
+    assert_json(&fx, true,
+                "{\"kind\":\"http\",\"method\":\"POST\",\"url\":\"http://x/(secret A)\","
+                "\"headers\":{\"A\":[\"1\",\"(secret B)2\"],\"C\":\"3\"},\"notify\":\"n\"}");
+    fx.doc =
+        str("{\"url\":5,\"headers\":[5,[],[\"A\"],{\"b\":1}],\"body\":[1,[],{}]}"); /* hostile */
+    assert_json(
+        &fx, false,
+        "{\"kind\":\"http\",\"url\":\"\",\"headers\":{\"\":[\"\",\"\"],\"A\":\"\",\"\":\"\"},"
+        "\"body\":\"\"}");
+    fx = (struct sh_effect){.kind = SH_FX_EMAIL,
+                            .doc = str("{\"attachments\":[1,[2],{\"name\":\"a\",\"text\":\"b\"}],"
+                                       "\"invitation\":[3]}")};
+    assert_json(&fx, true,
+                "{\"kind\":\"email\",\"attachments\":[null,null,{\"name\":\"a\"}],"
+                "\"invitation\":[3]}");
+    fx = (struct sh_effect){.kind = SH_FX_TIMER,
+                            .collection = str("t"),
+                            .id = str("n"),
+                            .doc = str("{\"a\":1}"),
+                            .is_int = true,
+                            .n_int = 1781258661903};
+    assert_json(&fx, true,
+                "{\"kind\":\"timer\",\"type\":\"t\",\"name\":\"n\",\"due_at\":"
+                "\"2026-06-12T10:04:21.903Z\"}");
+}
+
+static void test_look_ups(void **state)
+{
+    (void)state;
+    struct sh_buf out;
+    struct sh_read_request back,
+        q = {.kind = SH_READ_HTTP, .token = 42, .query = str("{\"method\":\"GET\"}")};
+    uint64_t id;
+    sh_buf_init(&out, 10000);
+    sh_frame_ask(&out, 7, &q);
+    assert_true(sh_frame_read_ask(only_frame(&out, SH_FRAME_READ), &id, &back));
+    assert_int_equal(id, 7);
+    assert_int_equal(back.token, 42);
+    assert_slice(back.query, "{\"method\":\"GET\"}");
+    q.collection = str("calls"); /* a look-up has none, the others must */
+    sh_buf_reset(&out);
+    sh_frame_ask(&out, 7, &q);
+    assert_false(sh_frame_read_ask(only_frame(&out, SH_FRAME_READ), &id, &back));
+    q = (struct sh_read_request){.kind = SH_READ_FIND, .query = str("{}")};
+    sh_buf_reset(&out);
+    sh_frame_ask(&out, 7, &q);
+    assert_false(sh_frame_read_ask(only_frame(&out, SH_FRAME_READ), &id, &back));
+    struct sh_read_mark m = {.request = {.kind = SH_READ_HTTP, .query = str("{}")},
+                             .answer = str("{\"status\":200}")};
+    struct sh_read_mark again;
+    sh_buf_reset(&out);
+    sh_read_mark_write(&out, &m);
+    struct sh_reader r = sh_reader_of(sh_slice(out.data, out.len));
+    assert_true(sh_read_mark_read(&r, &again) && r.p == r.end);
+    assert_slice(again.answer, "{\"status\":200}");
+    m.answer = str("{\"status\":"); /* what is stored must be JSON */
+    sh_buf_reset(&out);
+    sh_read_mark_write(&out, &m);
+    r = sh_reader_of(sh_slice(out.data, out.len));
+    assert_false(sh_read_mark_read(&r, &again));
+    sh_buf_free(&out);
+}
+
+static void test_load_round_trip(void **state)
+{
+    (void)state;
+    const struct sh_budgets budgets = {1, 2, 3, 4, 5};
+    char zone[] = "Europe/Amsterdam", a[] = "A", b[] = "B", name[] = "rules/a.lua", text[] = "--";
+    char *secrets[] = {a, b, NULL};
+    struct sh_file file = {.name = name, .text = text, .len = 2, .is_rule = true};
+    struct sh_generation *g = sh_generation_new(&file, 1), *back = NULL;
+    const struct sh_settings settings = {.zone = zone, .secrets = secrets};
+    struct sh_settings got;
+    struct sh_budgets bb;
+    struct sh_buf out;
+    sh_buf_init(&out, 10000);
+    sh_frame_load(&out, &budgets, &settings, g);
+    struct sh_slice payload = only_frame(&out, SH_FRAME_LOAD);
+    assert_true(sh_frame_read_load(payload, &bb, &got, &back));
+    assert_string_equal(got.zone, zone);
+    assert_string_equal(got.secrets[0], "A");
+    assert_string_equal(got.secrets[1], "B");
+    assert_null(got.secrets[2]);
+    assert_string_equal(back->id, g->id);
+    assert_int_equal(bb.max_effect_bytes, 5);
+    sh_settings_clear(&got);
+    sh_generation_free(back);
+    for (size_t n = 0; n < payload.n; n++) {
+        char *cut = sh_slice_dup(sh_slice(payload.p, n));
+        assert_false(sh_frame_read_load(sh_slice(cut, n), &bb, &got, &back));
+        free(cut);
+    }
+    sh_buf_reset(&out);
+    sh_frame_load(&out, &budgets, &(struct sh_settings){0}, g); /* nothing configured */
+    assert_true(sh_frame_read_load(only_frame(&out, SH_FRAME_LOAD), &bb, &got, &back));
+    assert_string_equal(got.zone, "UTC");
+    assert_null(got.secrets[0]);
+    sh_settings_clear(&got);
+    sh_generation_free(back);
+    sh_generation_free(g);
+    sh_buf_free(&out);
+}
+
 static void test_frames_split_across_reads(void **state)
 {
     (void)state;
@@ -222,6 +384,7 @@ static void test_job_round_trip(void **state)
                                .key = str("k"),
                                .body = body,
                                .received_ms = 5,
+                               .due_ms = 4,
                                .now_ms = 6,
                                .attempt = 3,
                                .skip = skip,
@@ -237,6 +400,7 @@ static void test_job_round_trip(void **state)
     assert_slice(back.skip[1], "B");
     assert_slice(back.body, "{\"event\":\"x\"}");
     assert_int_equal(back.attempt, 3);
+    assert_int_equal(back.due_ms, 4);
     free(names);
     sh_buf_free(&out);
 }
@@ -311,6 +475,10 @@ int main(void)
         cmocka_unit_test(test_cut_result_is_refused),
         cmocka_unit_test(test_count_of_runs_is_not_trusted),
         cmocka_unit_test(test_unsound_effects_are_refused),
+        cmocka_unit_test(test_new_kinds_of_effects),
+        cmocka_unit_test(test_effects_for_people),
+        cmocka_unit_test(test_look_ups),
+        cmocka_unit_test(test_load_round_trip),
         cmocka_unit_test(test_frames_split_across_reads),
         cmocka_unit_test(test_job_round_trip),
         cmocka_unit_test(test_effect_key_is_stable),

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/zone.h"
 #include "lua/host.h"
 #include "svc/json.h"
 
@@ -46,6 +47,10 @@ static struct kit {
     struct sh_pulse pulse;
     uint64_t pulse_seen;
     uint64_t last_id;
+    struct sh_buf raw, reads, brief_text; /* effects and reads of the last run as they travel */
+    const char *brief;                    /* its effects in brief, one JSON a line */
+    const char *reply;                    /* to http.get: run.h's document; NULL = a plain 200 */
+    struct sh_settings settings;
 } kit;
 
 __attribute__((unused)) static void kit_put_answer(struct sh_buf *b,
@@ -53,7 +58,14 @@ __attribute__((unused)) static void kit_put_answer(struct sh_buf *b,
 {
     uint64_t n = 0;
     struct sh_buf rows;
-    sh_buf_init(&rows, 1 << 20);
+    sh_buf_init(&rows, 16 << 20);
+    if (q->kind == SH_READ_HTTP) {
+        sh_buf_bytes(&rows, SH_SLICE(""));
+        sh_buf_bytes(&rows, sh_slice_str(kit.reply ? kit.reply
+                                                   : "{\"status\":200,\"headers\":{},"
+                                                     "\"body\":\"\"}"));
+        n++;
+    }
     for (size_t i = 0; i < 20 && kit.records[i].id; i++) {
         const struct kit_record *r = &kit.records[i];
         if (!sh_slice_eq(q->collection, sh_slice_str(r->collection)) ||
@@ -64,7 +76,7 @@ __attribute__((unused)) static void kit_put_answer(struct sh_buf *b,
         n++;
     }
     sh_buf_u8(b, 1);
-    sh_buf_u64(b, 7);
+    sh_buf_u64(b, q->kind == SH_READ_HTTP ? 0 : 7);
     sh_buf_uint(b, n);
     sh_buf_add(b, rows.data, rows.len);
     sh_buf_free(&rows);
@@ -75,6 +87,7 @@ __attribute__((unused)) static void kit_read(void *arg, uint64_t id,
 {
     (void)arg;
     assert_int_equal(kit.pulse.token, 0);
+    assert_true(q->token > 0 && q->token <= kit.last_id);
     snprintf(kit.asked + strlen(kit.asked), sizeof(kit.asked) - strlen(kit.asked),
              "%.*s:%.*s%.*s\n", (int)q->collection.n, q->collection.p, (int)q->id.n, q->id.p,
              (int)q->query.n, q->query.p);
@@ -84,10 +97,18 @@ __attribute__((unused)) static void kit_read(void *arg, uint64_t id,
         return;
     }
     struct sh_buf b;
-    sh_buf_init(&b, 1 << 20);
+    sh_buf_init(&b, 16 << 20);
     kit_put_answer(&b, q);
     assert_true(sh_host_answer(kit.host, id, sh_slice(b.data, b.len)));
     sh_buf_free(&b);
+}
+
+static void kit_copy(struct sh_buf *to, struct sh_slice from)
+{
+    if (!to->max)
+        sh_buf_init(to, 32 << 20);
+    sh_buf_reset(to);
+    sh_buf_add(to, from.p, from.n);
 }
 
 __attribute__((unused)) static void kit_keep(struct kit_run *to, const struct sh_run *r)
@@ -95,6 +116,9 @@ __attribute__((unused)) static void kit_keep(struct kit_run *to, const struct sh
     struct sh_buf text;
     struct sh_effect fx;
     struct sh_reader reader = sh_reader_of(r->effects);
+    kit_copy(&kit.raw, r->effects);
+    kit_copy(&kit.reads, r->reads);
+    kit_copy(&kit.brief_text, (struct sh_slice){0});
     snprintf(to->rule, sizeof(to->rule), "%.*s", (int)r->rule.n, r->rule.p);
     snprintf(to->error, sizeof(to->error), "%.*s", (int)r->error.n, r->error.p ? r->error.p : "");
     to->logs = sh_slice_dup(r->logs);
@@ -107,6 +131,8 @@ __attribute__((unused)) static void kit_keep(struct kit_run *to, const struct sh
         assert_true(sh_effect_read(&reader, &fx));
         sh_effect_json(&text, &fx, false);
         sh_buf_addc(&text, '\n');
+        sh_effect_json(&kit.brief_text, &fx, true);
+        sh_buf_addc(&kit.brief_text, '\n');
     }
     assert_ptr_equal(reader.p, reader.end);
     struct sh_read_mark mark;
@@ -114,6 +140,7 @@ __attribute__((unused)) static void kit_keep(struct kit_run *to, const struct sh
     for (uint32_t i = 0; i < r->n_reads; i++)
         assert_true(sh_read_mark_read(&reader, &mark));
     assert_ptr_equal(reader.p, reader.end);
+    kit.brief = kit.brief_text.data;
     to->effects = sh_buf_take(&text, NULL);
     if (r->logs.n) {
         struct sh_json_fault fault;
@@ -150,6 +177,9 @@ __attribute__((unused)) static void kit_close(void)
     sh_host_free(kit.host);
     cJSON_Delete(kit.report);
     kit_clear();
+    sh_buf_free(&kit.raw);
+    sh_buf_free(&kit.reads);
+    sh_buf_free(&kit.brief_text);
     kit = (struct kit){0};
 }
 
@@ -171,7 +201,12 @@ __attribute__((unused)) static bool kit_load(const char *name, ...)
     if (kit.host)
         sh_host_free(kit.host);
     cJSON_Delete(kit.report);
-    const struct sh_host_calls calls = {NULL, kit_read, kit_finished, &kit.pulse};
+    static char zone[] = "Europe/Amsterdam", crm[] = "CRM_TOKEN", sms[] = "SMS_KEY";
+    static char *secrets[] = {crm, sms, NULL};
+    kit.settings = (struct sh_settings){.zone = zone, .secrets = secrets};
+    (void)sh_zones_load(NULL);
+    const struct sh_host_calls calls = {
+        .read = kit_read, .finished = kit_finished, .settings = &kit.settings, .pulse = &kit.pulse};
     if (!kit.budgets.cpu_ms)
         kit.budgets = kit_budgets;
     kit.host = sh_host_new(&kit.budgets, &calls);

@@ -11,7 +11,7 @@ static void test_rule_errors(void **state)
         "rule 'two' { on = 'x' }\n"
         "rule 'three' { on = 'x',\n run = 'f' }\n"
         "rule 'four' {\n on = { 'x', 5 }, run = function() end }\n"
-        "rule 'five' {\n every = '18:00', run = function() end }\n"
+        "rule 'five' {\n every = {}, run = function() end }\n"
         "rule '' { on = 'x', run = function() end }\n"
         "rule 'six' { on = 'a[b]', run = function() end }\n"
         "rule 'seven' { on = '', run = function() end }\n"
@@ -32,8 +32,10 @@ static void test_rule_errors(void **state)
     kit_reported(
         "errors", "rules/a.lua", 8,
         "rule \"four\": 'on' must be an event type, a list of types or a glob, got a number");
-    kit_reported("errors", "rules/a.lua", 10,
-                 "rule \"five\": 'every' is not available in this version");
+    kit_reported(
+        "errors", "rules/a.lua", 10,
+        "rule \"five\": 'every' must be a text such as \"10 minutes\" or \"18:00 mon-fri\", "
+        "got a table");
     kit_reported("errors", "rules/a.lua", 11, "a rule's name must have 1 to 128 bytes, got 0");
     kit_reported(
         "errors", "rules/a.lua", 12,
@@ -58,6 +60,33 @@ static void test_rule_errors(void **state)
     kit_reported("errors", "scripts/bad.lua", 1, "unexpected symbol near '}'");
 }
 
+static void test_no_settings(void **state)
+{
+    (void)state;
+    struct sh_file file = {.name = (char[]){"rules/x.lua"}, .is_rule = true};
+    file.text = (char[]){"local ok, why = pcall(secret, 'A')\nassert(not ok)\nerror(why, 0)"};
+    file.len = strlen(file.text);
+    struct sh_generation *g = sh_generation_new(&file, 1);
+    const struct sh_host_calls calls = {.read = kit_read, .finished = kit_finished};
+    kit.host = sh_host_new(&kit_budgets, &calls);
+    assert_false(sh_host_load(kit.host, g, &kit.report));
+    kit_reported("errors", "rules/x.lua", 1, "secret: \"A\" is not configured: no secrets are");
+    sh_generation_free(g);
+    sh_host_free(kit.host);
+    file.text =
+        (char[]){"rule 'r' { on = '*', run = function() after('2026-06-15 09:00', 'x') end }"};
+    file.len = strlen(file.text);
+    g = sh_generation_new(&file, 1);
+    kit.host = sh_host_new(&kit_budgets, &calls);
+    cJSON_Delete(kit.report);
+    assert_true(sh_host_load(kit.host, g, &kit.report));
+    sh_generation_free(g);
+    assert_string_equal(
+        kit_job("t", "{}")->effects,
+        "{\"kind\":\"timer\",\"type\":\"x\",\"due_at\":\"2026-06-15T09:00:00.000Z\","
+        "\"due_local\":\"2026-06-15T09:00:00 UTC\",\"data\":{}}\n");
+}
+
 static void test_warnings_and_report(void **state)
 {
     (void)state;
@@ -65,7 +94,8 @@ static void test_warnings_and_report(void **state)
                          "\nrule 'idle' { run = function() end }\n"
                          "rule 'b' { on = { 'x', 'y*' }, run = function() end }",
                          NULL));
-    kit_reported("warnings", "rules/a.lua", 2, "rule \"idle\" has no 'on': it never runs");
+    kit_reported("warnings", "rules/a.lua", 2,
+                 "rule \"idle\" has no 'on' and no 'every': it never runs");
     const cJSON *rules = sh_json_member(kit.report, "rules");
     assert_int_equal(cJSON_GetArraySize(rules), 2);
     char *text = cJSON_PrintUnformatted(rules->child->next);
@@ -101,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_rule_errors, kit_teardown),
+        cmocka_unit_test_teardown(test_no_settings, kit_teardown),
         cmocka_unit_test_teardown(test_warnings_and_report, kit_teardown),
         cmocka_unit_test_teardown(test_hostile_files, kit_teardown),
     };

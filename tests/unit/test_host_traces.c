@@ -133,7 +133,7 @@ static void test_names_of_wrapped(void **state)
               "rules/x.lua:2: records.find: filter: 'n' is compared (lt) with a number that is not "
               "finite");
     kit_fails("email { subject = 'x', text = 'y' }",
-              "rules/x.lua:2: email: 'to' must be an address or a list of addresses, got nil");
+              "rules/x.lua:2: email: there is no recipient: expected an address in to, cc or bcc");
 }
 
 #define LONG "very/deeply/nested/folder/with/long/names/a_module_with_a_long_name"

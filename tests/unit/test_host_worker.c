@@ -116,7 +116,9 @@ static void load(const char *rules)
         .name = (char[]){"rules/x.lua"}, .text = sh_strdup(rules), .is_rule = true};
     file.len = strlen(rules);
     struct sh_generation *g = sh_generation_new(&file, 1);
-    sh_frame_load(&w.out, &budgets, g);
+    static char zone[] = "America/New_York", name[] = "CRM_TOKEN";
+    static char *secrets[] = {name, NULL};
+    sh_frame_load(&w.out, &budgets, &(struct sh_settings){.zone = zone, .secrets = secrets}, g);
     sh_generation_free(g);
     free(file.text);
     send_all();
@@ -261,6 +263,63 @@ static void test_reads(void **state)
     assert_int_equal(end(), 0);
 }
 
+/* The worker knows the names of secrets and every time zone, though it has no files; a look-up is
+ * the engine's to answer, and others run meanwhile. */
+static void test_lookup(void **state)
+{
+    (void)state;
+    struct sh_slice payload;
+    struct sh_read_request q;
+    struct sh_buf answer;
+    uint64_t id;
+    start();
+    must_load("local auth = 'Bearer ' .. secret 'CRM_TOKEN'\n"
+              "rule 'a' { on = 'ask', run = function(ev)\n"
+              "local res = http.get { url = 'http://x.nl/', headers = { A = auth } }\n"
+              "assert(res.json.n == 5 and res.ok)\n"
+              "after('2026-06-15 09:00', 'x') after('2026-06-15 09:00', 'x', {}, { zone = "
+              "'Asia/Kathmandu' })\nend }\nrule 'b' { on = 'other', run = function() end }");
+    add_job(7, "ask", "{}");
+    add_job(8, "other", "{}");
+    send_all();
+    assert_int_equal(next_frame(&payload), SH_FRAME_READ);
+    assert_true(sh_frame_read_ask(payload, &id, &q));
+    assert_int_equal(q.kind, SH_READ_HTTP);
+    assert_int_equal(q.token, 7);
+    assert_true(sh_slice_eq(
+        q.query, SH_SLICE("{\"method\":\"GET\",\"url\":\"http://x.nl/\",\"headers\":[[\"A\",["
+                          "\"Bearer \",{\"secret\":\"CRM_TOKEN\",\"as\":\"plain\"}]]]}")));
+    expect(8, SH_RUN_DONE, "");
+    usleep(400000); /* past the wall budget of 300 ms, which a look-up is not part of */
+    sh_buf_init(&answer, 1000);
+    sh_buf_u8(&answer, 1);
+    sh_buf_u64(&answer, 0);
+    sh_buf_uint(&answer, 1);
+    sh_buf_bytes(&answer, SH_SLICE(""));
+    sh_buf_bytes(&answer, SH_SLICE("{\"status\":200,\"headers\":{},\"body\":\"{\\\"n\\\":5}\"}"));
+    sh_frame_answer(&w.out, id, sh_slice(answer.data, answer.len));
+    send_all();
+    assert_int_equal(next_frame(&payload), SH_FRAME_RESULT);
+    struct sh_result r;
+    assert_true(sh_frame_read_result(payload, &r));
+    assert_int_equal(r.token, 7);
+    assert_int_equal(r.runs[0].outcome, SH_RUN_DONE);
+    struct sh_reader reader = sh_reader_of(r.runs[0].effects);
+    struct sh_effect fx;
+    assert_true(sh_effect_read(&reader, &fx));
+    assert_int_equal(fx.n_int, 1781528400000); /* 13:00 UTC */
+    assert_true(sh_slice_eq(fx.field, SH_SLICE("2026-06-15T09:00:00 America/New_York")));
+    assert_true(sh_effect_read(&reader, &fx));
+    assert_int_equal(fx.n_int, 1781493300000); /* 03:15 UTC */
+    reader = sh_reader_of(r.runs[0].reads);
+    struct sh_read_mark m;
+    assert_true(sh_read_mark_read(&reader, &m));
+    assert_true(m.request.kind == SH_READ_HTTP && m.answer.n > 0);
+    free(r.runs);
+    sh_buf_free(&answer);
+    assert_int_equal(end(), 0);
+}
+
 /* More jobs than any socket holds, and results that are larger still, before one is read. */
 static void test_no_deadlock(void **state)
 {
@@ -325,8 +384,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),          cmocka_unit_test(test_bad_rules),
         cmocka_unit_test(test_hostile_rules), cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_no_deadlock),   cmocka_unit_test(test_pulse),
-        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_lookup),        cmocka_unit_test(test_no_deadlock),
+        cmocka_unit_test(test_pulse),         cmocka_unit_test(test_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

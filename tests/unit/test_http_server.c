@@ -271,7 +271,7 @@ static void refuses_long_heads(void **state)
     free(text);
 }
 
-/* --- Order, and bodies that come in their own time ----------------------------------------------
+/* --- Order, and bodies that come in their own time ---------------------------------------------
  */
 
 static void answers_pipelined_in_order(void **state)

@@ -6,20 +6,17 @@
 #include "svc/loop.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "smtp_kit.h"
 
 #define MESSAGE "From: a@b.c\r\nSubject: s\r\n\r\nhello\r\n.dot\r\n..\r\n.\r\nend\r\n"
 
@@ -29,11 +26,12 @@ struct world {
     struct event_base *base;
     struct sh_mailer *mailer;
     struct sh_timer *alarm, *tick;
-    char folder[64], url[64];
+    char folder[64], url[SMTP_URL_BYTES];
     pid_t server; /* 0 = none */
     size_t left, max_gap_ms;
     int64_t last_tick_us;
     struct sh_mail_result results[64];
+    struct sh_mail_fate fates[64][3]; /* of the first three recipients */
     size_t n_results;
 };
 
@@ -64,38 +62,12 @@ static void open_world(struct world *w)
 /* Start the server with these options, separated by '|'. */
 static void start_server(struct world *w, const char *options)
 {
-    int out[2];
-    char script[PATH_MAX], text[300], *argv[24] = {"python3", "-B", script, w->folder};
-    const char *slash = strrchr(__FILE__, '/');
-    snprintf(script, sizeof(script), "%.*s/../e2e/smtp_server.py", (int)(slash - __FILE__),
-             __FILE__);
-    snprintf(text, sizeof(text), "%s", options);
-    int argc = 4;
-    for (char *rest = text, *word; (word = strsep(&rest, "|"));) {
-        if (*word)
-            argv[argc++] = word;
-    }
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    w->server = fork();
-    if (w->server == 0) {
-        dup2(out[1], 1);
-        execv("/usr/bin/python3", argv);
-        _exit(127);
-    }
-    close(out[1]);
-    FILE *f = fdopen(out[0], "r");
-    int port = 0;
-    assert_int_equal(fscanf(f, "port %d", &port), 1);
-    fclose(f);
-    snprintf(w->url, sizeof(w->url), "smtp://127.0.0.1:%d", port);
+    w->server = smtp_start(w->folder, options, w->url);
 }
 
 static void stop_server(struct world *w)
 {
-    if (w->server) {
-        kill(w->server, SIGTERM);
-        assert_int_equal(waitpid(w->server, NULL, 0), w->server);
-    }
+    smtp_stop(w->server);
     w->server = 0;
 }
 
@@ -129,6 +101,12 @@ static void on_done(void *arg, const struct sh_mail_result *r)
 {
     struct world *w = arg;
     assert_true(w->left > 0); /* never from within sh_mailer_send() */
+    assert_true(w->n_results < 64);
+    for (size_t i = 0; i < r->n; i++) { /* the verdict follows from them, unless DOWN */
+        assert_in_range(r->fates[i].state, SH_MAIL_TO_SENT, SH_MAIL_TO_REFUSED);
+        if (i < 3)
+            w->fates[w->n_results][i] = r->fates[i];
+    }
     w->results[w->n_results++] = *r;
     if (--w->left == 0)
         sh_loop_stop(w->base);
@@ -222,15 +200,13 @@ static void connections_are_shared_and_few(void **state)
     open_world(&w);
     start_server(&w, "--slow|0.02");
     make_mailer(&w, &(struct sh_mailer_config){.smtp = w.url, .connections = 2});
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 50; i++)
         send_to(&w, "name", "hook@example.org", "a@example.org", MESSAGE);
-    wait_for(&w, 20);
-    for (int i = 0; i < 20; i++)
+    wait_for(&w, 50);
+    for (int i = 0; i < 50; i++)
         expect(w.results[i], SH_MAIL_SENT, "250");
-    assert_int_equal(count_files(w.folder, ".eml"), 20);
-    assert_null(strstr(file(&w, "0020.json"), "\"connection\": 3"));
-    assert_true(strstr(file(&w, "0019.json"), "\"connection\": 2") ||
-                strstr(file(&w, "0020.json"), "\"connection\": 2"));
+    assert_int_equal(count_files(w.folder, ".eml"), 50);
+    assert_string_equal(file(&w, "connections"), "2"); /* in all, with those that sent nothing */
     close_world(&w);
 }
 
@@ -276,27 +252,48 @@ static void nothing_can_be_injected(void **state)
 
 /* --- SMTP: what the server says ------------------------------------------------------------ */
 
+/* One message to a@, second@ and third@example.org. */
+static struct sh_mail_result send_three(struct world *w)
+{
+    static const char *const to[] = {"a@example.org", "second@example.org", "third@example.org"};
+    w->n_results = 0;
+    sh_mailer_send(w->mailer, "name", "hook@example.org", to, 3, sh_slice_str(MESSAGE), on_done, w);
+    wait_for(w, 1);
+    return w->results[0];
+}
+
 static void temporary_answers_are_told_from_final_ones(void **state)
 {
     (void)state;
     static const struct {
         const char *options;
-        int verdict;
-        const char *text;
+        int verdict, code;
+        const char *text, *fates; /* of the two: s, l, r */
     } cases[] = {
-        {"--greylist|1", SH_MAIL_TEMPORARY,
-         "RCPT TO:<a@example.org>: 450 4.2.0 greylisted, come back later"},
-        {"--refuse|rcpt:550 5.1.1 no such user", SH_MAIL_PERMANENT,
-         "RCPT TO:<a@example.org>: 550 5.1.1 no such user"},
-        {"--refuse|rcpt:550 no|--refuse-address|second@example.org", SH_MAIL_PERMANENT,
-         "RCPT TO:<second@example.org>: 550 no"},
-        {"--refuse|mail:553 not you", SH_MAIL_PERMANENT, "MAIL FROM:<hook@example.org>"},
-        {"--refuse|mail:421 closing", SH_MAIL_TEMPORARY, "421 closing"},
-        {"--refuse|mail:530 5.7.0 authentication required", SH_MAIL_TEMPORARY, "530 5.7.0"},
-        {"--refuse|data:554 5.6.0 spam", SH_MAIL_PERMANENT, "message: 554 5.6.0 spam"},
-        {"--refuse|data:452 4.3.1 disk full", SH_MAIL_TEMPORARY, "message: 452 4.3.1 disk full"},
-        {"--drop-after-data|1", SH_MAIL_TEMPORARY, "the server may have taken it"},
-        {"--slow|5", SH_MAIL_TEMPORARY, "the server may have taken it"},
+        {"--refuse|rcpt:450 4.2.0 greylisted, come back later", SH_MAIL_TEMPORARY, 450,
+         "RCPT TO:<second@example.org>: 450 4.2.0 greylisted, come back later", "ll"},
+        {"--refuse|rcpt:550 5.1.1 no such user", SH_MAIL_PERMANENT, 550,
+         "RCPT TO:<second@example.org>: 550 5.1.1 no such user", "rr"},
+        {"--refuse|rcpt:530 5.7.0 authentication required", SH_MAIL_TEMPORARY, 530, "530", "ll"},
+        {"--refuse|mail:553 not you", SH_MAIL_PERMANENT, 553, "MAIL FROM:<hook@example.org>", "rr"},
+        {"--refuse|mail:451 not now", SH_MAIL_TEMPORARY, 451, "451 not now", "ll"},
+        {"--refuse|mail:421 closing", SH_MAIL_DOWN, 421, "421 closing", "ll"},
+        {"--refuse|mail:530 5.7.0 authentication required", SH_MAIL_DOWN, 530, "530 5.7.0", "ll"},
+        {"--refuse|data:554 5.6.0 spam", SH_MAIL_PERMANENT, 554, "message: 554 5.6.0 spam", "rr"},
+        {"--refuse|data:452 4.3.1 disk full", SH_MAIL_TEMPORARY, 452,
+         "message: 452 4.3.1 disk full", "ll"},
+        {"--refuse|data:421 4.3.0 later", SH_MAIL_TEMPORARY, 421, "message: 421 4.3.0 later", "ll"},
+        {"--greeting|421 too busy", SH_MAIL_DOWN, 421, "421", "ll"},
+        {"--greeting|554 not you", SH_MAIL_DOWN, 554, "554", "ll"},
+        {"--drop|connect", SH_MAIL_DOWN, 0, "", "ll"},
+        {"--drop|ehlo", SH_MAIL_DOWN, 0, "", "ll"},
+        {"--drop|mail", SH_MAIL_DOWN, 0, "", "ll"},
+        {"--drop|rcpt", SH_MAIL_TEMPORARY, 0, "", "ll"},
+        {"--drop|data", SH_MAIL_TEMPORARY, 0, "", "ll"},
+        {"--drop|body", SH_MAIL_TEMPORARY, 0, "the server may have taken it", "ll"},
+        {"--drop-after-data|1", SH_MAIL_TEMPORARY, 0, "the server may have taken it", "ll"},
+        {"--slow|5", SH_MAIL_TEMPORARY, 0, "the server may have taken it", "ll"},
+        {"--slow-greeting|5", SH_MAIL_DOWN, 0, "imed out", "ll"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct world w;
@@ -306,10 +303,108 @@ static void temporary_answers_are_told_from_final_ones(void **state)
         make_mailer(&w,
                     &(struct sh_mailer_config){.smtp = w.url, .timeout_ms = slow ? 700 : 10000});
         int64_t began = sh_mono_us();
-        expect(send_one(&w, MESSAGE), cases[i].verdict, cases[i].text);
+        struct sh_mail_result r = send_one(&w, MESSAGE);
+        expect(r, cases[i].verdict, cases[i].text);
+        if (r.code != cases[i].code)
+            fail_msg("%s: code %d", cases[i].options, r.code);
+        for (size_t k = 0; k < 2; k++)
+            assert_int_equal("?slr"[w.fates[0][k].state], cases[i].fates[k]);
         assert_true(!slow || sh_mono_us() - began < 3000000);
         close_world(&w);
     }
+}
+
+static void each_recipient_has_a_fate_of_its_own(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *fates;
+        int verdict, code;
+        const char *answers[3];
+    } cases[] = {
+        {"--rcpt|second@example.org=550 5.1.1 no such user",
+         "srs",
+         SH_MAIL_PERMANENT,
+         550,
+         {"250 OK: kept as 0001", "550 5.1.1 no such user", "250 OK: kept as 0001"}},
+        {"--rcpt|a@example.org=450 4.2.0 greylisted",
+         "lss",
+         SH_MAIL_TEMPORARY,
+         450,
+         {"450 4.2.0 greylisted", "250 OK", "250 OK"}},
+        {"--rcpt|third@example.org=450 later|--rcpt|a@example.org=550 never",
+         "rsl",
+         SH_MAIL_TEMPORARY,
+         450,
+         {"550 never", "250 OK", "450 later"}},
+        {"--rcpt|third@example.org=552 too many recipients",
+         "ssl",
+         SH_MAIL_TEMPORARY,
+         552,
+         {"250", "250", "552 too many"}},
+        {"--rcpt|a@example.org=552 5.2.2 over quota",
+         "rss",
+         SH_MAIL_PERMANENT,
+         552,
+         {"552 5.2.2", "250", "250"}},
+        {"--rcpt|a@example.org=550 never|--refuse|data:554 spam",
+         "rrr",
+         SH_MAIL_PERMANENT,
+         550,
+         {"550 never", "message: 554 spam", "message: 554 spam"}},
+        {"--rcpt|a@example.org=550 never|--refuse|data:451 busy",
+         "rll",
+         SH_MAIL_TEMPORARY,
+         451,
+         {"550 never", "message: 451 busy", "message: 451 busy"}},
+        {"--rcpt|a@example.org=550 never|--drop|body",
+         "rll",
+         SH_MAIL_TEMPORARY,
+         0,
+         {"550 never", "no answer after", "no answer after"}},
+        {"--rcpt|a@example.org=550 never|--drop|data",
+         "rll",
+         SH_MAIL_TEMPORARY,
+         0,
+         {"550 never", "", ""}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct world w;
+        open_world(&w);
+        start_server(&w, cases[i].options);
+        smtp_mailer(&w);
+        struct sh_mail_result r = send_three(&w);
+        expect(r, cases[i].verdict, "");
+        assert_int_equal(r.code, cases[i].code);
+        assert_int_equal(r.n, 3);
+        for (size_t k = 0; k < 3; k++) {
+            const struct sh_mail_fate *f = &w.fates[0][k];
+            if ("?slr"[f->state] != cases[i].fates[k] || !strstr(f->answer, cases[i].answers[k]))
+                fail_msg("%s: recipient %zu: %d \"%s\"", cases[i].options, k, (int)f->state,
+                         f->answer);
+        }
+        bool taken = strchr(cases[i].fates, 's') != NULL;
+        assert_int_equal(count_files(w.folder, ".eml"), taken);
+        for (size_t k = 0; taken && k < 3; k++) {
+            static const char *const names[] = {"\"a@", "\"second@", "\"third@"};
+            assert_int_equal(strstr(file(&w, "0001.json"), names[k]) != NULL,
+                             cases[i].fates[k] == 's');
+        }
+        close_world(&w);
+    }
+}
+
+static void a_refused_recipient_does_not_spoil_the_next_message(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    start_server(&w, "--rcpt|second@example.org=550 no*1");
+    smtp_mailer(&w);
+    expect(send_three(&w), SH_MAIL_PERMANENT, "250");
+    expect(send_three(&w), SH_MAIL_SENT, "250");
+    assert_string_equal(file(&w, "connections"), "1");
+    close_world(&w);
 }
 
 static void the_loop_goes_on_meanwhile(void **state)
@@ -325,7 +420,7 @@ static void the_loop_goes_on_meanwhile(void **state)
     close_world(&w);
 }
 
-static void a_server_that_is_away_is_a_temporary_matter(void **state)
+static void a_server_that_is_away_is_down(void **state)
 {
     (void)state;
     struct world w;
@@ -333,7 +428,7 @@ static void a_server_that_is_away_is_a_temporary_matter(void **state)
     start_server(&w, "");
     smtp_mailer(&w);
     stop_server(&w);
-    expect(send_one(&w, MESSAGE), SH_MAIL_TEMPORARY, "onnect");
+    expect(send_one(&w, MESSAGE), SH_MAIL_DOWN, "onnect");
     close_world(&w);
 }
 
@@ -361,14 +456,14 @@ static void tls_and_login(void **state)
     config.password = "wr0ng-word";
     make_mailer(&w, &config);
     struct sh_mail_result r = send_one(&w, MESSAGE);
-    expect(r, SH_MAIL_TEMPORARY, "535");
+    expect(r, SH_MAIL_DOWN, "535");
     assert_null(strstr(r.detail, "wr0ng-word"));
     assert_null(strstr(r.detail, "AHdyMG5n")); /* how it starts in base64 */
 
     config.password = "s3cret-word";
     config.ca_file = NULL; /* the system does not know this certificate */
     make_mailer(&w, &config);
-    expect(send_one(&w, MESSAGE), SH_MAIL_TEMPORARY, "certificate");
+    expect(send_one(&w, MESSAGE), SH_MAIL_DOWN, "certificate");
     assert_int_equal(count_files(w.folder, ".eml"), 1);
     close_world(&w);
 }
@@ -399,7 +494,7 @@ static void no_tls_means_no_mail_when_it_is_required(void **state)
     open_world(&w);
     start_server(&w, "");
     make_mailer(&w, &(struct sh_mailer_config){.smtp = w.url, .require_tls = true});
-    expect(send_one(&w, MESSAGE), SH_MAIL_TEMPORARY, "STARTTLS");
+    expect(send_one(&w, MESSAGE), SH_MAIL_DOWN, "STARTTLS");
     assert_int_equal(count_files(w.folder, ".eml"), 0);
     close_world(&w);
 }
@@ -481,7 +576,7 @@ static void files_are_written_whole(void **state)
     assert_int_equal(send_one(&w, MESSAGE).verdict, SH_MAIL_SENT); /* made again */
     snprintf(cmd, sizeof(cmd), "rm -r '%s' && echo x >'%s'", folder, folder);
     assert_int_equal(system(cmd), 0);
-    expect(send_one(&w, MESSAGE), SH_MAIL_TEMPORARY, "cannot write");
+    expect(send_one(&w, MESSAGE), SH_MAIL_DOWN, "cannot write");
     snprintf(cmd, sizeof(cmd), "rm '%s'", folder);
     assert_int_equal(system(cmd), 0);
     expect(send_one(&w, MESSAGE), SH_MAIL_SENT, "name.eml");
@@ -515,8 +610,10 @@ int main(void)
         cmocka_unit_test(a_connection_that_the_server_closed_costs_nothing),
         cmocka_unit_test(nothing_can_be_injected),
         cmocka_unit_test(temporary_answers_are_told_from_final_ones),
+        cmocka_unit_test(each_recipient_has_a_fate_of_its_own),
+        cmocka_unit_test(a_refused_recipient_does_not_spoil_the_next_message),
         cmocka_unit_test(the_loop_goes_on_meanwhile),
-        cmocka_unit_test(a_server_that_is_away_is_a_temporary_matter),
+        cmocka_unit_test(a_server_that_is_away_is_down),
         cmocka_unit_test(tls_and_login),
         cmocka_unit_test(smtps),
         cmocka_unit_test(no_tls_means_no_mail_when_it_is_required),

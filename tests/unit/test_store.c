@@ -24,13 +24,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sh_op_count count(void)
-{
-    struct sh_op_count op = {.op.kind = SH_OP_COUNT};
-    assert_true(kit_run(&k, &op.op));
-    return op;
-}
-
 static const char *member(const cJSON *rows, int i, const char *name)
 {
     const char *s = sh_json_string(cJSON_GetArrayItem(rows, i), name);
@@ -49,7 +42,7 @@ static void test_accept(void **state)
     assert_true(again.duplicate);
     assert_true(sh_id_eq(again.first_id, a));
     sh_event_free(again.event);
-    assert_int_equal(count().unfinished, 2);
+    assert_int_equal(kit_count(&k).unfinished, 2);
     struct stat st;
     assert_int_equal(stat(k.dir, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
@@ -136,7 +129,7 @@ static void test_refused_op_spares_companions(void **state)
     assert_true(a[0].op.ok && a[2].op.ok);
     assert_false(a[1].op.ok);
     assert_int_equal(a[1].op.err.code, SH_EINVAL);
-    assert_int_equal(count().unfinished, 2);
+    assert_int_equal(kit_count(&k).unfinished, 2);
     for (int i = 0; i < 3; i++)
         sh_event_free(a[i].event);
 }
@@ -376,7 +369,7 @@ static void test_refused_effects(void **state)
     refused(kit_put("Calls", "s", "{}"), "expected 1 to 64 of a-z");
     refused(kit_delete("a b", "s"), "collection \"a b\"");
     assert_string_equal(kit_doc(&k, "stats", "s"), "{\"t\":\"many\",\"big\":9223372036854775807}");
-    assert_int_equal(count().dead_runs, 6);
+    assert_int_equal(kit_count(&k).dead_runs, 6);
 }
 
 static void test_document_size(void **state)
@@ -424,12 +417,12 @@ static void test_settle_rows(void **state)
              "{\"event_id\":\"%s\",\"rule\":\"good\",\"generation\":\"0123456789abcdef\","
              "\"outcome\":\"done\",\"attempts\":1,\"effects\":[{\"kind\":\"records.put\","
              "\"collection\":\"calls\",\"id\":\"x\"}],\"error\":null,\"duration_ms\":1.5,"
-             "\"logs\":[{\"level\":\"info\",\"text\":\"hi\"}]}",
+             "\"logs\":[{\"level\":\"info\",\"text\":\"hi\"}],\"lookups\":[]}",
              id);
     assert_string_equal(first, expected);
     cJSON_free(first);
     cJSON_Delete(rows);
-    struct sh_op_count c = count();
+    struct sh_op_count c = kit_count(&k);
     assert_int_equal(c.unfinished, 0);
     assert_int_equal(c.retries, 1);
     assert_int_equal(c.dead_runs, 2);
@@ -451,7 +444,7 @@ static void test_settle_is_atomic(void **state)
     kit_fx(&s, kit_put("calls", "undone", "{}"));
     kit_fx(&s, kit_leave(SH_FX_EMIT, "t", "{}"));
     kit_fx(&s, kit_leave(SH_FX_EMAIL, "", "{\"to\":[\"a@example.org\"]}"));
-    kit_fx(&s, kit_leave(SH_FX_CALLBACK, "", "{\"number\":\"1\"}"));
+    kit_fx(&s, kit_leave(SH_FX_CALLBACK, "", "{\"number\":\"1\",\"due_at\":1}"));
     kit_fx(&s, kit_incr("stats", "t", "n", 1));
     kit_add_run(&s, "after", SH_RUN_DONE);
     kit_fx(&s, kit_leave(SH_FX_EMIT, "t2", "{\"x\":1}"));
@@ -472,7 +465,7 @@ static void test_settle_is_atomic(void **state)
     assert_int_equal(s.op.n_queued, 0);
     assert_int_equal(kit_list_size(&k, (struct sh_list_query){.what = SH_LIST_CALLBACKS}), 0);
     assert_int_equal(kit_list_size(&k, (struct sh_list_query){.what = SH_LIST_OUTBOX}), 0);
-    assert_int_equal(count().unfinished, 2); /* the companion and the emitted one */
+    assert_int_equal(kit_count(&k).unfinished, 2); /* the companion and the emitted one */
     sh_event_free(companion.event);
     kit_settle_free(&s);
 }
@@ -523,7 +516,7 @@ static void test_retry_then_done(void **state)
     kit_fx(&s, kit_incr("stats", "s", "n", 1));
     assert_true(kit_run(&k, &s.op.op));
     kit_settle_free(&s);
-    assert_int_equal(count().retries, 0);
+    assert_int_equal(kit_count(&k).retries, 0);
     assert_string_equal(kit_doc(&k, "stats", "s"), "{\"n\":1}");
     cJSON *rows = kit_list(&k, (struct sh_list_query){.what = SH_LIST_EVENTS});
     assert_string_equal(member(rows, 0, "state"), "done");
@@ -568,80 +561,6 @@ static void test_callback(void **state)
     assert_true(cJSON_IsNull(sh_json_member(cJSON_GetArrayItem(rows, 0), "name")));
     assert_int_equal(strlen(member(rows, 0, "id")), 32);
     cJSON_Delete(rows);
-}
-
-static struct sh_op_outbox outbox(int64_t before_ms)
-{
-    struct sh_op_outbox op = {.op.kind = SH_OP_OUTBOX, .before_ms = before_ms, .limit = 10};
-    assert_true(kit_run(&k, &op.op));
-    return op;
-}
-
-static bool deliver(const char *id, enum sh_delivery_state state, int64_t next_ms, const char *text)
-{
-    struct sh_op_delivery d = {.op.kind = SH_OP_DELIVERY,
-                               .item_id = id,
-                               .state = state,
-                               .next_ms = next_ms,
-                               .error = text};
-    return kit_run(&k, &d.op);
-}
-
-static void test_outbox(void **state)
-{
-    (void)state;
-    int64_t now = sh_now_ms() + 1000;
-    kit_apply(&k,
-              kit_leave(SH_FX_EMAIL, "",
-                        "{\"to\":[\"a@example.org\",\"B <b@example.org>\"],\"subject\":\"s\"}"),
-              NULL, 0);
-    struct sh_op_outbox o = outbox(now);
-    assert_int_equal(o.n_items, 1);
-    char id[64];
-    snprintf(id, sizeof(id), "%s", o.items[0].id);
-    assert_string_equal(o.items[0].kind, "email");
-    assert_int_equal(o.items[0].attempts, 0);
-    assert_int_equal(strlen(o.items[0].key), 32);
-    assert_non_null(strstr(o.items[0].payload, "subject"));
-    sh_outbox_items_free(o.items, o.n_items);
-    assert_true(deliver(id, SH_DELIVERY_RETRY, now + 5000, "greylisted"));
-    o = outbox(now);
-    assert_int_equal(o.n_items, 0);
-    assert_int_equal(o.next_due_ms, now + 5000);
-    assert_int_equal(count().queued, 1);
-    assert_true(deliver(id, SH_DELIVERY_DEAD, 0, "no such user"));
-    assert_false(deliver(id, SH_DELIVERY_SENT, 0, NULL));
-    assert_false(deliver("email-nothing", SH_DELIVERY_SENT, 0, NULL));
-    cJSON *rows = kit_list(&k, (struct sh_list_query){.what = SH_LIST_OUTBOX, .state = "dead"});
-    assert_string_equal(member(rows, 0, "to"), "a@example.org, B <b@example.org>");
-    assert_string_equal(member(rows, 0, "error"), "no such user");
-    assert_int_equal(sh_json_member(cJSON_GetArrayItem(rows, 0), "attempts")->valueint, 2);
-    cJSON_Delete(rows);
-    struct sh_op_redrive r = {.op.kind = SH_OP_REDRIVE, .id = id};
-    assert_true(kit_run(&k, &r.op));
-    assert_int_equal(r.n_items, 1);
-    assert_int_equal(r.n_runs, 0);
-    assert_true(deliver(id, SH_DELIVERY_SENT, 0, "var/mail/x.eml"));
-    rows = kit_list(&k, (struct sh_list_query){.what = SH_LIST_OUTBOX, .id = id});
-    assert_string_equal(member(rows, 0, "state"), "sent");
-    assert_string_equal(member(rows, 0, "sent_to"), "var/mail/x.eml");
-    assert_non_null(sh_json_member(cJSON_GetArrayItem(rows, 0), "payload"));
-    cJSON_Delete(rows);
-}
-
-static void test_delivery_of_unknown_spares_companions(void **state)
-{
-    (void)state;
-    struct sh_op_delivery d = {
-        .op.kind = SH_OP_DELIVERY, .item_id = "email-x", .state = SH_DELIVERY_SENT};
-    struct sh_op_accept a = {.op.kind = SH_OP_ACCEPT, .event = kit_event("k", "a", "{}")};
-    struct sh_op *ops[] = {&d.op, &a.op};
-    list_of(ops, 2);
-    sh_store_batch(k.s, ops[0]);
-    assert_false(d.op.ok);
-    assert_int_equal(d.op.err.code, SH_ENOTFOUND);
-    assert_true(a.op.ok);
-    sh_event_free(a.event);
 }
 
 static void test_emit(void **state)
@@ -801,6 +720,158 @@ static void test_conflict_within_batch(void **state)
     kit_settle_free(&s[1]);
 }
 
+/* --- look-ups ---------------------------------------------------------------- */
+
+#define CALL "{\"method\":\"GET\",\"url\":\"https://crm.example.org/c/1\"}"
+
+/* The look-ups of an event's only run, as text. Freed with cJSON_free(). */
+static char *lookups_of(struct sh_id event)
+{
+    char id[SH_ID_TEXT];
+    sh_id_text(event, id);
+    cJSON *rows = kit_list(&k, (struct sh_list_query){.what = SH_LIST_RUNS, .event_id = id});
+    assert_int_equal(cJSON_GetArraySize(rows), 1);
+    const cJSON *all = sh_json_member(cJSON_GetArrayItem(rows, 0), "lookups");
+    char *text = cJSON_PrintUnformatted(all);
+    assert_non_null(text);
+    cJSON_Delete(rows);
+    return text;
+}
+
+static void lookups_are(struct sh_id event, const char *expected)
+{
+    char *text = lookups_of(event);
+    assert_string_equal(text, expected);
+    cJSON_free(text);
+}
+
+static void test_lookups(void **state)
+{
+    (void)state;
+    struct sh_id e = kit_accept(&k, "e");
+    struct kit_settle s;
+    kit_settle_init(&s, e);
+    kit_add_run(&s, "asks", SH_RUN_DONE);
+    kit_saw(&s, kit_get_of("calls", "x"), 0);
+    kit_looked_up(&s, CALL, "{\"status\":200,\"headers\":{},\"body\":\"{}\"}");
+    kit_looked_up(&s, CALL, "{\"status\":0,\"error\":\"no answer\"}");
+    kit_fx(&s, kit_put("calls", "x", "{}"));
+    assert_true(kit_run(&k, &s.op.op));
+    assert_int_equal(s.runs[0].outcome, SH_RUN_DONE); /* the world is not asked again */
+    kit_settle_free(&s);
+    lookups_are(e, "[{\"request\":" CALL
+                   ",\"answer\":{\"status\":200,\"headers\":{},\"body\":\"{}\"}},"
+                   "{\"request\":" CALL ",\"answer\":{\"status\":0,\"error\":\"no answer\"}}]");
+    assert_string_equal(kit_doc(&k, "calls", "x"), "{}");
+    /* without an event in the question they are left out */
+    cJSON *rows = kit_list(&k, (struct sh_list_query){.what = SH_LIST_RUNS});
+    assert_null(sh_json_member(cJSON_GetArrayItem(rows, 0), "lookups"));
+    cJSON_Delete(rows);
+}
+
+/* The row tells of the last attempt alone. */
+static void test_lookups_of_attempts(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"{\"status\":500}", "{\"status\":200}", NULL};
+    struct sh_id e = kit_accept(&k, "e");
+    for (int i = 0; i < 3; i++) {
+        struct kit_settle s;
+        char expected[200] = "[]";
+        kit_settle_init(&s, e);
+        kit_add_run(&s, "asks", SH_RUN_FAILED)->retry_at_ms = 5;
+        if (answers[i]) {
+            kit_looked_up(&s, CALL, answers[i]);
+            snprintf(expected, sizeof(expected), "[{\"request\":" CALL ",\"answer\":%s}]",
+                     answers[i]);
+        }
+        assert_true(kit_run(&k, &s.op.op));
+        kit_settle_free(&s);
+        lookups_are(e, expected);
+    }
+}
+
+/* Also of a run that failed, met a conflict, or was refused; and not of one that asked nothing. */
+static void test_lookups_of_others(void **state)
+{
+    (void)state;
+    static const char *const expected = "[{\"request\":" CALL ",\"answer\":{\"status\":204}}]";
+    kit_apply(&k, kit_put("stats", "t", "{\"n\":\"text\"}"), NULL, 0);
+    for (int i = 0; i < 4; i++) {
+        char dedupe[8] = {(char)('a' + i), 0};
+        struct sh_id e = kit_accept(&k, dedupe);
+        struct kit_settle s;
+        kit_settle_init(&s, e);
+        kit_add_run(&s, "r", i == 0 ? SH_RUN_FAILED : SH_RUN_DONE)->retry_at_ms = 5;
+        if (i < 3)
+            kit_looked_up(&s, CALL, "{\"status\":204}");
+        if (i == 1)
+            kit_saw(&s, kit_get_of("stats", "t"), 12345);
+        if (i == 2)
+            kit_fx(&s, kit_incr("stats", "t", "n", 1));
+        if (i == 3)
+            kit_saw(&s, kit_get_of("stats", "none"), 0);
+        assert_true(kit_run(&k, &s.op.op));
+        static const enum sh_outcome outcomes[] = {SH_RUN_RETRY, SH_RUN_RETRY, SH_RUN_DEAD,
+                                                   SH_RUN_DONE};
+        assert_int_equal(s.runs[0].outcome, outcomes[i]);
+        kit_settle_free(&s);
+        lookups_are(e, i < 3 ? expected : "[]");
+    }
+}
+
+/* Long answers are dropped past the bound, and the row stays readable. */
+static void test_lookups_bounded(void **state)
+{
+    (void)state;
+    enum { LONG = 1 << 20 };
+    char *answer = sh_alloc(1, LONG + 100);
+    size_t at = (size_t)sprintf(answer, "{\"body\":\"");
+    memset(answer + at, 'x', LONG);
+    strcpy(answer + at + LONG, "\",\"status\":203}");
+    struct sh_id e = kit_accept(&k, "e");
+    struct kit_settle s;
+    kit_settle_init(&s, e);
+    kit_add_run(&s, "asks", SH_RUN_DONE);
+    for (int i = 0; i < 10; i++)
+        kit_looked_up(&s, CALL, answer);
+    kit_looked_up(&s, CALL, "{\"status\":1}");
+    assert_true(kit_run(&k, &s.op.op));
+    kit_settle_free(&s);
+    free(answer);
+    char *text = lookups_of(e);
+    assert_true(strlen(text) < SH_STORE_BRIEF_BYTES + 10000);
+    assert_true(strlen(text) > SH_STORE_BRIEF_BYTES - LONG - 10000);
+    const char *tail = ",{\"request\":" CALL ",\"answer\":{\"status\":203,\"dropped\":true}},"
+                       "{\"request\":" CALL ",\"answer\":{\"status\":1}}]";
+    assert_string_equal(text + strlen(text) - strlen(tail), tail);
+    cJSON_free(text);
+}
+
+/* So many that not even the questions find room. */
+static void test_lookups_cut(void **state)
+{
+    (void)state;
+    char *call = sh_alloc(1, 900000);
+    sprintf(call, "{\"method\":\"GET\",\"x\":\"");
+    memset(call + strlen(call), 'x', 800000);
+    strcat(call, "\"}");
+    struct sh_id e = kit_accept(&k, "e");
+    struct kit_settle s;
+    kit_settle_init(&s, e);
+    kit_add_run(&s, "asks", SH_RUN_DONE);
+    for (int i = 0; i < 20; i++)
+        kit_looked_up(&s, call, "{\"status\":200}");
+    assert_true(kit_run(&k, &s.op.op));
+    kit_settle_free(&s);
+    free(call);
+    char *text = lookups_of(e);
+    assert_true(strlen(text) < SH_STORE_BRIEF_BYTES / 8 * 9);
+    const char *tail = "\"dropped\":true}},{\"dropped\":true}]";
+    assert_string_equal(text + strlen(text) - strlen(tail), tail);
+    cJSON_free(text);
+}
+
 /* --- find -------------------------------------------------------------------- */
 
 static void finds(const char *query, const char *ids)
@@ -931,6 +1002,57 @@ static void test_pending(void **state)
     sh_pending_free(p.items, p.n_items);
 }
 
+/* When a timer's event was due comes back wherever the event does. */
+static void test_due_time(void **state)
+{
+    (void)state;
+    struct sh_op_accept op = {.op.kind = SH_OP_ACCEPT, .event = kit_event("k", "late", "{}")};
+    op.event->due_ms = 1781259861903;
+    assert_true(kit_run(&k, &op.op));
+    struct sh_id id = op.event->id;
+    sh_event_free(op.event);
+    kit_accept(&k, "plain");
+    struct sh_op_pending p = {.op.kind = SH_OP_PENDING, .limit = 10};
+    assert_true(kit_run(&k, &p.op));
+    assert_int_equal(p.items[0].event->due_ms, 1781259861903);
+    assert_int_equal(p.items[1].event->due_ms, 0);
+    sh_pending_free(p.items, p.n_items);
+    struct kit_settle s;
+    kit_settle_init(&s, id);
+    kit_add_run(&s, "r", SH_RUN_FAILED)->retry_at_ms = 5;
+    assert_true(kit_run(&k, &s.op.op));
+    kit_settle_free(&s);
+    p = (struct sh_op_pending){.op.kind = SH_OP_RETRIES, .before_ms = 5, .limit = 10};
+    assert_true(kit_run(&k, &p.op));
+    assert_int_equal(p.n_items, 1);
+    assert_int_equal(p.items[0].event->due_ms, 1781259861903);
+    assert_string_equal(p.items[0].rules[0], "r");
+    sh_pending_free(p.items, p.n_items);
+    char text[SH_ID_TEXT];
+    struct sh_list_query q = {.what = SH_LIST_EVENTS};
+    for (int i = 0; i < 2; i++) {
+        cJSON *rows = kit_list(&k, q);
+        assert_string_equal(member(rows, 0, "due_at"), "2026-06-12T10:24:21.903Z");
+        if (i == 0)
+            assert_null(sh_json_member(cJSON_GetArrayItem(rows, 1), "due_at"));
+        else
+            assert_true(cJSON_IsObject(sh_json_member(cJSON_GetArrayItem(rows, 0), "body")));
+        cJSON_Delete(rows);
+        q.id = sh_id_text(id, text);
+    }
+}
+
+/* Timers are counted without the clock rules. */
+static void test_count_timers(void **state)
+{
+    (void)state;
+    assert_int_equal(kit_count(&k).timers, 0);
+    kit_sql(&k, "INSERT INTO sh_timers(name, due_ms, source, type, key, body, depth, created_ms)"
+                " VALUES('n:a', 1, '', '', '', x'', 0, 0), ('k:b', 1, '', '', '', x'', 0, 0),"
+                " ('c:digest', 1, '', '', '', x'', 0, 0), ('n:c', 1, '', '', '', x'', 0, 0)");
+    assert_int_equal(kit_count(&k).timers, 3);
+}
+
 /* --- redrive, prune ---------------------------------------------------------- */
 
 static void dead_run(const char *dedupe, const char *rule, char id[SH_ID_TEXT])
@@ -994,7 +1116,7 @@ static void test_redrive_shared(void **state)
     assert_false(kit_run(&side, &other.op)); /* it does not know what the engine knows */
     sh_event_free(other.event);
     sh_store_close(side.s);
-    assert_int_equal(count().retries, 1);
+    assert_int_equal(kit_count(&k).retries, 1);
     kit_accept(&k, "goes on");
     c.dir = "/tmp/sh-store-none";
     assert_null(sh_store_open(&c, &err));
@@ -1048,9 +1170,9 @@ static void test_prune(void **state)
     assert_int_equal(cJSON_GetArraySize(rows), 3);
     cJSON_Delete(rows);
     assert_int_equal(kit_list_size(&k, (struct sh_list_query){.what = SH_LIST_RUNS}), 2);
-    assert_int_equal(count().queued, 1);
-    struct sh_op_outbox o = outbox(sh_now_ms() + 1000);
-    assert_true(deliver(o.items[0].id, SH_DELIVERY_SENT, 0, NULL));
+    assert_int_equal(kit_count(&k).queued, 1);
+    struct sh_op_outbox o = kit_outbox(&k, sh_now_ms() + 1000);
+    assert_true(kit_deliver(&k, o.items[0].id, SH_DELIVERY_SENT, 0, NULL));
     sh_outbox_items_free(o.items, o.n_items);
     assert_int_equal(prune(100), 1);
     /* the dedupe ids of what was pruned are free, the others are not */
@@ -1270,7 +1392,7 @@ static void test_reopen(void **state)
     assert_int_equal(kit_ask(&k, kit_get_of("calls", "x")).mark, before);
     kit_apply(&k, kit_put("calls", "x", "{\"a\":1}"), NULL, 0);
     assert_true(kit_ask(&k, kit_get_of("calls", "x")).mark > before);
-    assert_int_equal(count().unfinished, 2);
+    assert_int_equal(kit_count(&k).unfinished, 2);
 }
 
 static void test_newer_schema(void **state)
@@ -1423,17 +1545,22 @@ int main(void)
         T(test_retry_then_done),
         T(test_malformed_runs),
         T(test_callback),
-        T(test_outbox),
-        T(test_delivery_of_unknown_spares_companions),
         T(test_emit),
         T(test_emit_too_deep),
         T(test_emit_too_broad),
         T(test_conflict_on_get),
         T(test_conflict_on_find),
         T(test_conflict_within_batch),
+        T(test_lookups),
+        T(test_lookups_of_attempts),
+        T(test_lookups_of_others),
+        T(test_lookups_bounded),
+        T(test_lookups_cut),
         T(test_find),
         T(test_find_many_shapes),
         T(test_pending),
+        T(test_due_time),
+        T(test_count_timers),
         T(test_redrive),
         T(test_redrive_shared),
         T(test_prune),

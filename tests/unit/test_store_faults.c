@@ -175,7 +175,8 @@ static void settle_batch(struct kit *k, struct told *told)
         kit_settle_init(&s[i], told[i].id);
         kit_add_run(&s[i], "counts", SH_RUN_DONE);
         kit_fx(&s[i], kit_incr("stats", "n", "n", 1));
-        kit_fx(&s[i], kit_leave(SH_FX_EMAIL, "", "{\"to\":[\"a@example.org\"]}"));
+        kit_fx(&s[i],
+               kit_leave(SH_FX_EMAIL, "", "{\"to\":[\"a@example.org\"],\"notify\":\"mail\"}"));
         s[i].op.op.next = first;
         first = &s[i].op.op;
     }
@@ -186,6 +187,43 @@ static void settle_batch(struct kit *k, struct told *told)
             told[i].settled = s[i].op.op.ok;
             kit_settle_free(&s[i]);
         }
+}
+
+/* All that waits is delivered; what of it the store said that it knows. */
+static int deliver_batch(struct kit *k)
+{
+    struct sh_op_outbox o = {.op.kind = SH_OP_OUTBOX, .before_ms = 1, .limit = 100};
+    struct sh_op_delivery d[100];
+    int known = 0;
+    if (!kit_run(k, &o.op))
+        return 0;
+    for (size_t i = 0; i < o.n_items; i++) {
+        d[i] = (struct sh_op_delivery){
+            .op.kind = SH_OP_DELIVERY, .item_id = o.items[i].id, .state = SH_DELIVERY_SENT};
+        d[i].op.next = i + 1 < o.n_items ? &d[i + 1].op : NULL;
+    }
+    if (o.n_items)
+        sh_store_batch(k->s, &d[0].op);
+    for (size_t i = 0; i < o.n_items; i++) {
+        known += d[i].op.ok;
+        assert_int_equal(d[i].op.ok, d[i].emitted != NULL);
+        sh_event_free(d[i].emitted);
+    }
+    sh_outbox_items_free(o.items, o.n_items);
+    return known;
+}
+
+/* An item's mark and the event that tells of it are together. */
+static void check_deliveries(struct kit *k, int known, bool certain)
+{
+    char sent[32];
+    snprintf(sent, sizeof(sent), "%s",
+             kit_sql(k, "SELECT count(*) FROM sh_outbox WHERE state = 'sent'"));
+    assert_string_equal(
+        kit_sql(k, "SELECT count(*) FROM sh_events WHERE type = 'delivery_succeeded'"), sent);
+    assert_true(atoi(sent) >= known);
+    if (certain)
+        assert_int_equal(atoi(sent), known);
 }
 
 /* Everything that was said must be so; what was refused with a certain code must not be there. */
@@ -223,6 +261,7 @@ static bool run_with(enum fault kind, int n, bool for_ever)
     struct kit k;
     struct told told[BATCHES * IN_BATCH];
     struct sh_error fatal = {0};
+    int known = 0;
     kit_init(&k);
     kit_open_as(&k, false, "shim");
     k.s->dedupe_move_at = 4; /* dedupe ids are on the move meanwhile */
@@ -230,6 +269,7 @@ static bool run_with(enum fault kind, int n, bool for_ever)
     for (int b = 0; b < BATCHES; b++) {
         accept_batch(&k, told + b * IN_BATCH, b);
         settle_batch(&k, told + b * IN_BATCH);
+        known += deliver_batch(&k);
         if (kind == SYNC_EIO && plan.hits) /* nothing after a failed fsync may be believed */
             assert_true(sh_store_get_fatal(k.s, &fatal));
         for (int i = 0; i < IN_BATCH; i++)
@@ -250,6 +290,7 @@ static bool run_with(enum fault kind, int n, bool for_ever)
         assert_true(!told[i].stored || sh_id_eq(kit_accept(&k, dedupe), told[i].id));
     }
     check_told(&k, told, !unknown);
+    check_deliveries(&k, known, !unknown);
     kit_end(&k);
     return struck;
 }

@@ -241,6 +241,86 @@ static void test_others_beside(void **state)
     assert_int_equal(kit_list_size(&k, (struct sh_list_query){.what = SH_LIST_EVENTS}), ROUNDS * N);
 }
 
+/* Verdicts on what one fetch gave: every third item is put back once, the others are sent. */
+struct round {
+    struct sh_op_outbox fetch;
+    struct sh_op_delivery d[64];
+    struct sh_op *ops[64];
+};
+
+static size_t deliver_round(struct round *r, uint8_t *times)
+{
+    size_t sent = 0, told = 0;
+    r->fetch = (struct sh_op_outbox){.op.kind = SH_OP_OUTBOX, .before_ms = 1, .limit = 64};
+    assert_true(kit_run(&k, &r->fetch.op));
+    for (size_t i = 0; i < r->fetch.n_items; i++) {
+        const struct sh_outbox_item *item = &r->fetch.items[i];
+        bool back = item->seq % 3 == 0 && times[item->seq] == 0;
+        assert_true(i == 0 || item[0].seq > item[-1].seq);
+        assert_int_equal(item->attempts, 0);
+        assert_true(times[item->seq]++ < (item->seq % 3 == 0 ? 2 : 1)); /* none that is sent */
+        r->d[i] = (struct sh_op_delivery){.op.kind = SH_OP_DELIVERY,
+                                          .item_id = item->id,
+                                          .state = back ? SH_DELIVERY_RETRY : SH_DELIVERY_SENT,
+                                          .uncharged = back,
+                                          .lane = back ? "email" : NULL,
+                                          .lane_until_ms = 5};
+        r->ops[i] = &r->d[i].op;
+        sent += !back;
+    }
+    if (r->fetch.n_items)
+        kit_run_all(&k, r->ops, r->fetch.n_items);
+    for (size_t i = 0; i < r->fetch.n_items; i++) {
+        assert_true(r->d[i].op.ok);
+        told += r->d[i].emitted != NULL;
+        sh_event_free(r->d[i].emitted);
+    }
+    sh_outbox_items_free(r->fetch.items, r->fetch.n_items);
+    assert_int_equal(told, sent);
+    return sent;
+}
+
+static void on_queued(struct sh_op *op)
+{
+    assert_true(op->ok);
+    assert_int_equal(((struct sh_op_settle *)op)->n_queued, 1);
+    finished++;
+}
+
+/* Items are fetched and delivered while others are queued: each once, in order. */
+static void test_outbox_beside(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    struct kit_settle *s = sh_alloc(N, sizeof(*s));
+    struct round *r = sh_alloc(1, sizeof(*r));
+    uint8_t times[N + 1] = {0};
+    size_t sent = 0;
+    finished = 0;
+    for (int i = 0; i < N; i++) {
+        char dedupe[16];
+        snprintf(dedupe, sizeof(dedupe), "%d", i);
+        kit_settle_init(&s[i], kit_accept(&k, dedupe));
+        kit_add_run(&s[i], "r", SH_RUN_DONE);
+        kit_fx(&s[i], kit_leave(SH_FX_EMAIL, "", "{\"to\":\"a@example.org\",\"notify\":\"n\"}"));
+        s[i].op.op.done = on_queued;
+    }
+    for (int i = 0; i < N; i++)
+        sh_store_submit(k.s, &s[i].op.op);
+    while (sent < N)
+        sent += deliver_round(r, times);
+    reap_until(N);
+    for (int i = 0; i < N; i++)
+        kit_settle_free(&s[i]);
+    free(s);
+    free(r);
+    char expected[16];
+    snprintf(expected, sizeof(expected), "%d", N);
+    assert_string_equal(kit_sql(&k, "SELECT count(*) FROM sh_outbox WHERE attempts = 1"), expected);
+    assert_string_equal(
+        kit_sql(&k, "SELECT count(*) FROM sh_events WHERE type = 'delivery_succeeded'"), expected);
+}
+
 /* Somebody's database browser that keeps a transaction open makes the log grow, and no more: the
  * writer does not wait for it. */
 static void test_open_reader_does_not_stop_the_writer(void **state)
@@ -302,9 +382,9 @@ static void test_close_finishes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_many_hands),     T(test_order),
-        T(test_others_beside),  T(test_open_reader_does_not_stop_the_writer),
-        T(test_close_finishes),
+        T(test_many_hands),    T(test_order),
+        T(test_others_beside), T(test_open_reader_does_not_stop_the_writer),
+        T(test_outbox_beside), T(test_close_finishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
