@@ -36,7 +36,7 @@ stds.rules = {
   },
 }
 
-stds.config = { read_globals = { "env", "string", "table", "math", "tostring", "tonumber", "ipairs",
+stds.config = { read_globals = { "env", "file", "string", "table", "math", "tostring", "tonumber", "ipairs",
   "pairs" } }
 
 std = "lua54"

@@ -1,11 +1,25 @@
 -- A missed call that nobody follows up: a reminder after 15 minutes, and one to the team lead after
--- 60, counted in opening hours. An answered call with the number, either way, ends it.
+-- 60, counted in opening hours. An answered call with the number, either way, ends it, and so does who
+-- closes its callback.
 local hours = require "hours"
 local phone = require "phone"
 local settings = require "settings"
 
+local ANSWERED = "An answered call ends the escalation"
+
 local function name(step, number)
   return "escalation " .. step .. " " .. number
+end
+
+-- When it has been open for so many seconds from now on.
+local function in_open_time(seconds)
+  return hours.add(now(), ("%.4f business minutes"):format(seconds / 60))
+end
+
+local function forget(number)
+  cancel(name("first", number))
+  cancel(name("second", number))
+  records.delete("escalations", number)
 end
 
 rule "Escalate a missed call" {
@@ -15,30 +29,46 @@ rule "Escalate a missed call" {
       and phone.kind(call.remote_number) == "external"
   end,
   run = function(call)
-    local number = phone.id(call.remote_number)
+    local number, ended = phone.id(call.remote_number), phone.ended_at(call)
+    if phone.spoken_to_since(call) then return end -- this event is late
+    local known = records.get("escalations", number)
+    if known and now() < known.ends then -- whoever calls again must not wait longer for it
+      if ended > known.ended then records.patch("escalations", number, { ended = ended }) end
+      return
+    end
     local data = {
       number = call.remote_number,
       caller = call.remote_name or call.remote_number,
       colleague = phone.address(call.user_email),
-      missed_at = time.format(now(), "%H:%M"),
+      missed_at = time.format(ended, "%a %H:%M"),
     }
-    local open = hours.next_open(now())
+    local first, second = in_open_time(settings.escalation.first), in_open_time(settings.escalation.second)
     data.step = "first"
-    after(open + settings.escalation.first, "escalation", data, { name = name("first", number) })
+    after(first, "escalation", data, { name = name("first", number) })
     data.step = "second"
-    after(open + settings.escalation.second, "escalation", data, { name = name("second", number) })
+    after(second, "escalation", data, { name = name("second", number) })
+    records.put("escalations", number, { ended = ended, ends = second })
   end,
 }
 
-rule "An answered call ends the escalation" {
+rule(ANSWERED) {
   on = "call_stop",
   when = function(call) return phone.was_answered(call) and phone.id(call.remote_number) end,
   run = function(call)
-    local number = phone.id(call.remote_number)
-    cancel(name("first", number))
-    cancel(name("second", number))
-    callbacks.answered(call.remote_number)
+    local number, ended = phone.id(call.remote_number), phone.ended_at(call)
+    local spoken, missed = records.get("spoken_to", number), records.get("escalations", number)
+    if not spoken or spoken.at < ended then records.put("spoken_to", number, { at = ended }) end
+    if missed and ended < missed.ended then return end -- this event is late: they called again since
+    forget(number)
+    callbacks.answered(phone.to_call(call.remote_number))
   end,
+}
+
+-- Somebody closed the callback that missed_call.lua asked for, from another phone perhaps.
+rule "A closed callback ends the escalation" {
+  on = { "callback_done", "callback_cancelled" },
+  when = function(c) return c.reason == "Missed call" and c.by ~= ANSWERED and phone.id(c.number) end,
+  run = function(c) forget(phone.id(c.number)) end,
 }
 
 rule "Remind of a missed call" {

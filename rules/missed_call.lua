@@ -4,7 +4,8 @@
 local hours = require "hours"
 local phone = require "phone"
 
-local why_not = { withheld = "number withheld", internal = "internal call" }
+local why_not = { withheld = "number withheld", internal = "internal call",
+  spoken = "spoken to since" }
 
 rule "Call back after a missed call" {
   on = "call_stop",
@@ -13,9 +14,12 @@ rule "Call back after a missed call" {
     if records.get("follow_ups", call.call_id) then return end -- the same call, reported once more
 
     local kind = phone.kind(call.remote_number)
-    if kind == "external" then
+    if kind == "external" and phone.spoken_to_since(call) then
+      log.info("no callback for call " .. call.call_id .. ": there has been an answered call since")
+      kind = "spoken"
+    elseif kind == "external" then
       callback {
-        number   = call.remote_number,
+        number   = phone.to_call(call.remote_number),
         name     = call.remote_name,
         due      = hours.next_open(now() + 1 * hour),
         assignee = phone.address(call.user_email),

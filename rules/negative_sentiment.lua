@@ -16,7 +16,7 @@ rule "Call back after a negative call" {
     local can_call = phone.kind(call.remote_number) ~= "withheld"
     if can_call then
       callback {
-        number   = call.remote_number,
+        number   = phone.to_call(call.remote_number),
         name     = call.remote_name,
         due      = hours.next_open(now() + 2 * hour),
         assignee = colleague,

@@ -53,6 +53,7 @@ rule "Text back after a missed call" {
       and phone.kind(call.remote_number) == "external"
   end,
   run = function(call)
+    if phone.spoken_to_since(call) then return end -- this event is late
     local number = phone.id(call.remote_number)
     local quiet = quiet_until()
     if quiet then

@@ -3,7 +3,9 @@
 --   local phone = require "phone"
 --   phone.address(call.user_email)
 --   phone.is_incoming(call)      phone.was_answered(call)      phone.kind(call.remote_number)
---   phone.id(call.remote_number)
+--   phone.id(call.remote_number)                phone.to_call(call.remote_number)
+--   phone.ended_at(call)         phone.spoken_to_since(call)
+local settings = require "settings"
 local phone = {}
 
 local incoming = { incoming = true, inbound = true, ["in"] = true, inkomend = true, inkomende = true }
@@ -50,14 +52,39 @@ function phone.kind(number)
   return #digits <= 5 and "internal" or "external"
 end
 
--- The number as an id for records: digits alone, "00" and "+" the same; nil if there is no number.
+-- The number as an id for records: digits alone, "00" and "+" the same, and with settings.country also
+-- "06.." and "+316.."; nil if there is no number.
 function phone.id(number)
   if phone.kind(number) == "withheld" then return nil end
-  local text = tostring(number):gsub("[^%d+]", "")
+  local text = tostring(number):gsub("[^%d+()]", "")
+  local abroad = text:find "^%(?%+" or text:find "^00"
+  if abroad then text = text:gsub("%(0%)", "") end -- "+31 (0)6": the 0 is for calls within the country
   local digits = text:gsub("%D", "")
-  if text:sub(1, 1) == "+" then return "+" .. digits end
-  if digits:sub(1, 2) == "00" then return "+" .. digits:sub(3) end
+  if text:find "^%(?%+" then return "+" .. digits end
+  if abroad then return "+" .. digits:sub(3) end
+  if settings.country and digits:sub(1, 1) == "0" then return "+" .. settings.country .. digits:sub(2) end
   return digits
+end
+
+-- The number for a callback: as sent, or, with settings.country, the one spelling of them all.
+function phone.to_call(number)
+  return settings.country and phone.kind(number) == "external" and phone.id(number) or number
+end
+
+-- When the call was over by the sender's clock; now() if it does not say, or says a time to come.
+function phone.ended_at(call)
+  for _, field in ipairs { "ended_at", "date", "started_at" } do
+    local t = type(call[field]) == "string" and time.parse(call[field])
+    if t then return math.min(t, now()) end
+  end
+  return now()
+end
+
+-- Has somebody spoken to them after that call? Events may come out of order: the end of the call back
+-- before the missed one's. (escalation.lua writes it down.)
+function phone.spoken_to_since(call)
+  local known = records.get("spoken_to", phone.id(call.remote_number))
+  return known and known.at > phone.ended_at(call)
 end
 
 -- The text if it can be a mail address, else nil: a rule that hands anything else to email{} fails.

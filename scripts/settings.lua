@@ -4,6 +4,9 @@ return {
   -- colleague alone, the others are not sent.
   team_lead = nil, -- "lead@example.org"
 
+  -- Where "0612345678" and "+31612345678" both occur for one number: the country's code.
+  country = nil, -- "31"
+
   -- A text message to a caller whom nobody answered. Off until url is set.
   text_back = {
     url = nil, -- "https://sms.example.org/messages"

@@ -116,9 +116,10 @@ static const struct sh_column timer_columns[] = {
     {"NAME", "name", false, true},   {"TYPE", "type", false, true},
     {"KEY", "key", false, true},     {"EVERY", "every", false, true}};
 static const struct sh_column outbox_columns[] = {
-    {"KIND", "kind", false, false},  {"STATE", "state", false, false},
-    {"TO", "to", false, true},       {"ATTEMPTS", "attempts", true, false},
-    {"ERROR", "error", false, true}, {"ID", "id", false, false}};
+    {"KIND", "kind", false, false},    {"STATE", "state", false, false},
+    {"TO", "to", false, true},         {"ATTEMPTS", "attempts", true, false},
+    {"NEXT", "next_at", false, false}, {"ERROR", "error", false, true},
+    {"ID", "id", false, false}};
 
 #define SET(array) array, COUNT(array)
 
@@ -223,6 +224,17 @@ static bool show(void *arg, const cJSON *row)
     return true;
 }
 
+/* A value over several lines; to be freed with cJSON_free(). Tabs, with which cJSON indents, are
+ * control bytes to sh_print_text(). */
+static char *spread(const cJSON *value)
+{
+    char *text = cJSON_Print(value);
+    for (char *c = text; c && *c; c++)
+        if (*c == '\t')
+            *c = ' ';
+    return text;
+}
+
 /* One thing asked for by id: every member on a line of its own. */
 static bool show_whole(void *arg, const cJSON *row)
 {
@@ -232,7 +244,7 @@ static bool show_whole(void *arg, const cJSON *row)
     cJSON_ArrayForEach(m, row)
     {
         printf("%s%-12s%s ", sh_style(stdout, SH_BOLD), m->string, sh_style(stdout, SH_PLAIN));
-        char *text = cJSON_IsString(m) ? NULL : cJSON_Print(m);
+        char *text = cJSON_IsString(m) ? NULL : spread(m);
         sh_print_text(stdout,
                       text                ? text
                       : cJSON_IsString(m) ? m->valuestring

@@ -25,7 +25,7 @@ static const struct sh_command command = {
                "order on SIGTERM or Ctrl-C: what is under way is finished or parked, nothing is\n"
                "lost. Exit code 3 means that the store failed (a failed fsync, a damaged file):\n"
                "start it again, it recovers by itself.",
-    .example = "switchhook serve --listen 127.0.0.1:8080 --rules rules --data var",
+    .example = "  switchhook serve --listen 127.0.0.1:8080 --rules rules --data var",
     .options = options,
     .n_options = sizeof(options) / sizeof(*options),
 };

@@ -132,11 +132,22 @@ static void finish(struct errand *e, const struct sh_attempt *attempt)
     done(done_arg, attempt);
 }
 
+/* An error may hold what the other side said, such as a host that it redirects to. */
+static void blank_detail(const struct sh_http_ready *ready, struct sh_attempt *attempt)
+{
+    struct sh_buf clean;
+    sh_buf_init(&clean, 64 * sizeof(attempt->detail));
+    sh_http_blank(ready, sh_slice_str(attempt->detail), &clean);
+    snprintf(attempt->detail, sizeof(attempt->detail), "%s", clean.data ? clean.data : "");
+    sh_buf_free(&clean);
+}
+
 static void on_answer(void *arg, const struct sh_http_answer *a)
 {
     struct errand *e = arg;
     struct sh_attempt attempt;
     sh_http_carrier_judge(a, e->url, &attempt);
+    blank_detail(&e->ready, &attempt);
     char *answer = a->end == SH_HTTP_ANSWERED ? kept_answer(&e->ready, a->body) : NULL;
     attempt.answer = answer;
     finish(e, &attempt);

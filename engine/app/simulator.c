@@ -333,27 +333,6 @@ static struct sh_event *read_event(const struct sh_simulator *s, const struct sh
     return e;
 }
 
-cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
-                         struct sh_slice body, int64_t max_bytes)
-{
-    cJSON *results = cJSON_CreateArray(), *refused = NULL;
-    struct sh_event *e = read_event(s, &source->source, body, max_bytes, &refused);
-    if (!e) {
-        cJSON_AddItemToArray(results, refused);
-        return results;
-    }
-    bool stored;
-    cJSON *entry = accept_event(s, e, &stored);
-    if (stored) {
-        enqueue(s, e);
-    } else {
-        cJSON_AddItemToArray(results, entry);
-        sh_event_free(e);
-    }
-    run_queue(s, results);
-    return results;
-}
-
 /* --- time ------------------------------------------------------------------------------------ */
 
 static void run_retries(struct sh_simulator *s, struct sh_op_pending *op, cJSON *results)
@@ -400,6 +379,38 @@ static size_t fire_due(struct sh_simulator *s, cJSON *results, int64_t *next_ms)
     sh_op_fire_clear(&op);
     run_queue(s, results);
     return n;
+}
+
+/* What is due without any time passing, as in the engine: the events of a callback that a rule
+ * closed, a timer of a time that has passed. */
+static void run_due(struct sh_simulator *s, cJSON *results)
+{
+    int64_t next_ms;
+    size_t n;
+    for (size_t fired = 0; fired < MAX_FIRED && (n = fire_due(s, results, &next_ms)) > 0;)
+        fired += n;
+}
+
+cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
+                         struct sh_slice body, int64_t max_bytes)
+{
+    cJSON *results = cJSON_CreateArray(), *refused = NULL;
+    struct sh_event *e = read_event(s, &source->source, body, max_bytes, &refused);
+    if (!e) {
+        cJSON_AddItemToArray(results, refused);
+        return results;
+    }
+    bool stored;
+    cJSON *entry = accept_event(s, e, &stored);
+    if (stored) {
+        enqueue(s, e);
+    } else {
+        cJSON_AddItemToArray(results, entry);
+        sh_event_free(e);
+    }
+    run_queue(s, results);
+    run_due(s, results);
+    return results;
 }
 
 static int64_t sooner(int64_t a, int64_t b)

@@ -44,6 +44,7 @@ void sh_simulator_free(struct sh_simulator *s); /* NULL is a no-op */
  *   that is done. logs: {"level","text"}.
  *   {"event":{..}, "duplicate":true}  the body was seen before; event is the first one
  *   {"refused":{"code","message","line"?,"column"?,"byte"?,"field"?}}  what ingress would answer
+ * What is due without the clock being moved follows, as in the engine.
  * source must be one that the configuration knows. max_bytes: limits.body. */
 cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
                          struct sh_slice body, int64_t max_bytes) SH_WARN_UNUSED;

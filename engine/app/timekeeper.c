@@ -77,6 +77,8 @@ static void watch_clock(struct sh_timekeeper *t)
     t->ref_wall = wall;
     t->ref_us = us;
     note_jump(t, jump_ms, "start");
+    if (jump_ms < 0) /* a clock rule must not wait until it is as late again: find its next time */
+        t->started = false;
 }
 
 bool sh_timekeeper_is_steady(struct sh_timekeeper *t)

@@ -23,9 +23,12 @@ void sh_callback_number(const char *number, char *out)
         out[n++] = '+';
         p += *p == '+' ? 1 : 2;
     }
-    for (; *p; p++)
-        if (*p >= '0' && *p <= '9')
+    for (; *p; p++) {
+        if (n > 0 && out[0] == '+' && strncmp(p, "(0)", 3) == 0)
+            p += 2; /* "+31 (0)30": the 0 is for calls from within the country */
+        else if (*p >= '0' && *p <= '9')
             out[n++] = *p;
+    }
     out[n] = '\0';
 }
 

@@ -45,8 +45,8 @@ struct sh_callback { /* texts borrowed; NULL = absent */
     int64_t created_ms, updated_ms;
 };
 
-/* A number as it is compared: digits alone, a leading + or 00 as "+". Into out, at least as long as
- * number. */
+/* A number as it is compared: digits alone, a leading + or 00 as "+", after which a "(0)" is left
+ * out. Into out, at least as long as number. */
 void sh_callback_number(const char *number, char *out);
 
 /* The email document (mime.h) that tells the assignee: method "REQUEST" or "CANCEL", with the

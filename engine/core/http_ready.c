@@ -2,8 +2,8 @@
  * http_ready.c: a call with its secrets put in, ready to send, and their blanking in what comes
  * back.
  *
- * A secret is blanked in all four forms, not only in the one that was sent: a service that echoes
- * a header within its JSON answer writes it as JSON. */
+ * A secret is blanked in all four forms, and as JSON with \/, not only in the one that was sent: a
+ * service that echoes a header within its JSON answer writes it as JSON. */
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "core/http_part.h"
@@ -94,9 +94,25 @@ static void hide(struct filler *f, const char *text, const char *name)
     r->hidden[f->n_hidden] = r->hidden_names[f->n_hidden] = NULL;
 }
 
+/* As JSON of those who write a slash as \/ (PHP). */
+static void hide_slashed(struct filler *f, const char *text, const char *name)
+{
+    struct sh_buf json, form;
+    sh_buf_init(&json, 8 * strlen(text) + 16);
+    sh_buf_init(&form, 8 * strlen(text) + 16);
+    add_json(&json, text);
+    for (const char *p = json.len ? json.data : ""; *p; p++)
+        sh_buf_adds(&form, *p == '/' ? "\\/" : (const char[]){*p, '\0'});
+    if (form.len)
+        hide(f, form.data, name);
+    sh_buf_free(&form);
+    sh_buf_free(&json);
+}
+
 static void hide_all_forms(struct filler *f, const char *text, const char *name)
 {
     struct sh_buf form;
+    hide_slashed(f, text, name);
     for (int as = 0; as < SH_HTTP_N_AS; as++) {
         sh_buf_init(&form, 8 * strlen(text) + 16);
         add_as(&form, text, (enum sh_http_as)as);

@@ -50,7 +50,8 @@ void sh_ob_free_parcel(struct sh_parcel *p)
 static void start_one(struct sh_outbox *o, struct sh_lane *l)
 {
     struct sh_way *w = l->way;
-    struct sh_parcel *p = l->again ? l->again : l->fresh;
+    bool fresh = l->fresh && (!l->again || sh_lane_fresh_first(l));
+    struct sh_parcel *p = fresh ? l->fresh : l->again;
     sh_lane_unqueue(o, l, p);
     p->phase = SH_PARCEL_SENDING;
     p->class = (enum sh_lane_class)l->ready;

@@ -43,9 +43,9 @@ static int64_t stepped_ms(const struct sh_outbox *o)
 }
 
 /* An item's age, whatever the wall clock was set to since the start. */
-int64_t sh_ob_age_ms(const struct sh_outbox *o, int64_t created_ms)
+int64_t sh_ob_age_ms(const struct sh_outbox *o, int64_t since_ms)
 {
-    int64_t age = sh_now_ms() - created_ms, step = stepped_ms(o);
+    int64_t age = sh_now_ms() - since_ms, step = stepped_ms(o);
     return step > 0 ? age - step : age;
 }
 
@@ -75,6 +75,7 @@ static struct sh_lane_want want_of(const struct sh_outbox *o, const struct sh_la
     else if (want.limit)
         want.limit += known;
     want.after_seq = o->rescan ? 0 : l->last_seq;
+    want.fresh_first = sh_lane_fresh_first(l);
     return want;
 }
 

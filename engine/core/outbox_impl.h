@@ -159,13 +159,19 @@ void sh_ob_go_soon(struct sh_outbox *o);
 void sh_ob_fetch(struct sh_outbox *o);
 void sh_ob_fetch_orphan(struct sh_fetch *f);
 void sh_ob_forget_landed(struct sh_outbox *o);
-int64_t sh_ob_age_ms(const struct sh_outbox *o, int64_t created_ms);
+int64_t sh_ob_age_ms(const struct sh_outbox *o, int64_t since_ms);
 
 /* --- outbox_lane.c --- */
 struct sh_lane *sh_lane_of(struct sh_outbox *o, const struct sh_outbox_item *item);
 static inline bool sh_lane_paused(const struct sh_lane *l)
 {
     return l->pause.place != 0;
+}
+/* Whose turn is the next probe? Retries and the line take turns: calls that fail each time, however
+ * many, do not hold up one that their target would take. */
+static inline bool sh_lane_fresh_first(const struct sh_lane *l)
+{
+    return l->down && l->failures % 2 != 0;
 }
 size_t sh_lane_room(const struct sh_outbox *o, const struct sh_lane *l);
 void sh_lane_queue(struct sh_outbox *o, struct sh_lane *l, struct sh_parcel *p);

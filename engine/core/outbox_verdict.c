@@ -45,7 +45,7 @@ static void store_pause(const struct sh_lane *l, struct sh_verdict *v)
 
 static void log_pause(const struct sh_lane *l, int64_t ms, const struct sh_attempt *a)
 {
-    if (l->failures > 1 && !a->retry_after_ms) /* it was said when it began */
+    if (l->failures > 1) /* it was said when it began */
         return;
     sh_warn("deliveries to this target pause", "lane", l->name, "pause_ms", SH_NUM(ms), "error",
             a->detail);
@@ -76,7 +76,8 @@ static void pause_lane(struct sh_outbox *o, const struct sh_parcel *p, const str
     log_pause(l, ms, a);
 }
 
-/* The target has answered, whatever it thinks of the item. */
+/* The target has answered, whatever it thinks of the item. (What was refused before it left, which
+ * has no status, tells nothing of it.) */
 static void open_lane(const struct sh_parcel *p, struct sh_verdict *v)
 {
     struct sh_lane *l = p->lane;
@@ -132,7 +133,7 @@ static void retry_later(struct sh_outbox *o, struct sh_parcel *p, const struct s
 static void put_back(struct sh_outbox *o, const struct sh_parcel *p, struct sh_verdict *v)
 {
     const struct sh_way *w = p->lane->way;
-    bool over = sh_ob_age_ms(o, p->item->created_ms) >= w->total_ms &&
+    bool over = sh_ob_age_ms(o, p->item->since_ms) >= w->total_ms &&
                 (size_t)p->lane->failures > w->carrier.n_retry;
     v->op.state = over ? SH_DELIVERY_DEAD : SH_DELIVERY_RETRY;
     v->op.uncharged = !over;
@@ -145,7 +146,8 @@ static void judge(struct sh_parcel *p, const struct sh_attempt *a, struct sh_ver
     case SH_ATTEMPT_SENT:
     case SH_ATTEMPT_PERMANENT:
         v->op.state = a->verdict == SH_ATTEMPT_SENT ? SH_DELIVERY_SENT : SH_DELIVERY_DEAD;
-        open_lane(p, v);
+        if (a->verdict == SH_ATTEMPT_SENT || a->status)
+            open_lane(p, v);
         break;
     case SH_ATTEMPT_TARGET_DOWN:
         pause_lane(o, p, a, v);

@@ -254,16 +254,18 @@ struct sh_outbox_item {
     int64_t seq;      /* order of commits */
     uint32_t attempts;
     int64_t created_ms;
+    int64_t since_ms;      /* when it was asked for: created, or redriven last */
     int64_t lane_until_ms; /* the lane's pause as stored (Unix ms), 0 = none */
 };
 struct sh_lane_want {  /* what of a lane is wanted */
     const char *lane;  /* borrowed until done */
     size_t limit;      /* 0 = nothing (full or paused) */
     int64_t after_seq; /* of items never tried: behind this one */
+    bool fresh_first;  /* those never tried before those whose retry is due */
 };
 /* Items due at or before before_ms, lane by lane: first those whose retry is due, by due time, then
- * those never tried (or put back in line), in order of commits. Lanes that are not in wants give
- * up to `limit`. */
+ * those never tried (or put back in line), in order of commits; fresh_first: the other way round.
+ * Lanes that are not in wants give up to `limit`. */
 struct sh_op_outbox {
     struct sh_op op;
     int64_t before_ms;

@@ -220,7 +220,7 @@ char *sh_store_call_body(const struct sh_store_call *c, const char *by, size_t *
         {"rule", SH_CALL_RULE}};
     char due[SH_TIME_TEXT];
     struct sh_buf out;
-    sh_buf_init(&out, 4 * (size_t)SH_MAX_DOC_BYTES); /* quoted texts of a document of 1 MiB */
+    sh_buf_init(&out, 5 * (size_t)SH_MAX_DOC_BYTES); /* four texts, each of a document of its own */
     sh_buf_addf(&out, "{\"due_at\":\"%s\",\"minutes\":%lld", sh_time_text(c->due_ms, due),
                 (long long)c->minutes);
     for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {

@@ -4,6 +4,7 @@
  * Every change goes the same way: the row, its history, the calendar of whoever was invited, and an
  * event for the rules. Closing, putting off and handing over are events as well as falling due, so
  * that a rule can hear of what a person did. */
+#include "base/utf8.h"
 #include "core/store_call.h"
 #include "svc/crypto.h"
 #include "svc/json.h"
@@ -12,9 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEF_MINUTES 15
-#define MAX_MINUTES (24 * 60)
-#define MAX_TIME_MS 253402300799999LL /* 9999-12-31T23:59:59.999Z */
+#define DEF_MINUTES      15
+#define MAX_MINUTES      (24 * 60)
+#define MAX_PERSON_BYTES (16 << 10)        /* of a text that a person gives */
+#define MAX_TIME_MS      253402300799999LL /* 9999-12-31T23:59:59.999Z */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -430,6 +432,24 @@ bool sh_store_callback_do(struct sh_store *s, struct sh_leaving *l, struct sh_er
 
 /* --- what a person does ----------------------------------------------------------- */
 
+/* They go into events, emails and calendars, all of which must be UTF-8. */
+static bool check_texts(const struct sh_op_callback *op, struct sh_error *err)
+{
+    const struct {
+        const char *name, *text;
+    } texts[] = {{"note", op->note}, {"assignee", op->assignee}, {"name of who does it", op->by}};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        const struct sh_slice text = sh_slice_str(texts[i].text);
+        if (text.n > MAX_PERSON_BYTES)
+            return sh_error_set(err, SH_EINVAL, "callbacks: the %s has %zu bytes, the most is %d",
+                                texts[i].name, text.n, MAX_PERSON_BYTES);
+        if (!sh_utf8_ok(text))
+            return sh_error_set(err, SH_EINVAL, "callbacks: the %s is not valid UTF-8",
+                                texts[i].name);
+    }
+    return true;
+}
+
 static bool check_op(const struct sh_op_callback *op, int64_t now_ms, struct sh_error *err)
 {
     if (op->action < SH_CALLBACK_DONE || op->action > SH_CALLBACK_REASSIGN || !op->id)
@@ -442,7 +462,7 @@ static bool check_op(const struct sh_op_callback *op, int64_t now_ms, struct sh_
                             "callback \"%.64s\": snooze until %s: expected a time after now (%s)",
                             op->id, sh_time_text(op->due_ms, due), sh_time_text(now_ms, now));
     }
-    return true;
+    return check_texts(op, err);
 }
 
 bool sh_store_callback_op(struct sh_store *s, struct sh_op_callback *op, struct sh_error *err)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * store_feed.c: the calendar feed of an assignee: its address, and what it shows. */
+#include "base/log.h"
+#include "base/utf8.h"
 #include "core/ical.h"
 #include "core/store_call.h"
 #include "svc/crypto.h"
@@ -31,6 +33,8 @@ bool sh_store_feed_new(struct sh_store *s, struct sh_op_feed_new *op, struct sh_
     char token[44];
     if (!op->assignee || !*op->assignee)
         return sh_error_set(err, SH_EINVAL, "calendar feed: expected the address of an assignee");
+    if (!sh_utf8_ok(sh_slice_str(op->assignee))) /* it is the calendar's name */
+        return sh_error_set(err, SH_EINVAL, "calendar feed: the address is not valid UTF-8");
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_FEED_ADD, err);
     make_token(token);
     for (int i = 0; i < (op->renew ? 2 : 1); i++) {
@@ -72,6 +76,32 @@ static int find_assignee(struct sh_store *s, struct sh_op_feed *op, struct sh_er
     return got;
 }
 
+/* One that no calendar can show (due in the year 9999, say) must not cost all the others. */
+static void add_entry(cJSON **entries, size_t *n, const struct sh_callback *view)
+{
+    struct sh_error why;
+    cJSON *entry = sh_callback_invitation(view, "PUBLISH");
+    if (sh_ical_check(entry, &why)) {
+        entries[(*n)++] = entry;
+        return;
+    }
+    sh_warn("a calendar feed leaves out a callback", "callback", view->id, "why", why.msg);
+    cJSON_Delete(entry);
+}
+
+/* As many as there is room for, the latest. */
+static bool write_entries(struct sh_buf *out, cJSON **entries, size_t n, const char *name,
+                          struct sh_error *err)
+{
+    while (!sh_ical_write(out, (const cJSON *const *)entries, n, "PUBLISH", name, err)) {
+        if (err->code != SH_ELIMIT || n == 0)
+            return false;
+        n -= n / 4 + 1;
+        sh_buf_reset(out);
+    }
+    return true;
+}
+
 static bool take_entries(struct sh_store *s, const char *assignee, cJSON **entries, size_t *n,
                          struct sh_error *err)
 {
@@ -86,7 +116,7 @@ static bool take_entries(struct sh_store *s, const char *assignee, cJSON **entri
         struct sh_store_call c = {0};
         sh_store_call_load(st, &c);
         const struct sh_callback view = sh_store_call_view(s, &c);
-        entries[(*n)++] = sh_callback_invitation(&view, "PUBLISH");
+        add_entry(entries, n, &view);
         sh_store_call_clear(&c);
     }
     sqlite3_reset(st);
@@ -105,7 +135,7 @@ bool sh_store_feed(struct sh_store *s, struct sh_op_feed *op, struct sh_error *e
     cJSON **entries = sh_alloc(MAX_ENTRIES, sizeof(*entries));
     char *name = sh_strf("Callbacks of %s", op->assignee);
     bool ok = take_entries(s, op->assignee, entries, &n, err) &&
-              sh_ical_write(&op->calendar, (const cJSON *const *)entries, n, "PUBLISH", name, err);
+              write_entries(&op->calendar, entries, n, name, err);
     for (size_t i = 0; i < n; i++)
         cJSON_Delete(entries[i]);
     free(entries);

@@ -208,6 +208,8 @@ static cJSON *record_row(sqlite3_stmt *st)
     return row;
 }
 
+#define LANE_PAUSE " FROM sh_lanes l WHERE l.lane = o.lane"
+
 static const struct kind kinds[] = {
     [SH_LIST_EVENTS] = {.columns = "e.seq, '', e.id, e.source, e.type, e.key, e.received_ms,"
                                    " CASE WHEN " STORED " THEN 'stored' WHEN " DEAD
@@ -241,10 +243,15 @@ static const struct kind kinds[] = {
                            .by_since = " AND created_ms >= ?7",
                            .row = callback_row,
                            .whole_from = 11},
-    [SH_LIST_OUTBOX] = {.columns = "rowid, '', id, kind, recipient, state, attempts, error,"
-                                   " event_id, key, nullif(next_ms, 0), lane, status, answer,"
-                                   " recipients, payload, sent_to",
-                        .from = "sh_outbox",
+    /* what waits for a target that is down says so, and when it is tried again */
+    [SH_LIST_OUTBOX] = {.columns = "rowid, '', id, kind, recipient, state, attempts,"
+                                   " CASE WHEN state = 'queued' THEN"
+                                   " coalesce(error, (SELECT 'waits for its target: ' ||"
+                                   " coalesce(why, 'it is down')" LANE_PAUSE ")) ELSE error END,"
+                                   " event_id, key, CASE WHEN state = 'queued' THEN"
+                                   " coalesce(nullif(next_ms, 0), (SELECT until_ms" LANE_PAUSE
+                                   ")) END, lane, status, answer, recipients, payload, sent_to",
+                        .from = "sh_outbox o",
                         .key = "rowid, ''",
                         .key_down = "rowid DESC",
                         .by_id = " AND id = ?3",

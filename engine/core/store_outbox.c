@@ -203,6 +203,7 @@ bool sh_store_redrive_items(struct sh_store *s, struct sh_op_redrive *op, struct
     if (!st)
         return false;
     sh_sqlite_bind_str(st, 1, op->id);
+    sh_sqlite_bind_int(st, 2, sh_now_ms());
     if (!sh_sqlite_run(st, err))
         return false;
     op->n_items = (size_t)sqlite3_changes(s->w.db);
@@ -271,6 +272,7 @@ static void add_item(struct fetch *f, sqlite3_stmt *st)
         .seq = sqlite3_column_int64(st, 7),
         .attempts = (uint32_t)sqlite3_column_int64(st, 8),
         .created_ms = sqlite3_column_int64(st, 9),
+        .since_ms = sqlite3_column_int64(st, 10),
         .lane_until_ms = f->lane_until_ms,
     };
 }
@@ -319,8 +321,11 @@ static bool take_lane(struct sh_store *s, struct fetch *f, struct sh_error *err)
 {
     const struct sh_lane_want *want = want_of(f);
     size_t limit = want ? want->limit : f->op->limit;
-    return take(s, f, SH_ST_OUTBOX_RETRIES, f->op->before_ms, &limit, err) &&
-           take(s, f, SH_ST_OUTBOX_FRESH, want ? want->after_seq : 0, &limit, err);
+    int64_t after = want ? want->after_seq : 0;
+    bool fresh_first = want && want->fresh_first;
+    return (!fresh_first || take(s, f, SH_ST_OUTBOX_FRESH, after, &limit, err)) &&
+           take(s, f, SH_ST_OUTBOX_RETRIES, f->op->before_ms, &limit, err) &&
+           (fresh_first || take(s, f, SH_ST_OUTBOX_FRESH, after, &limit, err));
 }
 
 /* f->lane becomes the next one with something queued. 1: there is one. 0: none. -1: failed. */

@@ -62,6 +62,7 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " event_key TEXT NOT NULL, depth INTEGER NOT NULL, rule TEXT NOT NULL, notify TEXT,"
     " state TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER, status INTEGER, error TEXT,"
     " answer TEXT, recipients TEXT, sent_to TEXT, created_ms INTEGER NOT NULL, sent_ms INTEGER,"
+    " redriven_ms INTEGER,"
     " payload TEXT NOT NULL) STRICT;" /* last: what is long is not in the way of the others */
     "CREATE INDEX sh_outbox_due ON sh_outbox(lane, next_ms, seq) WHERE state = 'queued';"
     /* <> 0: with > 0 a search for what is later than now would start there */
@@ -104,8 +105,9 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "logs, lookups"
 /* ?1: the lane */
 #define OUTBOX_OF_LANE                                                                             \
-    "SELECT id, kind, key, event_id, rule, payload, recipients, seq, attempts, created_ms"         \
-    " FROM sh_outbox INDEXED BY sh_outbox_due WHERE state = 'queued' AND lane = ?1 AND "
+    "SELECT id, kind, key, event_id, rule, payload, recipients, seq, attempts, created_ms,"        \
+    " coalesce(redriven_ms, created_ms) FROM sh_outbox INDEXED BY sh_outbox_due WHERE state = "    \
+    "'queued' AND lane = ?1 AND "
 
 const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -233,8 +235,8 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " WHERE outcome = 'dead' AND (?3 IS NULL OR rule = ?3)"
         " AND (?2 IS NULL OR seq = (SELECT seq FROM sh_events WHERE seq = ?2 AND id = ?4))",
     /* recipients stay: who got the message is not sent it again */
-    [SH_ST_REDRIVE_ITEMS] = "UPDATE sh_outbox SET state = 'queued', attempts = 0, next_ms = 0"
-                            " WHERE state = 'dead' AND (?1 IS NULL OR id = ?1)",
+    [SH_ST_REDRIVE_ITEMS] = "UPDATE sh_outbox SET state = 'queued', attempts = 0, next_ms = 0,"
+                            " redriven_ms = ?2 WHERE state = 'dead' AND (?1 IS NULL OR id = ?1)",
     [SH_ST_PRUNE_FIND] =
         "SELECT seq, source, dedupe_id FROM sh_events e WHERE seq < ?1 AND received_ms < ?2"
         " AND NOT EXISTS(SELECT 1 FROM sh_unfinished u WHERE u.seq = e.seq)"

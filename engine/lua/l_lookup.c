@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_CACHE   (30.0 * 86400) /* seconds */
-#define MAX_WAIT_MS 60000          /* a look-up without time-out of its own */
+#define MAX_CACHE   86400.0 /* seconds */
+#define MAX_WAIT_MS 60000   /* a look-up without time-out of its own */
 #define SLACK_MS    2000
 
 static bool check_call(const cJSON *doc, struct sh_error *err)

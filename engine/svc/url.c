@@ -40,8 +40,10 @@ static const char *after_scheme(const char *text, bool *tls)
 static bool cut(const char *text, struct sh_url *out, struct sh_error *err)
 {
     const char *at = after_scheme(text, &out->tls);
-    if (!at)
-        return sh_error_set(err, SH_EINVAL, "expected http://host/.. or https://host/..");
+    if (!at) /* what is behind the host is not shown: it may be nobody's business */
+        return sh_error_set(err, SH_EINVAL,
+                            "expected http://host/.. or https://host/.., got \"%.*s\"",
+                            (int)strcspn(text, "/?#"), text);
     out->authority = sh_slice(at, strcspn(at, "/?#"));
     if (memchr(out->authority.p, '@', out->authority.n))
         return sh_error_set(err, SH_EINVAL,

@@ -93,6 +93,10 @@ function show.email(_, _, mails)
     print(("     email     to %s, %s: %s"):format(m.to, m.state, text(file) or text(m.error) or "?"))
 end
 
+function show.timer(effect)
+    print(("     timer     %s, due %s"):format(text(effect.name) or effect.type, effect.due_at))
+end
+
 local function show_event(answer)
     local event = wait_for(function()
         local row = listing("events", "--id", answer.id)[1]
@@ -108,7 +112,7 @@ local function show_event(answer)
     local callbacks, mails = listing("callbacks", "--event", answer.id), listing("outbox", "--event", answer.id)
     local shown = {} -- a record that two rules wrote is shown once
     for _, run in ipairs(listing("runs", "--event", answer.id)) do
-        print(("   %s %s"):format(paint(36, run.rule), run.outcome ~= "done" and paint(31, run.outcome) or ""))
+        print("   " .. paint(36, run.rule) .. (run.outcome ~= "done" and " " .. paint(31, run.outcome) or ""))
         if text(run.error) then print("     error     " .. run.error) end
         for _, effect in ipairs(run.effects) do
             local name = (effect.collection or "") .. "/" .. (effect.id or "")

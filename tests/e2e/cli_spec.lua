@@ -409,6 +409,8 @@ describe("beside a running engine", function()
       has(text, "call_postprocess")
       _, text = run { "outbox", "--data", "var" }
       has(text, "a@example.org")
+      local _, whole = run { "events", "--data", "var", "--id", sent[2].id }
+      assert.is_nil(whole:find("\\t", 1, true), whole) -- JSON over several lines, no escaped tabs
       local missing_code, missing = run { "events", "--data", "var", "--id", "nope" }
       assert.equal(1, missing_code)
       has(missing, "Not found")

@@ -114,6 +114,11 @@ end }]]):format(other.url))
     local began = socket.gettime()
     for n = 2, 5 do send("tick", { n = n, call_id = "b" .. n }) end
     other:wait(5)
+    local waiting = 0
+    for _, row in ipairs(items "queued") do
+      waiting = waiting + (tostring(row.error):find("waits for its target", 1, true) and 1 or 0)
+    end
+    assert.equal(4, waiting)
     assert.is_true(socket.gettime() - began < 1.5)
     assert.equal(1, #sink:requests())
     local got = sink:wait(6, nil, 10)

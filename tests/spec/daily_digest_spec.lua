@@ -49,6 +49,20 @@ describe("daily_digest", function()
     assert.equal(0, #digests({ kit.advance "72h", kit.advance "29m" }, "2026-10-23T16:30:00Z"))
   end)
 
+  it("has what came after the last one, the weekend too, once", function()
+    -- Friday 12 June 2026, 16:30 in Amsterdam, to Tuesday 18:00
+    local mails = digests({
+      call("a", "2026-06-12T14:20:00.000Z"), kit.advance "2h",
+      call("b", "2026-06-12T16:29:00.000Z"), kit.advance "20h",
+      call("c", "2026-06-13T12:00:00.000Z"), kit.advance "76h",
+    }, "2026-06-12T14:30:00Z")
+    assert.equal(3, #mails)
+    assert.truthy(mails[1].text:find("Calls: 1\n", 1, true), mails[1].text)
+    assert.equal("Calls of Mon 15 Jun", mails[2].subject)
+    assert.truthy(mails[2].text:find("Calls: 2\n", 1, true), mails[2].text)
+    assert.truthy(mails[3].text:find("Calls: 0\n", 1, true), mails[3].text)
+  end)
+
   it("is not sent without a team lead", function()
     assert.equal(0, #digests({ kit.advance "3d" }, nil, (settings:gsub("team_lead = [^,]+,", ""))))
   end)

@@ -3,12 +3,15 @@
 --
 -- expected.json of an example:
 --   now        where the clock stands
+--   advance    how much time passes after the events; left out: none
 --   source     of every event
 --   events     { [file] = { [rule] = its effects, or why it did not run } | "repeat of FILE" }
 --   logs       { [file] = lines }; left out: none
 --   records    { [collection] = { [id] = document } }
 --   callbacks  rows, with the file of their event in place of the ids
 --   outbox     the same
+--   timers     the same; left out: none
+-- A file replies.json beside it says what http.get finds.
 local cjson = require "cjson"
 local lfs = require "lfs"
 
@@ -82,14 +85,14 @@ local function examples()
 end
 
 -- What `try --json` printed, in the form of expected.json.
-local function digest(rows, now)
-  local got = { now = now, events = {}, logs = {}, records = {} }
+local function digest(rows, asked)
+  local got = { now = asked.now, advance = asked.advance, events = {}, logs = {}, records = {} }
   local file_of = {}
   for i = 1, #rows - 1 do
     local event, seen = rows[i].event, {}
     assert.is_table(event, "refused: " .. cjson.encode(rows[i]))
     local file = event.file and event.file:match "[^/]+$" or "emitted " .. event.type
-    got.source = event.source
+    if event.file then got.source = event.source end
     if rows[i].duplicate then
       seen = "repeat of " .. file_of[event.id]
     end
@@ -121,8 +124,23 @@ local function digest(rows, now)
       if row.note == cjson.null then row.note = nil end
     end
   end
+  for _, row in ipairs(stored.timers) do
+    row.event, row.event_id = file_of[row.event_id], nil
+  end
   if #stored.timers > 0 then got.timers = stored.timers end
   return got
+end
+
+-- The dry run that expected.json is about.
+local function try_command(folder, asked)
+  local words = { quote(bin), "try rules events/*.json --json --now", quote(asked.now) }
+  if asked.advance then
+    words[#words + 1] = "--advance " .. quote(asked.advance)
+  end
+  if exists(folder .. "/replies.json") then
+    words[#words + 1] = "--replies replies.json"
+  end
+  return table.concat(words, " ")
 end
 
 describe("the examples", function()
@@ -150,11 +168,10 @@ describe("the examples", function()
 
       it("does what it says", function()
         local expected = decode(read_file(folder .. "/expected.json"))
-        local out, code = run_in(folder, ("%s try rules events/*.json --json --now %s"):format(
-          quote(bin), quote(expected.now)))
+        local out, code = run_in(folder, try_command(folder, expected))
         assert.equal(0, code, out)
         expected.logs = expected.logs or {}
-        assert.same(expected, digest(lines(out), expected.now))
+        assert.same(expected, digest(lines(out), expected))
       end)
 
       it("expects something of each of its events", function()

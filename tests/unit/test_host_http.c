@@ -133,7 +133,7 @@ static void test_call_errors(void **state)
         {"http.get { url = 'http://x.nl', json = {} }", "http.get: unknown field 'json'"},
         {"http.get(5)", "http.get: a table {...} expected, got a number"},
         {"http.get { url = 'http://x.nl', cache = -1 }",
-         "http.get: 'cache' must be from 0 to 2592000 seconds, got -1"},
+         "http.get: 'cache' must be from 0 to 86400 seconds, got -1"},
         {"http.head {}", NULL},
         {"http.escape({})", "http.escape: a text or a number expected, got a table"},
     };

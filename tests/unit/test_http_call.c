@@ -76,7 +76,7 @@ static void urls_that_are_refused(void **state)
 {
     (void)state;
     refused(URL("\"ftp://a.test/\""), false, "http://host");
-    refused(URL("\"a.test/x\""), false, "http://host");
+    refused(URL("\"a.test/x\""), false, "got \"a.test\"");
     refused(URL("\"http:/a.test/\""), false, "http://host");
     refused(URL("\"http:///x\""), false, "no usable host");
     refused(URL("\"http://./\""), false, "no usable host");
@@ -299,6 +299,7 @@ static void secrets_are_blanked_in_each_form(void **state)
                    "(secret TOKEN)(secret TOKEN)");
     assert_blanked(&r, "?t=s3cr%22et%20%2F%2B%C3%A9&", "?t=(secret TOKEN)&");
     assert_blanked(&r, "?t=s3cr%22et+%2F%2B%C3%A9&", "?t=(secret TOKEN)&");
+    assert_blanked(&r, "{\"s3cr\\\"et \\/+\xc3\xa9\"}", "{\"(secret TOKEN)\"}"); /* as PHP has it */
     assert_blanked(&r, "abcdefgh-and-more abcdefgh-x", "(secret LONG) (secret SHORT)-x");
     assert_blanked(&r, "pin 123", "pin 123"); /* too short to be searched for */
     assert_blanked(&r, "ends within abcdefgh-and", "ends within (secret LONG)");

@@ -83,6 +83,7 @@ struct world {
     char got[4096];
     int status;
     struct sh_slice says;
+    const char *redirect; /* its Location, NULL = none */
     bool hold;
     struct sh_http_request *held;
     /* what became of it */
@@ -105,6 +106,8 @@ static void on_request(void *arg, struct sh_http_request *req)
         sh_loop_stop(w->base);
         return;
     }
+    if (w->redirect)
+        sh_http_add_header(req, "Location", w->redirect);
     sh_http_reply(req, w->status, "text/plain", w->says);
 }
 
@@ -120,6 +123,8 @@ static void on_refused(void *arg, const struct sh_http_refusal *refusal, struct 
 static const char *secret(void *arg, const char *name)
 {
     (void)arg;
+    if (strcmp(name, "HOST") == 0)
+        return "t0ken-of-a-host";
     return strcmp(name, "TOKEN") == 0 ? "t0ken-of-24-letters/long" : NULL;
 }
 
@@ -212,6 +217,21 @@ static void a_call_arrives_with_key_and_secrets(void **state)
     close_world(&w);
 }
 
+static void a_redirect_with_a_secret_in_its_host_is_told_without_it(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    w.status = 307;
+    w.redirect = "http://t0ken-of-a-host.test/";
+    call(&w, "{\"method\":\"PUT\",\"url\":\"http://127.0.0.1:%d/\",\"redirects\":1,"
+             "\"headers\":[[\"X-Key\",[{\"secret\":\"HOST\"}]]],\"body\":\"x\"}");
+    assert_int_equal(w.attempt.verdict, SH_ATTEMPT_PERMANENT);
+    assert_null(strstr(w.attempt.detail, "t0ken"));
+    assert_non_null(strstr(w.attempt.detail, "(secret HOST)"));
+    close_world(&w);
+}
+
 static void the_answers_beginning_is_kept_as_text(void **state)
 {
     (void)state;
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(each_answer_has_its_verdict),
         cmocka_unit_test(what_was_not_answered_says_why),
         cmocka_unit_test(a_call_arrives_with_key_and_secrets),
+        cmocka_unit_test(a_redirect_with_a_secret_in_its_host_is_told_without_it),
         cmocka_unit_test(the_answers_beginning_is_kept_as_text),
         cmocka_unit_test(what_cannot_be_sent_ends_later_and_for_good),
         cmocka_unit_test(it_may_be_freed_with_calls_under_way),

@@ -697,6 +697,65 @@ static void five_temporary_failures_in_a_row_pause_the_lane(void **state)
     close_world(&w);
 }
 
+/* The receiver fails at the first five calls whatever happens, and takes all others. */
+static const struct sh_attempt *five_fail(struct world *w, const struct start *s)
+{
+    (void)w;
+    return s->n <= 5 ? &temporary : &sent;
+}
+
+static bool one_sent(struct world *w)
+{
+    return in_state(w, "sent") == 1;
+}
+
+static void calls_that_always_fail_do_not_hold_up_a_good_one(void **state)
+{
+    (void)state;
+    static const int64_t retry[] = {200, 200, 200, 200, 200, 200, 200, 200, 200, 200,
+                                    200, 200, 200, 200, 200, 200, 200, 200, 200, 200};
+    struct world w;
+    open_world(&w, NULL);
+    w.carriers[1].pause_max_ms = 1000;
+    queue_calls(&w, "a.test", 1, 5, "");
+    w.script = five_fail;
+    start_lanes(&w, 8, 1, retry, 20);
+    run_for(&w, 2500); /* the lane pauses, and at each end of a pause all five are due */
+    assert_true(w.n_starts >= 6);
+    queue_calls(&w, "a.test", 100, 100, "");
+    size_t before = w.n_starts;
+    run_until(&w, one_sent);
+    size_t at = before;
+    while (w.starts[at].n != 100)
+        at++;
+    if (at - before > 2)
+        fail_msg("%zu tries of others came before it", at - before);
+    close_world(&w);
+}
+
+static const struct sh_attempt *first_refused(struct world *w, const struct start *s)
+{
+    static const struct sh_attempt refused = {SH_ATTEMPT_PERMANENT, "not configured", .status = 0};
+    (void)w;
+    return s->n == 1 ? &refused : &down;
+}
+
+static void what_never_left_tells_nothing_of_its_target(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, NULL);
+    kit_sql(&w.kit, "INSERT INTO sh_lanes(lane, until_ms, why) VALUES('http:a.test:80', 1, 'x')");
+    queue_calls(&w, "a.test", 1, 4, "");
+    w.script = first_refused;
+    w.answer_ms = 50;
+    start_lanes(&w, 8, 4, two_long, 2);
+    run_for(&w, 500);
+    assert_int_equal(w.n_starts, 2); /* the one that was refused, and the probe */
+    assert_string_equal(kit_sql(&w.kit, "SELECT count(*) FROM sh_lanes"), "1");
+    close_world(&w);
+}
+
 static const struct sh_attempt *busy_once(struct world *w, const struct start *s)
 {
     static const struct sh_attempt busy = {SH_ATTEMPT_TARGET_DOWN, "HTTP 429", .status = 429,
@@ -1115,6 +1174,8 @@ int main(void)
         cmocka_unit_test(a_target_that_is_down_delays_no_other),
         cmocka_unit_test(a_temporary_failure_steps_out_of_the_line),
         cmocka_unit_test(five_temporary_failures_in_a_row_pause_the_lane),
+        cmocka_unit_test(calls_that_always_fail_do_not_hold_up_a_good_one),
+        cmocka_unit_test(what_never_left_tells_nothing_of_its_target),
         cmocka_unit_test(retry_after_pauses_the_lane_and_survives_a_restart),
         cmocka_unit_test(a_target_that_never_comes_back_is_given_up),
         cmocka_unit_test(who_asked_is_told_of_the_end),

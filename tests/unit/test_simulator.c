@@ -253,6 +253,25 @@ static void test_no_lost_update(void **state)
     sh_simulator_free(s);
 }
 
+static void test_due_at_once(void **state)
+{
+    (void)state;
+    struct sh_simulator *s =
+        must_start("rule 'Ask' { on = 'ask', run = function()\n"
+                   "  callback { number = '0301234567', due = now() + 60 }\n"
+                   "  callbacks.done { number = '0301234567', note = 'spoke' }\n"
+                   "  after('2026-01-01T00:00:00Z', 'past', {}) after(1, 'later', {}) end }\n"
+                   "rule 'Hear' { on = '*', run = function(e) log.info(e.note or '-') end }\n");
+    cJSON *r = post(s, "{\"event\":\"ask\",\"key\":\"k\"}");
+    assert_int_equal(cJSON_GetArraySize(r), 3);
+    is_text(r, "1.event.type", "past");
+    is_text(r, "2.event.type", "callback_done");
+    is_text(r, "2.runs.1.logs.0.text", "spoke");
+    assert_int_equal(sh_simulator_now_ms(s), START_MS);
+    cJSON_Delete(r);
+    sh_simulator_free(s);
+}
+
 static void test_failure_and_time(void **state)
 {
     (void)state;
@@ -419,12 +438,12 @@ static void test_sample_day(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_effects),        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_repeat),         cmocka_unit_test(test_emitted_in_turn),
-        cmocka_unit_test(test_no_lost_update), cmocka_unit_test(test_failure_and_time),
-        cmocka_unit_test(test_refused_effect), cmocka_unit_test(test_load_errors),
-        cmocka_unit_test(test_deterministic),  cmocka_unit_test(test_stuck_in_c),
-        cmocka_unit_test(test_sample_day),
+        cmocka_unit_test(test_effects),          cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_repeat),           cmocka_unit_test(test_emitted_in_turn),
+        cmocka_unit_test(test_no_lost_update),   cmocka_unit_test(test_due_at_once),
+        cmocka_unit_test(test_failure_and_time), cmocka_unit_test(test_refused_effect),
+        cmocka_unit_test(test_load_errors),      cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_stuck_in_c),       cmocka_unit_test(test_sample_day),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

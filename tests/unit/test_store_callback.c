@@ -205,6 +205,9 @@ static void test_numbers(void **state)
                                            {"+31 30 1234567", "+31301234567"},
                                            {"0031301234567", "+31301234567"},
                                            {"tel:+31(30)1", "+31301"},
+                                           {"+31 (0)30 1234567", "+31301234567"},
+                                           {"0031(0)30(0)1", "+31301"},
+                                           {"(0)30 1", "0301"},
                                            {"3001", "3001"},
                                            {"anonymous", ""},
                                            {"", ""},
@@ -626,6 +629,26 @@ static void test_a_person(void **state)
     assert_non_null(strstr(op.op.err.msg, "is done"));
 }
 
+/* A terminal hands over any bytes. */
+static void test_a_person_with_bytes_that_are_no_text(void **state)
+{
+    (void)state;
+    const int64_t now = sh_now_ms();
+    add_at(now, "", now + HOUR, LAURA);
+    for (int i = 0; i < 3; i++) {
+        struct sh_op_callback op = person(col("id"), SH_CALLBACK_REASSIGN);
+        op.assignee = i == 0 ? "\xff@example.org" : "joris@example.org";
+        op.note = i == 1 ? "caf\xe9" : "";
+        op.by = i == 2 ? "\xc3" : "joris";
+        assert_false(kit_run(&k, &op.op));
+        assert_int_equal(op.op.err.code, SH_EINVAL);
+        assert_non_null(strstr(op.op.err.msg, "UTF-8"));
+    }
+    assert_string_equal(col("assignee || sequence"), "laura@example.org0");
+    struct sh_op_feed_new feed = {.op.kind = SH_OP_FEED_NEW, .assignee = "\xff@example.org"};
+    assert_false(kit_run(&k, &feed.op));
+}
+
 static void test_which_one(void **state)
 {
     (void)state;
@@ -729,6 +752,35 @@ static void test_feed(void **state)
     sh_buf_free(&op.calendar);
 }
 
+/* One that no calendar can show, and more than fit: the feed shows the others. */
+static void test_feed_shows_what_it_can(void **state)
+{
+    (void)state;
+    const int64_t now = sh_now_ms();
+    add_at(now, "a", now + HOUR, LAURA);
+    add_at(now, "b", 253402300799000LL, LAURA); /* ends in the year 10000 */
+    struct sh_op_feed op = {.op.kind = SH_OP_FEED, .token = token_of("laura@example.org", false)};
+    assert_true(kit_run(&k, &op.op));
+    assert_int_equal(count_of(op.calendar.data, "BEGIN:VEVENT"), 1);
+    free(op.assignee);
+    sh_buf_free(&op.calendar);
+    kit_sql(&k, "UPDATE sh_callbacks SET reason = hex(zeroblob(7000)) WHERE own_key = 'a'");
+    kit_sql(&k, "UPDATE sh_callbacks SET number = '0' WHERE own_key = 'b'");
+    for (int i = 0; i < 9; i++) { /* 2^9 */
+        static const char copy[] =
+            "INSERT INTO sh_callbacks SELECT NULL, hex(randomblob(16)), NULL, number, digits, name,"
+            " due_ms, local, zone, assignee, reason, status, note, completes, minutes, email,"
+            " sequence, invited_to, event_id, event_key, rule, depth, created_ms, updated_ms,"
+            " told_ms, closed_ms FROM sh_callbacks WHERE number <> '0'";
+        kit_sql(&k, copy);
+    }
+    assert_true(kit_run(&k, &op.op));
+    assert_in_range(count_of(op.calendar.data, "BEGIN:VEVENT"), 150, 300);
+    assert_int_equal(count_of(op.calendar.data, "END:VCALENDAR"), 1);
+    free(op.assignee);
+    sh_buf_free(&op.calendar);
+}
+
 static void test_feed_addresses(void **state)
 {
     (void)state;
@@ -813,9 +865,11 @@ int main(void)
         T(test_circles_end),
         T(test_local_time_again),
         T(test_a_person),
+        T(test_a_person_with_bytes_that_are_no_text),
         T(test_which_one),
         T(test_beside_an_engine),
         T(test_feed),
+        T(test_feed_shows_what_it_can),
         T(test_feed_addresses),
         T(test_list),
     };

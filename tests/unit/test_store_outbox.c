@@ -185,9 +185,9 @@ static void test_order(void **state)
         queue_mail("s");
     assert_string_equal(due(FUTURE, NULL, 0, 10), "1 2 3 4 5");
     assert_string_equal(due(FUTURE, NULL, 0, 2), "1 2");
-    const struct sh_lane_want behind = {"email", 2, 2};
+    const struct sh_lane_want behind = {"email", 2, 2, false};
     assert_string_equal(due(FUTURE, &behind, 1, 10), "3 4");
-    const struct sh_lane_want all_taken = {"email", 9, 5};
+    const struct sh_lane_want all_taken = {"email", 9, 5, false};
     assert_string_equal(due(FUTURE, &all_taken, 1, 10), "");
     /* an item that is sent leaves; new ones come behind */
     assert_true(kit_deliver(&k, item(1), SH_DELIVERY_SENT, 0, NULL));
@@ -205,7 +205,7 @@ static void test_put_back_keeps_place(void **state)
     assert_string_equal(due(1, NULL, 0, 10), "1 2 3"); /* due at once: there is no time to it */
     assert_string_equal(column(item(1), "attempts || ' ' || next_ms || ' ' || error"),
                         "0 0 connection refused");
-    const struct sh_lane_want behind = {"email", 9, 1};
+    const struct sh_lane_want behind = {"email", 9, 1, false};
     assert_string_equal(due(1, &behind, 1, 10), "2 3");
 }
 
@@ -223,7 +223,7 @@ static void test_retries_come_first(void **state)
     assert_string_equal(due(3000, NULL, 0, 10), "2 4 1 3");
     assert_string_equal(due(3000, NULL, 0, 3), "2 4 1");
     /* after_seq is of items never tried */
-    const struct sh_lane_want behind = {"email", 9, 4};
+    const struct sh_lane_want behind = {"email", 9, 4, false};
     assert_string_equal(due(3000, &behind, 1, 10), "2 4 1");
     struct sh_op_outbox op = kit_outbox(&k, 1999);
     assert_int_equal(op.next_due_ms, 2000);
@@ -253,10 +253,10 @@ static void test_lanes(void **state)
     queue_call("b.example.org:8443", "x");
     assert_string_equal(due(FUTURE, NULL, 0, 2), "5 1 2 6 7");
     /* full or paused lanes give nothing, the others do as ever; wants in any order */
-    const struct sh_lane_want wants[] = {{"http:b.example.org:8443", 0, 0},
-                                         {"http:no.example.org:80", 5, 0},
-                                         {"email", 0, 0},
-                                         {"http:a.example.org:443", 3, 1}};
+    const struct sh_lane_want wants[] = {{"http:b.example.org:8443", 0, 0, false},
+                                         {"http:no.example.org:80", 5, 0, false},
+                                         {"email", 0, 0, false},
+                                         {"http:a.example.org:443", 3, 1, false}};
     assert_string_equal(due(FUTURE, wants, 4, 9), "2 3 4 6");
     assert_string_equal(due(FUTURE, wants, 4, 0), "2 3 4");
     struct sh_op_outbox op = kit_outbox(&k, FUTURE);
@@ -344,12 +344,12 @@ static void test_backlog_is_skipped(void **state)
                 " CASE WHEN i % 2 THEN 0 ELSE i END, 0 FROM n");
     queue_call("b.example.org", "x");
     queue_mail("s");
-    const struct sh_lane_want full = {"http:a.example.org:443", 0, 0};
+    const struct sh_lane_want full = {"http:a.example.org:443", 0, 0, false};
     assert_true(fetch_steps(&full, 1, "100002 100001") < 10);
-    const struct sh_lane_want part = {"http:a.example.org:443", 2, 0};
+    const struct sh_lane_want part = {"http:a.example.org:443", 2, 0, false};
     assert_true(fetch_steps(&part, 1, "100002 2 4 100001") < 10);
     /* also when the lane has nothing for now */
-    const struct sh_lane_want behind = {"http:a.example.org:443", 9, 100000};
+    const struct sh_lane_want behind = {"http:a.example.org:443", 9, 100000, false};
     kit_sql(&k, "UPDATE sh_outbox SET next_ms = (1 << 50) + seq WHERE next_ms > 0");
     assert_true(fetch_steps(&behind, 1, "100002 100001") < 10);
 }

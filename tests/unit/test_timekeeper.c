@@ -323,6 +323,26 @@ static void test_clock_steps(void **state)
     end(&w);
 }
 
+/* A clock that was ten years ahead for a moment does not stop a clock rule for ten years. */
+static void test_clock_rule_after_a_step_back(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    start_clocks(&w, "[{\"name\":\"Daily\",\"every\":\"12:00\",\"zone\":\"UTC\"}]");
+    run_for(&w, 100);
+    offset_ms += 10 * 365 * 24 * HOUR;
+    run_for(&w, 1300);
+    assert_int_equal(w.fired, 1);
+    offset_ms -= 10 * 365 * 24 * HOUR;
+    run_for(&w, 1300);
+    assert_int_equal(w.fired, 1);
+    const char *due = kit_sql(&w.kit, "SELECT due_ms FROM sh_timers");
+    assert_in_range(strtoll(due, NULL, 10), wall(), wall() + 24 * HOUR);
+    assert_int_equal(w.early, 0);
+    end(&w);
+}
+
 static void test_slices(void **state)
 {
     (void)state;
@@ -437,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_looks_every_second),
         cmocka_unit_test(test_clock_rules),
         cmocka_unit_test(test_clock_steps),
+        cmocka_unit_test(test_clock_rule_after_a_step_back),
         cmocka_unit_test(test_slices),
         cmocka_unit_test(test_held_by_a_backlog),
         cmocka_unit_test(test_paced_by_its_own_events),
