@@ -176,7 +176,10 @@ void sh_feed_free(struct sh_feed *f)
 {
     if (!f)
         return;
-    while (!TAILQ_EMPTY(&f->open))
-        question_free(f, TAILQ_FIRST(&f->open));
+    struct question *q = TAILQ_FIRST(&f->open), *next;
+    for (; q; q = next) {
+        next = TAILQ_NEXT(q, link);
+        question_free(f, q);
+    }
     free(f);
 }
