@@ -104,11 +104,11 @@ static char *as_text(struct sh_slice s)
     return sh_buf_take(&out, NULL);
 }
 
-static char *kept_answer(const struct sh_http_ready *ready, struct sh_slice body)
+static char *kept_answer(const struct sh_hidden *hidden, struct sh_slice body)
 {
     struct sh_buf blanked;
     sh_buf_init(&blanked, 64 * READ_ANSWER_BYTES);
-    sh_http_blank(ready, body, &blanked);
+    sh_hidden_blank(hidden, body, &blanked);
     char *text = as_text(sh_slice(blanked.data, blanked.len));
     sh_buf_free(&blanked);
     return text;
@@ -133,11 +133,11 @@ static void finish(struct errand *e, const struct sh_attempt *attempt)
 }
 
 /* An error may hold what the other side said, such as a host that it redirects to. */
-static void blank_detail(const struct sh_http_ready *ready, struct sh_attempt *attempt)
+static void blank_detail(const struct sh_hidden *hidden, struct sh_attempt *attempt)
 {
     struct sh_buf clean;
     sh_buf_init(&clean, 64 * sizeof(attempt->detail));
-    sh_http_blank(ready, sh_slice_str(attempt->detail), &clean);
+    sh_hidden_blank(hidden, sh_slice_str(attempt->detail), &clean);
     snprintf(attempt->detail, sizeof(attempt->detail), "%s", clean.data ? clean.data : "");
     sh_buf_free(&clean);
 }
@@ -147,8 +147,9 @@ static void on_answer(void *arg, const struct sh_http_answer *a)
     struct errand *e = arg;
     struct sh_attempt attempt;
     sh_http_carrier_judge(a, e->url, &attempt);
-    blank_detail(&e->ready, &attempt);
-    char *answer = a->end == SH_HTTP_ANSWERED ? kept_answer(&e->ready, a->body) : NULL;
+    blank_detail(e->carrier->config.hidden, &attempt);
+    char *answer =
+        a->end == SH_HTTP_ANSWERED ? kept_answer(e->carrier->config.hidden, a->body) : NULL;
     attempt.answer = answer;
     finish(e, &attempt);
     free(answer);

@@ -22,7 +22,8 @@ struct sh_http_carrier_config {
     struct sh_http_client *client; /* borrowed */
     sh_secret_fn *secret;
     void *secret_arg;
-    int64_t timeout_ms; /* when the call says none */
+    const struct sh_hidden *hidden; /* borrowed: what is blanked in answers; NULL = nothing */
+    int64_t timeout_ms;             /* when the call says none */
 };
 struct sh_http_carrier *
 sh_http_carrier_new(const struct sh_http_carrier_config *config) SH_WARN_UNUSED;

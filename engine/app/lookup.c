@@ -77,9 +77,9 @@ static void ready_later(struct ask *a)
     sh_timer_set(l->soon, 0);
 }
 
-static void fail_later(struct ask *a, const struct sh_http_ready *call, const char *error)
+static void fail_later(struct ask *a, const char *error)
 {
-    sh_lookup_doc_error(call, error, &a->doc);
+    sh_lookup_doc_error(a->all->config.hidden, error, &a->doc);
     ready_later(a);
 }
 
@@ -255,7 +255,7 @@ static void on_done(void *arg, const struct sh_http_answer *answer)
     struct ask *a;
     land(f);
     f->call = NULL;
-    sh_lookup_doc_answer(&f->ready, answer, &doc);
+    sh_lookup_doc_answer(l->config.hidden, answer, &doc);
     if (f->ready.cache_ms > 0 && answer->end == SH_HTTP_ANSWERED && answer->status / 100 == 2)
         sh_lookup_cache_put(l->cache, &f->key, sh_slice(doc.data, doc.len), f->ready.cache_ms,
                             sh_mono_us() / 1000);
@@ -287,7 +287,7 @@ static void on_deadline(void *arg)
     snprintf(error, sizeof(error), "%s: %s", f->host->lane + strlen("http:"),
              f->call ? "no answer in time"
                      : "not called in time: other look-ups were before this one");
-    sh_lookup_doc_error(&f->ready, error, &a->doc);
+    sh_lookup_doc_error(a->all->config.hidden, error, &a->doc);
     DL_DELETE(f->asks, a);
     if (!f->asks)
         abandon(f);
@@ -406,10 +406,10 @@ static void ask_doc(struct ask *a, const cJSON *doc)
     struct sh_error err;
     if (!sh_http_call_check(doc, true, &err) || !sh_http_call_lane(doc, lane, &err) ||
         !check_reach(l, lane, &err)) {
-        fail_later(a, NULL, err.msg);
+        fail_later(a, err.msg);
     } else if (!sh_http_call_ready(doc, NULL, l->config.secret, l->config.secret_arg, &call,
                                    &err)) {
-        fail_later(a, NULL, err.msg); /* of secrets it holds names alone */
+        fail_later(a, err.msg);
         sh_http_ready_clear(&call);
     } else {
         ask_ready(a, &call, lane);
@@ -425,14 +425,14 @@ void sh_lookups_ask(struct sh_lookups *l, struct sh_slice call,
     a->answer = answer;
     a->arg = arg;
     if (++l->n_asks > MAX_ASKS) {
-        fail_later(a, NULL, "too many look-ups wait for their turn: try again later");
+        fail_later(a, "too many look-ups wait for their turn: try again later");
         return;
     }
     cJSON *doc = sh_json_parse(call.p, call.n, &err);
     if (doc)
         ask_doc(a, doc);
     else
-        fail_later(a, NULL, err.msg);
+        fail_later(a, err.msg);
     cJSON_Delete(doc);
 }
 

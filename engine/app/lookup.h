@@ -15,7 +15,8 @@ struct sh_lookups_config {
     const struct sh_reach *reach;  /* borrowed */
     sh_secret_fn *secret;
     void *secret_arg;
-    int64_t timeout_ms; /* when the call says none; also the most it may say is 60 s */
+    const struct sh_hidden *hidden; /* borrowed: what is blanked in answers; NULL = nothing */
+    int64_t timeout_ms;             /* when the call says none; also the most it may say is 60 s */
     size_t answer_bytes;
     size_t in_flight, per_host; /* at once; the others wait their turn, within their time-out */
     size_t cache_entries, cache_bytes;

@@ -42,29 +42,27 @@ static void quote(struct sh_slice text, struct sh_buf *out)
     sh_buf_free(&mended);
 }
 
-/* text without the call's secrets. Caller frees out. */
-static struct sh_slice blanked(const struct sh_http_ready *call, struct sh_slice text,
+/* text without secrets. Caller frees out. */
+static struct sh_slice blanked(const struct sh_hidden *hidden, struct sh_slice text,
                                struct sh_buf *out)
 {
     sh_buf_init(out, room_for(text.n));
-    if (!call)
-        return text;
-    sh_http_blank(call, text, out);
+    sh_hidden_blank(hidden, text, out);
     return sh_slice(out->data, out->len);
 }
 
-static void add_error(const struct sh_http_ready *call, const char *error, struct sh_buf *out)
+static void add_error(const struct sh_hidden *hidden, const char *error, struct sh_buf *out)
 {
     struct sh_buf clean;
-    quote(blanked(call, sh_slice_str(error), &clean), out);
+    quote(blanked(hidden, sh_slice_str(error), &clean), out);
     sh_buf_free(&clean);
 }
 
-void sh_lookup_doc_error(const struct sh_http_ready *call, const char *error, struct sh_buf *out)
+void sh_lookup_doc_error(const struct sh_hidden *hidden, const char *error, struct sh_buf *out)
 {
     sh_buf_init(out, room_for(strlen(error)));
     sh_buf_adds(out, "{\"status\":0,\"error\":");
-    add_error(call, error, out);
+    add_error(hidden, error, out);
     sh_buf_addc(out, '}');
 }
 
@@ -113,11 +111,10 @@ static void add_values(struct sh_slice from, struct sh_slice name, struct sh_sli
     sh_buf_free(&all);
 }
 
-static void add_headers(const struct sh_http_ready *call, struct sh_slice headers,
-                        struct sh_buf *out)
+static void add_headers(const struct sh_hidden *hidden, struct sh_slice headers, struct sh_buf *out)
 {
     struct sh_buf clean;
-    struct sh_slice all = blanked(call, headers, &clean), rest = all, name, value;
+    struct sh_slice all = blanked(hidden, headers, &clean), rest = all, name, value;
     bool first = true;
     sh_buf_adds(out, "\"headers\":{");
     while (next_header(&rest, &name, &value)) {
@@ -163,11 +160,11 @@ static size_t without_half_a_letter(struct sh_slice body)
     return body.n;
 }
 
-static void add_body(const struct sh_http_ready *call, struct sh_slice body, bool cut,
+static void add_body(const struct sh_hidden *hidden, struct sh_slice body, bool cut,
                      struct sh_buf *out)
 {
     struct sh_buf clean;
-    struct sh_slice text = blanked(call, body, &clean), whole = text;
+    struct sh_slice text = blanked(hidden, body, &clean), whole = text;
     if (cut)
         whole.n = without_half_a_letter(text);
     if (sh_utf8_ok(whole)) {
@@ -181,24 +178,24 @@ static void add_body(const struct sh_http_ready *call, struct sh_slice body, boo
     sh_buf_free(&clean);
 }
 
-void sh_lookup_doc_answer(const struct sh_http_ready *call, const struct sh_http_answer *a,
+void sh_lookup_doc_answer(const struct sh_hidden *hidden, const struct sh_http_answer *a,
                           struct sh_buf *out)
 {
     if (a->end != SH_HTTP_ANSWERED) {
-        sh_lookup_doc_error(call, a->error, out);
+        sh_lookup_doc_error(hidden, a->error, out);
         return;
     }
     sh_buf_init(out, room_for(a->headers.n + a->body.n));
     sh_buf_addf(out, "{\"status\":%d,", a->status);
-    add_headers(call, a->headers, out);
-    add_body(call, a->body, a->cut, out);
+    add_headers(hidden, a->headers, out);
+    add_body(hidden, a->body, a->cut, out);
     if (a->cut)
         sh_buf_adds(out, ",\"cut\":true");
     sh_buf_addc(out, '}');
     if (sh_buf_ok(out))
         return;
     sh_buf_free(out);
-    sh_lookup_doc_error(call, "the answer is too long with its secrets blanked", out);
+    sh_lookup_doc_error(hidden, "the answer is too long with its secrets blanked", out);
 }
 
 void sh_lookup_doc_cached(struct sh_slice doc, struct sh_buf *out)

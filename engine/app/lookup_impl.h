@@ -32,11 +32,11 @@ void sh_lookup_cache_put(struct sh_lookup_cache *c, const struct sh_lookup_key *
 
 /* --- lookup_doc.c --------------------------------------------------------------------------- */
 
-/* The document of run.h for what came back, secrets of the call blanked. Caller frees out. */
-void sh_lookup_doc_answer(const struct sh_http_ready *call, const struct sh_http_answer *a,
+/* The document of run.h for what came back, secrets blanked. Caller frees out. */
+void sh_lookup_doc_answer(const struct sh_hidden *hidden, const struct sh_http_answer *a,
                           struct sh_buf *out);
 /* {"status":0,"error":"..."}; call NULL: there is nothing to blank. */
-void sh_lookup_doc_error(const struct sh_http_ready *call, const char *error, struct sh_buf *out);
+void sh_lookup_doc_error(const struct sh_hidden *hidden, const char *error, struct sh_buf *out);
 /* doc with "cached":true */
 void sh_lookup_doc_cached(struct sh_slice doc, struct sh_buf *out);
 

@@ -19,6 +19,7 @@ enum { MAIL, HTTP, N_CARRIERS };
 
 struct sh_outside {
     struct sh_reach *reach;
+    struct sh_hidden *hidden;
     struct sh_http_client *client;
     struct sh_lookups *lookups;
     struct sh_http_carrier *http;
@@ -49,6 +50,7 @@ static void make_lookups(struct sh_outside *o, struct event_base *base,
         .reach = o->reach,
         .secret = secret,
         .secret_arg = (void *)(uintptr_t)config,
+        .hidden = o->hidden,
         .timeout_ms = config->http.lookup_timeout_ms,
         .answer_bytes = (size_t)config->http.answer_bytes,
         .in_flight = at_once,
@@ -67,6 +69,7 @@ static void make_http_carrier(struct sh_outside *o, struct event_base *base,
         .client = o->client,
         .secret = secret,
         .secret_arg = (void *)(uintptr_t)config,
+        .hidden = o->hidden,
         .timeout_ms = config->http.timeout_ms,
     };
     o->http = sh_http_carrier_new(&http);
@@ -111,6 +114,8 @@ struct sh_outside *sh_outside_new(struct event_base *base, const struct sh_confi
     o->client = sh_http_client_new(base, &client, err);
     if (!o->client || !make_mail_carrier(o, base, config, err))
         goto fail;
+    o->hidden = sh_hidden_new((const char *const *)config->settings.secrets, secret,
+                              (void *)(uintptr_t)config);
     make_lookups(o, base, config);
     make_http_carrier(o, base, config);
     return o;
@@ -140,5 +145,6 @@ void sh_outside_free(struct sh_outside *o)
     sh_mail_carrier_free(o->mail);
     sh_http_client_free(o->client);
     sh_reach_free(o->reach);
+    sh_hidden_free(o->hidden);
     free(o);
 }

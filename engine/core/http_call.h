@@ -47,8 +47,6 @@ struct sh_http_ready {
     size_t body_len;
     int64_t timeout_ms, cache_ms; /* 0 = not given */
     int redirects;
-    char **hidden; /* every text that a secret was put in as; NULL-terminated, for blanking */
-    char **hidden_names;
 };
 /* Put the secrets in. key: the Idempotency-Key to send, NULL for a look-up. False: SH_ENOTFOUND a
  * secret that is not configured, SH_EINVAL a secret with a line break in a header. Clear it in
@@ -56,7 +54,16 @@ struct sh_http_ready {
 bool sh_http_call_ready(const cJSON *doc, const char *key, sh_secret_fn *secret, void *arg,
                         struct sh_http_ready *out, struct sh_error *err) SH_WARN_UNUSED;
 void sh_http_ready_clear(struct sh_http_ready *r);
-/* Append text to out with every hidden text replaced by "(secret NAME)". */
-void sh_http_blank(const struct sh_http_ready *r, struct sh_slice text, struct sh_buf *out);
+
+/* What of the secrets is looked for in everything that comes back: each text in each form that it
+ * is sent or echoed in. All that are configured, whichever a call carried: its receiver may know
+ * others. Those of under 4 bytes are left out; they would blank half of any answer. */
+struct sh_hidden;
+/* names: NULL-terminated, or NULL = none. Owned by the caller. */
+struct sh_hidden *sh_hidden_new(const char *const *names, sh_secret_fn *secret,
+                                void *arg) SH_WARN_UNUSED;
+void sh_hidden_free(struct sh_hidden *h);
+/* Append text to out with every hidden text replaced by "(secret NAME)". h NULL: as it is. */
+void sh_hidden_blank(const struct sh_hidden *h, struct sh_slice text, struct sh_buf *out);
 
 #endif

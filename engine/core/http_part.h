@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * http_part.h: within http_call.c and http_ready.c: the pieces of a text T of a call. */
+ * http_part.h: within http_call.c, http_ready.c and http_hidden.c: the pieces of a text T of a
+ * call, and how a secret is written in its place. */
 #ifndef SH_CORE_HTTP_PART_H
 #define SH_CORE_HTTP_PART_H
 
@@ -20,5 +21,10 @@ const cJSON *sh_http_part_first(const cJSON *t);
 const cJSON *sh_http_part_next(const cJSON *t, const cJSON *piece);
 /* What the piece is. False: neither a string nor a sound {"secret":..,"as":..}. */
 bool sh_http_part_read(const cJSON *piece, struct sh_http_part *out) SH_WARN_UNUSED;
+
+/* Append a secret's text as it is written there. */
+void sh_http_put_as(struct sh_buf *out, const char *text, enum sh_http_as as);
+/* Free a text, and leave nothing of it in memory. */
+void sh_http_wipe(char *text);
 
 #endif

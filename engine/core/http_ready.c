@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * http_ready.c: a call with its secrets put in, ready to send, and their blanking in what comes
- * back.
- *
- * A secret is blanked in all four forms, and as JSON with \/, not only in the one that was sent: a
- * service that echoes a header within its JSON answer writes it as JSON. */
+ * http_ready.c: a call with its secrets put in, ready to send. */
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "core/http_part.h"
@@ -14,16 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_BODY_BYTES   ((size_t)16 << 20) /* with the secrets put in */
-#define MAX_HIDDEN       1000               /* texts to blank */
-#define MIN_HIDDEN_BYTES 4 /* a shorter one would blank half of any answer, and is no secret */
-#define MIN_PREFIX_BYTES 8 /* of a hidden text that an answer's cut-off end shows in part */
+#define MAX_BODY_BYTES ((size_t)16 << 20) /* with the secrets put in */
 
 struct filler {
     struct sh_http_ready *out;
     sh_secret_fn *secret;
     void *arg;
-    size_t n_hidden, room;
 };
 
 /* --- Escapes --------------------------------------------------------------------------------- */
@@ -56,7 +48,7 @@ static void add_json(struct sh_buf *out, const char *s)
     sh_buf_free(&quoted);
 }
 
-static void add_as(struct sh_buf *out, const char *s, enum sh_http_as as)
+void sh_http_put_as(struct sh_buf *out, const char *s, enum sh_http_as as)
 {
     if (as == SH_AS_PLAIN)
         sh_buf_adds(out, s);
@@ -64,62 +56,6 @@ static void add_as(struct sh_buf *out, const char *s, enum sh_http_as as)
         add_json(out, s);
     else
         add_percent(out, s, as == SH_AS_FORM);
-}
-
-/* --- What is to be blanked ------------------------------------------------------------------- */
-
-/* Into its place, longest first: of two that begin alike the longer one is the whole secret. */
-static void hide(struct filler *f, const char *text, const char *name)
-{
-    struct sh_http_ready *r = f->out;
-    size_t len = strlen(text), at = 0;
-    for (size_t i = 0; i < f->n_hidden; i++) {
-        if (strcmp(r->hidden[i], text) == 0)
-            return;
-        at += strlen(r->hidden[i]) >= len;
-    }
-    if (len < MIN_HIDDEN_BYTES || f->n_hidden == MAX_HIDDEN)
-        return;
-    if (f->n_hidden + 2 > f->room) {
-        f->room = f->room ? 2 * f->room : 8;
-        r->hidden = sh_realloc(r->hidden, f->room * sizeof(*r->hidden));
-        r->hidden_names = sh_realloc(r->hidden_names, f->room * sizeof(*r->hidden_names));
-    }
-    size_t behind = (f->n_hidden - at) * sizeof(*r->hidden);
-    memmove(r->hidden + at + 1, r->hidden + at, behind);
-    memmove(r->hidden_names + at + 1, r->hidden_names + at, behind);
-    r->hidden[at] = sh_strdup(text);
-    r->hidden_names[at] = sh_strdup(name);
-    f->n_hidden++;
-    r->hidden[f->n_hidden] = r->hidden_names[f->n_hidden] = NULL;
-}
-
-/* As JSON of those who write a slash as \/ (PHP). */
-static void hide_slashed(struct filler *f, const char *text, const char *name)
-{
-    struct sh_buf json, form;
-    sh_buf_init(&json, 8 * strlen(text) + 16);
-    sh_buf_init(&form, 8 * strlen(text) + 16);
-    add_json(&json, text);
-    for (const char *p = json.len ? json.data : ""; *p; p++)
-        sh_buf_adds(&form, *p == '/' ? "\\/" : (const char[]){*p, '\0'});
-    if (form.len)
-        hide(f, form.data, name);
-    sh_buf_free(&form);
-    sh_buf_free(&json);
-}
-
-static void hide_all_forms(struct filler *f, const char *text, const char *name)
-{
-    struct sh_buf form;
-    hide_slashed(f, text, name);
-    for (int as = 0; as < SH_HTTP_N_AS; as++) {
-        sh_buf_init(&form, 8 * strlen(text) + 16);
-        add_as(&form, text, (enum sh_http_as)as);
-        if (form.len)
-            hide(f, form.data, name);
-        sh_buf_free(&form);
-    }
 }
 
 /* --- Putting in ------------------------------------------------------------------------------ */
@@ -136,8 +72,7 @@ static bool put_secret(struct filler *f, const struct sh_http_part *part, const 
     if (!sh_utf8_ok(sh_slice_str(text)))
         return sh_error_set(err, SH_EINVAL, "%s: the secret \"%s\" is not UTF-8 text", field,
                             part->secret);
-    add_as(out, text, part->as);
-    hide_all_forms(f, text, part->secret);
+    sh_http_put_as(out, text, part->as);
     return true;
 }
 
@@ -259,8 +194,7 @@ bool sh_http_call_ready(const cJSON *doc, const char *key, sh_secret_fn *secret,
     return ready_url(&f, doc, err) && ready_headers(&f, doc, key, err) && ready_body(&f, doc, err);
 }
 
-/* Not left in freed memory. */
-static void wipe(char *text)
+void sh_http_wipe(char *text)
 {
     if (text)
         explicit_bzero(text, strlen(text));
@@ -270,58 +204,15 @@ static void wipe(char *text)
 static void wipe_list(char **list)
 {
     for (char **at = list; at && *at; at++)
-        wipe(*at);
+        sh_http_wipe(*at);
     free(list);
 }
 
 void sh_http_ready_clear(struct sh_http_ready *r)
 {
     free(r->method);
-    wipe(r->url);
-    wipe(r->body);
+    sh_http_wipe(r->url);
+    sh_http_wipe(r->body);
     wipe_list(r->headers);
-    wipe_list(r->hidden);
-    wipe_list(r->hidden_names);
     memset(r, 0, sizeof(*r));
-}
-
-/* --- Blanking -------------------------------------------------------------------------------- */
-
-/* The hidden text that stands at the start of s, or the beginning of one that s ends in the middle
- * of (an answer that was cut off); NULL if there is none. */
-static const char *hidden_at(const struct sh_http_ready *r, struct sh_slice s, size_t *len)
-{
-    for (size_t i = 0; r->hidden[i]; i++) {
-        size_t n = strlen(r->hidden[i]), m = n <= s.n ? n : s.n;
-        if ((n > s.n && s.n < MIN_PREFIX_BYTES) || memcmp(s.p, r->hidden[i], m) != 0)
-            continue;
-        *len = m;
-        return r->hidden_names[i];
-    }
-    return NULL;
-}
-
-void sh_http_blank(const struct sh_http_ready *r, struct sh_slice text, struct sh_buf *out)
-{
-    bool first[256] = {false};
-    size_t from = 0, len = 0;
-    if (!r->hidden) {
-        sh_buf_add(out, text.p, text.n);
-        return;
-    }
-    for (size_t i = 0; r->hidden[i]; i++)
-        first[(unsigned char)*r->hidden[i]] = true;
-    for (size_t i = 0; i < text.n; i++) {
-        if (!first[(unsigned char)text.p[i]])
-            continue;
-        const char *name = hidden_at(r, sh_slice(text.p + i, text.n - i), &len);
-        if (!name)
-            continue;
-        sh_buf_add(out, text.p + from, i - from);
-        sh_buf_addf(out, "(secret %s)", name);
-        from = i + len;
-        i = from - 1;
-    }
-    if (from < text.n)
-        sh_buf_add(out, text.p + from, text.n - from);
 }

@@ -77,6 +77,7 @@ struct world {
     struct sh_http_server *server;
     struct sh_reach *reach;
     struct sh_http_client *client;
+    struct sh_hidden *hidden;
     struct sh_http_carrier *carrier;
     struct sh_carrier way;
     /* what the server got, and says */
@@ -144,8 +145,13 @@ static void open_world(struct world *w)
     const struct sh_http_client_config config = {.reach = w->reach, .user_agent = "test"};
     w->client = sh_http_client_new(w->base, &config, &err);
     assert_non_null(w->client);
-    const struct sh_http_carrier_config carrier = {
-        .base = w->base, .client = w->client, .secret = secret, .timeout_ms = 5000};
+    static const char *const names[] = {"TOKEN", "HOST", NULL};
+    w->hidden = sh_hidden_new(names, secret, NULL);
+    const struct sh_http_carrier_config carrier = {.base = w->base,
+                                                   .client = w->client,
+                                                   .secret = secret,
+                                                   .hidden = w->hidden,
+                                                   .timeout_ms = 5000};
     w->carrier = sh_http_carrier_new(&carrier);
     w->way = sh_http_carrier_as_carrier(w->carrier);
     assert_string_equal(w->way.kind, "http");
@@ -154,6 +160,7 @@ static void open_world(struct world *w)
 static void close_world(struct world *w)
 {
     sh_http_carrier_free(w->carrier);
+    sh_hidden_free(w->hidden);
     sh_http_client_free(w->client);
     sh_http_server_free(w->server);
     sh_reach_free(w->reach);

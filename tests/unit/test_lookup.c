@@ -15,6 +15,7 @@ struct world {
     struct sh_reach *reach;
     struct sh_http_client *client;
     struct sh_lookups *lookups;
+    struct sh_hidden *hidden;
     char *docs[300];
     int64_t at_ms[300], from_us;
     size_t n_docs, wanted;
@@ -43,7 +44,10 @@ static void open_world(struct world *w, const struct sh_lookups_config *config)
     c.base = w->t.base;
     c.client = w->client;
     c.reach = w->reach;
+    static const char *const names[] = {"TOKEN", "OTHER", "LINES", NULL};
+    w->hidden = sh_hidden_new(names, secret_of, NULL);
     c.secret = secret_of;
+    c.hidden = w->hidden;
     c.timeout_ms = c.timeout_ms ? c.timeout_ms : 5000;
     c.answer_bytes = c.answer_bytes ? c.answer_bytes : 1000;
     c.in_flight = c.in_flight ? c.in_flight : 64;
@@ -63,6 +67,7 @@ static void forget(struct world *w)
 static void close_world(struct world *w)
 {
     sh_lookups_free(w->lookups);
+    sh_hidden_free(w->hidden);
     sh_http_client_free(w->client);
     sh_reach_free(w->reach);
     ticking_close(&w->t);
