@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOCAL_TEXT 64 /* "2026-10-25T09:00:00" */
+
 #define DATA_OPTION                                                                                \
     {                                                                                              \
         "data", "DIR", "data folder (default: as configured, var/)"                                \
@@ -129,27 +131,28 @@ static bool carry_out(const char *dir, const struct sh_config *c, struct sh_op *
 
 /* --- a change -------------------------------------------------------------------------------- */
 
+/* local: where the text of a time of day goes, "" when it is none. */
 static bool read_due(const struct sh_command *command, const char *text, const char *zone,
-                     int64_t *due_ms)
+                     int64_t *due_ms, char local[LOCAL_TEXT])
 {
     int64_t ms;
+    struct sh_civil c;
+    const struct sh_zone *z = sh_zone_find(zone);
+    local[0] = '\0';
     if (!text) {
         sh_usage_error(command, "say until when: --due 2h, or --due 2026-06-12T14:00");
         return false;
     }
-    size_t n = strlen(text);
-    if (sh_time_parse(text, n, due_ms))
+    if (sh_time_parse(text, strlen(text), due_ms))
         return true;
     if (sh_parse_duration(text, &ms)) {
         *due_ms = sh_now_ms() + ms;
         return true;
     }
-    const struct sh_zone *z = sh_zone_find(zone ? zone : "UTC");
-    char *with_zone = sh_strf("%s%sZ", text, n == 16 ? ":00" : ""); /* local: as if it were UTC */
-    bool ok = z && sh_time_parse(with_zone, strlen(with_zone), &ms);
-    free(with_zone);
-    if (ok) {
-        *due_ms = sh_zone_moment(z, ms / 1000, NULL) * 1000;
+    if (z && sh_civil_parse(text, &c)) {
+        *due_ms = sh_zone_moment(z, sh_civil_seconds(&c), NULL) * 1000;
+        snprintf(local, LOCAL_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d", (int)c.year, c.month, c.day,
+                 c.hour, c.minute, c.second);
         return true;
     }
     sh_usage_error(command,
@@ -210,9 +213,14 @@ static int change(const struct act *act, const struct sh_options *o, const struc
         .by = by ? by : getenv("LOGNAME"),
         .note = sh_options_get(o, "note"),
     };
-    if (act->action == SH_CALLBACK_SNOOZE &&
-        !read_due(&act->command, sh_options_get(o, "due"), c->settings.zone, &op.due_ms))
-        return SH_EXIT_USAGE;
+    char local[LOCAL_TEXT];
+    const char *zone = c->settings.zone ? c->settings.zone : "UTC";
+    if (act->action == SH_CALLBACK_SNOOZE) {
+        if (!read_due(&act->command, sh_options_get(o, "due"), zone, &op.due_ms, local))
+            return SH_EXIT_USAGE;
+        op.due_local = local[0] ? local : NULL;
+        op.zone = zone;
+    }
     if (act->action == SH_CALLBACK_REASSIGN && !(op.assignee = sh_options_get(o, "to")))
         return sh_usage_error(&act->command, "say to whom: --to desk@example.org");
     if (!carry_out(dir, c, &op.op, &err)) {

@@ -292,3 +292,38 @@ void sh_civil_of(int64_t local_s, struct sh_civil *out)
     out->weekday = (int)(days + 3 - 7 * floor_div(days + 3, 7)) + 1;
     out->yearday = (int)(days - sh_civil_days(out->year, 1, 1)) + 1;
 }
+
+/* n digits at *p, moved over; -1: there are none. */
+static int digits(const char **p, int n)
+{
+    int value = 0;
+    for (int i = 0; i < n; i++, ++*p) {
+        if (**p < '0' || **p > '9')
+            return -1;
+        value = value * 10 + (**p - '0');
+    }
+    return value;
+}
+
+static bool over(const char **p, const char *one_of)
+{
+    if (!**p || !strchr(one_of, **p))
+        return false;
+    ++*p;
+    return true;
+}
+
+bool sh_civil_parse(const char *p, struct sh_civil *c)
+{
+    struct sh_civil same;
+    *c = (struct sh_civil){0};
+    if ((c->year = digits(&p, 4)) < 0 || !over(&p, "-") || (c->month = digits(&p, 2)) < 0 ||
+        !over(&p, "-") || (c->day = digits(&p, 2)) < 0 || !over(&p, "Tt ") ||
+        (c->hour = digits(&p, 2)) < 0 || !over(&p, ":") || (c->minute = digits(&p, 2)) < 0)
+        return false;
+    if (over(&p, ":") && (c->second = digits(&p, 2)) < 0)
+        return false;
+    sh_civil_of(sh_civil_seconds(c), &same); /* the 30th of February would carry over */
+    return !*p && same.year == c->year && same.month == c->month && same.day == c->day &&
+           same.hour == c->hour && same.minute == c->minute && same.second == c->second;
+}

@@ -48,5 +48,7 @@ struct sh_civil { /* proleptic Gregorian */
  * month before). */
 int64_t sh_civil_seconds(const struct sh_civil *c);
 void sh_civil_of(int64_t local_s, struct sh_civil *out);
+/* "2026-10-25T09:00", "2026-10-25 09:00:30": all of text, a date and time that exist on a clock. */
+bool sh_civil_parse(const char *text, struct sh_civil *out) SH_WARN_UNUSED;
 
 #endif

@@ -19,9 +19,9 @@
  * due_local "2026-10-25T09:00:00" with zone where a time of day was asked for).
  * The document of SH_FX_CALLBACK_DO: {"do":"done"|"cancel"|"snooze"|"reassign", and one of "id" (as
  * events and the command line show it), "key" (the author's own) or "number" (all that are open or
- * missed), "due_at":ms (snooze), "assignee":.. (reassign), "note":..}, or {"do":"answered",
- * "number"} which completes what is open or missed for the number with completes = "answered". None
- * found is no error. */
+ * missed), "due_at":ms, "due_local", "zone" (snooze), "assignee":.. (reassign), "note":..}, or
+ * {"do":"answered", "number"} which completes what is open or missed for the number with completes
+ * = "answered". None found is no error. */
 #ifndef SH_CORE_CALLBACK_H
 #define SH_CORE_CALLBACK_H
 

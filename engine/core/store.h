@@ -184,7 +184,8 @@ struct sh_op_callback {
     int action;      /* enum sh_callback_action, callback.h */
     const char *by, *note, *assignee; /* NULL = none; assignee: REASSIGN */
     int64_t due_ms;                   /* SNOOZE */
-    size_t n_queued;                  /* out */
+    const char *due_local, *zone; /* SNOOZE to a time of day: "2026-10-25T09:00:00", zone.h name */
+    size_t n_queued;              /* out */
 };
 
 /* The address of an assignee's calendar feed: made at the first question, or again with renew. */

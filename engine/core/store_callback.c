@@ -74,6 +74,7 @@ struct act {
     int action; /* enum sh_callback_action */
     const char *note, *assignee;
     int64_t due_ms;
+    const char *local, *zone; /* a time of day that was asked for, or NULL */
 };
 
 static const char *act_name(int action)
@@ -98,7 +99,9 @@ static void change_row(struct sh_store_call *c, const struct act *a, int64_t now
     if (a->action == SH_CALLBACK_SNOOZE) {
         c->due_ms = a->due_ms;
         c->told_ms = 0;
-        sh_store_call_set(c, SH_CALL_LOCAL, NULL);
+        sh_store_call_set(c, SH_CALL_LOCAL, a->local);
+        if (a->zone)
+            sh_store_call_set(c, SH_CALL_ZONE, a->zone);
     } else {
         c->closed_ms = now_ms;
     }
@@ -370,7 +373,9 @@ static bool read_act(const cJSON *doc, struct act *a, bool *answered, struct sh_
     *answered = what && strcmp(what, "answered") == 0;
     *a = (struct act){.action = *answered ? SH_CALLBACK_DONE : 0,
                       .note = sh_json_string(doc, "note"),
-                      .assignee = sh_json_string(doc, "assignee")};
+                      .assignee = sh_json_string(doc, "assignee"),
+                      .local = sh_json_string(doc, "due_local"),
+                      .zone = sh_json_string(doc, "zone")};
     for (int i = SH_CALLBACK_DONE; what && i <= SH_CALLBACK_REASSIGN; i++)
         if (strcmp(what, names[i]) == 0)
             a->action = i;
@@ -471,8 +476,12 @@ bool sh_store_callback_op(struct sh_store *s, struct sh_op_callback *op, struct 
     struct sh_store_call c = {0};
     const struct sh_store_hand h = {
         .by = op->by ? op->by : "person", .now_ms = sh_now_ms(), .n_queued = &op->n_queued};
-    const struct act a = {
-        .action = op->action, .note = op->note, .assignee = op->assignee, .due_ms = op->due_ms};
+    const struct act a = {.action = op->action,
+                          .note = op->note,
+                          .assignee = op->assignee,
+                          .due_ms = op->due_ms,
+                          .local = op->due_local,
+                          .zone = op->due_local ? op->zone : NULL};
     if (!check_op(op, h.now_ms, err) || !sh_store_call_named(s, op->id, &seq, err) ||
         sh_store_call_get(s, seq, &c, err) != 1)
         return false;

@@ -6,12 +6,12 @@
 
 /* [.. value] -> the time, with its local form in the document. */
 static void add_due(lua_State *L, const struct sh_lua_run *r, struct sh_buf *doc, const char *what,
-                    const char *zone, bool with_local)
+                    const char *zone)
 {
     struct sh_when when;
     sh_lua_when(L, r, what, "due", zone, false, &when);
     sh_doc_int(doc, "due_at", when.ms);
-    if (!when.zone || !with_local)
+    if (!when.zone)
         return;
     sh_doc_text(doc, "due_local", sh_slice_str(when.local));
     sh_doc_text(doc, "zone", sh_slice_str(when.zone));
@@ -59,7 +59,7 @@ static int l_callback(lua_State *L)
     sh_doc_start(doc);
     sh_doc_text(doc, "number", number);
     sh_arg_field(L, table, "due");
-    add_due(L, r, doc, "callback", zone, true);
+    add_due(L, r, doc, "callback", zone);
     add_texts(L, table, doc, "callback", texts);
     add_options(L, table, doc);
     const struct sh_effect fx = {
@@ -106,7 +106,7 @@ static int change(lua_State *L, const char *verb, const char *what, const char *
     add_which(L, table, doc, what);
     if (zone) {
         sh_arg_field(L, table, "due");
-        add_due(L, r, doc, what, zone, false);
+        add_due(L, r, doc, what, zone);
     }
     if (strcmp(verb, "reassign") == 0 && sh_arg_field(L, table, "assignee") == LUA_TNIL)
         sh_lua_raise(L, "%s: 'assignee' must be a text, got nil", what);

@@ -213,42 +213,6 @@ static int l_text(lua_State *L)
     return 1;
 }
 
-/* n digits at *p, moved over; -1: there are none. */
-static int digits(const char **p, int n)
-{
-    int value = 0;
-    for (int i = 0; i < n; i++, ++*p) {
-        if (**p < '0' || **p > '9')
-            return -1;
-        value = value * 10 + (**p - '0');
-    }
-    return value;
-}
-
-static bool over(const char **p, const char *one_of)
-{
-    if (!**p || !strchr(one_of, **p))
-        return false;
-    ++*p;
-    return true;
-}
-
-/* "2026-10-25T09:00", "2026-10-25 09:00:30": all of the text, a time that a clock can show. */
-static bool parse_local(const char *p, struct sh_civil *c)
-{
-    struct sh_civil same;
-    *c = (struct sh_civil){0};
-    if ((c->year = digits(&p, 4)) < 0 || !over(&p, "-") || (c->month = digits(&p, 2)) < 0 ||
-        !over(&p, "-") || (c->day = digits(&p, 2)) < 0 || !over(&p, "Tt ") ||
-        (c->hour = digits(&p, 2)) < 0 || !over(&p, ":") || (c->minute = digits(&p, 2)) < 0)
-        return false;
-    if (over(&p, ":") && (c->second = digits(&p, 2)) < 0)
-        return false;
-    sh_civil_of(sh_civil_seconds(c), &same); /* the 30th of February would carry over */
-    return !*p && same.year == c->year && same.month == c->month && same.day == c->day &&
-           same.hour == c->hour && same.minute == c->minute && same.second == c->second;
-}
-
 /* time.parse(text, zone) -> seconds | nil, message */
 static int l_parse(lua_State *L)
 {
@@ -267,7 +231,7 @@ static int l_parse(lua_State *L)
             lua_pushnumber(L, (lua_Number)ms / 1000);
         return 1;
     }
-    if (strlen(text) == n && parse_local(text, &c)) {
+    if (strlen(text) == n && sh_civil_parse(text, &c)) {
         lua_pushinteger(L, sh_zone_moment(z, sh_civil_seconds(&c), NULL));
         return 1;
     }

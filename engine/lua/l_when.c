@@ -29,47 +29,11 @@ static const struct sh_zone *find_zone(lua_State *L, const char *what, const cha
                  near ? "\"?)" : "");
 }
 
-/* n digits at *p, moved over. -1: there are none. */
-static int digits(const char **p, int n)
-{
-    int value = 0;
-    for (int i = 0; i < n; i++, ++*p) {
-        if (**p < '0' || **p > '9')
-            return -1;
-        value = value * 10 + (**p - '0');
-    }
-    return value;
-}
-
-static bool over(const char **p, const char *one_of)
-{
-    if (!**p || !strchr(one_of, **p))
-        return false;
-    ++*p;
-    return true;
-}
-
-/* "2026-10-25T09:00", "2026-10-25 09:00:30": all of the text, a date that exists. */
-static bool parse_local(const char *p, struct sh_civil *c)
-{
-    struct sh_civil same;
-    *c = (struct sh_civil){0};
-    if ((c->year = digits(&p, 4)) < 0 || !over(&p, "-") || (c->month = digits(&p, 2)) < 0 ||
-        !over(&p, "-") || (c->day = digits(&p, 2)) < 0 || !over(&p, "Tt ") ||
-        (c->hour = digits(&p, 2)) < 0 || !over(&p, ":") || (c->minute = digits(&p, 2)) < 0)
-        return false;
-    if (over(&p, ":") && (c->second = digits(&p, 2)) < 0)
-        return false;
-    sh_civil_of(sh_civil_seconds(c), &same); /* the 30th of February would carry over */
-    return !*p && same.year == c->year && same.month == c->month && same.day == c->day &&
-           same.hour == c->hour && same.minute == c->minute && same.second == c->second;
-}
-
 static bool local_time(lua_State *L, const char *what, const char *text, const char *zone,
                        struct sh_when *out)
 {
     struct sh_civil c;
-    if (!parse_local(text, &c))
+    if (!sh_civil_parse(text, &c))
         return false;
     const struct sh_zone *z = find_zone(L, what, zone);
     out->ms = sh_zone_moment(z, sh_civil_seconds(&c), NULL) * 1000;

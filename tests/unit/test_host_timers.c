@@ -150,7 +150,7 @@ static void test_callbacks(void **state)
         "\"2026-06-12T12:04:21.903Z\"}\n"
         "{\"kind\":\"callback "
         "change\",\"do\":\"snooze\",\"number\":\"1\",\"due_at\":\"2026-06-15T09:"
-        "00:00.000Z\",\"note\":\"x\"}\n"
+        "00:00.000Z\",\"due_local\":\"2026-06-15T09:00:00\",\"zone\":\"UTC\",\"note\":\"x\"}\n"
         "{\"kind\":\"callback change\",\"do\":\"reassign\",\"key\":\"k\",\"assignee\":\"b@x.nl\"}\n"
         "{\"kind\":\"callback change\",\"do\":\"answered\",\"number\":\"+31 30\"}\n");
     static const char *const bad[][2] = {

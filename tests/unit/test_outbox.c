@@ -824,6 +824,32 @@ static void a_target_that_never_comes_back_is_given_up(void **state)
     close_world(&w);
 }
 
+static bool eight_starts(struct world *w)
+{
+    return w->n_starts >= 8;
+}
+
+/* However old it is: who brings it back while its target is still down means it to be tried for as
+ * long as a new one. */
+static void what_was_redriven_has_its_time_again(void **state)
+{
+    (void)state;
+    const int64_t retry[] = {5, 5, 3600000};
+    struct world w;
+    char *redriven =
+        sh_strf("UPDATE sh_outbox SET created_ms = 1, redriven_ms = %lld", (long long)sh_now_ms());
+    open_world(&w, NULL);
+    w.carriers[1].pause_max_ms = 20;
+    queue_calls(&w, "a.test", 1, 1, "");
+    kit_sql(&w.kit, redriven);
+    w.verdict = down;
+    start_lanes(&w, 8, 1, retry, 3);
+    run_until(&w, eight_starts);
+    assert_string_equal(kit_sql(&w.kit, "SELECT state FROM sh_outbox"), "queued");
+    close_world(&w);
+    free(redriven);
+}
+
 static const struct sh_attempt *by_host(struct world *w, const struct start *s)
 {
     static const struct sh_attempt gone = {SH_ATTEMPT_PERMANENT, "HTTP 410", .status = 410,
@@ -1178,6 +1204,7 @@ int main(void)
         cmocka_unit_test(what_never_left_tells_nothing_of_its_target),
         cmocka_unit_test(retry_after_pauses_the_lane_and_survives_a_restart),
         cmocka_unit_test(a_target_that_never_comes_back_is_given_up),
+        cmocka_unit_test(what_was_redriven_has_its_time_again),
         cmocka_unit_test(who_asked_is_told_of_the_end),
         cmocka_unit_test(a_long_line_neither_fills_memory_nor_delays_another),
         cmocka_unit_test(five_thousand_lanes_are_served_and_forgotten),

@@ -591,8 +591,29 @@ static void test_local_time_again(void **state)
     assert_string_equal(col("sequence"), "1");
 }
 
-/* --- people
- * --------------------------------------------------------------------------------------- */
+/* A snooze to a time of day keeps it too, from a rule and from a person; one by hours has none. */
+static void test_snooze_to_a_local_time(void **state)
+{
+    (void)state;
+    add_at(T0, "", T0 + HOUR, LAURA);
+    change(T0, "{'do':'snooze','number':'0301234567','due_at':1792911600000,"
+               "'due_local':'2026-10-25T09:00:00','zone':'Europe/Amsterdam'}");
+    struct sh_op_clocks op = {.op.kind = SH_OP_CLOCKS, .now_ms = T0};
+    assert_true(kit_run(&k, &op.op));
+    assert_string_equal(col("due_ms || ' ' || local"), "1792915200000 2026-10-25T09:00:00");
+    struct sh_op_callback hand = person(col("id"), SH_CALLBACK_SNOOZE);
+    hand.due_ms = 4102444800000LL; /* 2100-01-01T00:00Z */
+    hand.due_local = "2100-01-01T09:00:00";
+    hand.zone = "Asia/Kathmandu";
+    assert_true(kit_run(&k, &hand.op));
+    assert_true(kit_run(&k, &op.op));
+    assert_string_equal(col("due_ms || ' ' || zone"), "4102456500000 Asia/Kathmandu");
+    change(T0, "{'do':'snooze','number':'0301234567','due_at':1792911600000}");
+    assert_true(kit_run(&k, &op.op));
+    assert_string_equal(col("due_ms || coalesce(local, ' none')"), "1792911600000 none");
+}
+
+/* --- people ---------------------------------------------------------------------------------- */
 
 static void test_a_person(void **state)
 {
@@ -864,6 +885,7 @@ int main(void)
         T(test_answered),
         T(test_circles_end),
         T(test_local_time_again),
+        T(test_snooze_to_a_local_time),
         T(test_a_person),
         T(test_a_person_with_bytes_that_are_no_text),
         T(test_which_one),

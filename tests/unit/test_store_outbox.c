@@ -778,6 +778,8 @@ static void test_redrive(void **state)
     run(&op);
     assert_true(kit_deliver(&k, item(3), SH_DELIVERY_DEAD, 0, "no"));
     assert_int_equal(kit_count(&k).dead_items, 2);
+    kit_sql(&k, "UPDATE sh_outbox SET created_ms = 1");
+    const int64_t began_ms = sh_now_ms();
     struct sh_op_redrive r = {.op.kind = SH_OP_REDRIVE, .id = item(1)};
     assert_true(kit_run(&k, &r.op));
     assert_int_equal(r.n_items, 1);
@@ -786,6 +788,9 @@ static void test_redrive(void **state)
     assert_string_equal(seqs(&o), "1 2");
     assert_int_equal(o.items[0].attempts, 0);
     assert_non_null(strstr(o.items[0].recipients, "\"state\":\"sent\""));
+    assert_int_equal(o.items[0].created_ms, 1);
+    assert_true(o.items[0].since_ms >= began_ms); /* it has its whole time again */
+    assert_int_equal(o.items[1].since_ms, 1);
     sh_outbox_items_free(o.items, o.n_items);
     r = (struct sh_op_redrive){.op.kind = SH_OP_REDRIVE}; /* all */
     assert_true(kit_run(&k, &r.op));
