@@ -27,3 +27,25 @@ size_t sh_event_bytes(const struct sh_event *e)
 {
     return sizeof(*e) + 256 + e->body_len; /* 256: the short strings and the allocator's share */
 }
+
+bool sh_event_glob(struct sh_slice pattern, struct sh_slice text)
+{
+    size_t p = 0, t = 0, star = SIZE_MAX, mark = 0;
+    while (t < text.n) {
+        if (p < pattern.n && pattern.p[p] == '*') {
+            star = p++;
+            mark = t;
+        } else if (p < pattern.n && (pattern.p[p] == '?' || pattern.p[p] == text.p[t])) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            t = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.n && pattern.p[p] == '*')
+        p++;
+    return p == pattern.n;
+}

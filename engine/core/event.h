@@ -31,5 +31,7 @@ struct sh_event *sh_event_new(void) SH_WARN_UNUSED;
 void sh_event_free(struct sh_event *e); /* NULL is a no-op */
 /* Bytes of memory it takes, for the bound on undelivered work. */
 size_t sh_event_bytes(const struct sh_event *e);
+/* Does a rule's `on` pattern fit a type? * is any text, ? one byte. */
+bool sh_event_glob(struct sh_slice pattern, struct sh_slice type) SH_WARN_UNUSED;
 
 #endif

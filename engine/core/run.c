@@ -8,8 +8,8 @@
 
 const char *sh_outcome_name(enum sh_outcome o)
 {
-    static const char *const names[] = {"?",          "done",         "failed", "gone",
-                                        "skipped_on", "skipped_when", "retry",  "dead"};
+    static const char *const names[] = {
+        "?", "done", "failed", "gone", "skipped_on", "skipped_when", "retry", "dead", "paused"};
     return (size_t)o < sizeof(names) / sizeof(*names) ? names[o] : "?";
 }
 

@@ -30,7 +30,8 @@ enum sh_outcome {
     SH_RUN_SKIPPED_ON = 4,   /* explain only: the type did not match; error says it */
     SH_RUN_SKIPPED_WHEN = 5, /* explain only: `when` said no; error says where */
     SH_RUN_RETRY = 6,        /* in the store: failed or in conflict, due again at retry_at_ms */
-    SH_RUN_DEAD = 7          /* in the store: attempts used up */
+    SH_RUN_DEAD = 7,         /* in the store: attempts used up */
+    SH_RUN_PAUSED = 8        /* kept until its rule, which is paused, is resumed */
 };
 const char *sh_outcome_name(enum sh_outcome o); /* "done", "failed", "retry", "dead", ... */
 

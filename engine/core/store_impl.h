@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-#define SH_STORE_SCHEMA       1    /* newest migration */
+#define SH_STORE_SCHEMA       2    /* newest migration */
 #define SH_STORE_BATCH        1024 /* operations in one transaction */
 #define SH_STORE_WAL_PAGES    8192 /* WAL longer than this is checkpointed: 32 MiB */
 #define SH_STORE_GATE_MS      20   /* how long a checkpoint's last step waits for readers */

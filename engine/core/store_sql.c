@@ -90,6 +90,19 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " PRIMARY KEY(generation, name)) STRICT;"
     "CREATE TABLE sh_meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "INSERT INTO sh_meta VALUES('record_versions', 0);",
+
+    /* 2: what went live when and why; rules that fail. cause: start, files, signal, command;
+     * changes: [{"file","change"}] against the one before. state: on, paused, resuming; by: engine,
+     * or who asked; since_ms: of that state; error, event_id: of the failure that made it so */
+    "CREATE TABLE sh_generation_lives("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, generation TEXT NOT NULL, live_ms INTEGER NOT NULL,"
+    " cause TEXT NOT NULL, changes TEXT NOT NULL) STRICT;"
+    "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes)"
+    " SELECT id, live_ms, 'start', '[]' FROM sh_generations ORDER BY live_ms;"
+    "CREATE TABLE sh_rules("
+    " rule TEXT PRIMARY KEY, failures INTEGER NOT NULL, state TEXT NOT NULL,"
+    " since_ms INTEGER NOT NULL, by TEXT, error TEXT, event_id TEXT) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX sh_runs_paused ON sh_runs(rule, seq) WHERE outcome = 'paused';",
 };
 
 /* In the order of struct sh_store_call, store_call.h. */

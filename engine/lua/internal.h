@@ -284,7 +284,6 @@ void sh_load_forget_pending(struct sh_load *load);
 
 /* --- match.c -------------------------------------------------------------------------------- */
 const struct sh_match *sh_lua_match(struct sh_host *h, struct sh_slice type);
-bool sh_lua_glob(struct sh_slice pattern, struct sh_slice text);
 void sh_lua_rule_clear(struct sh_rule *r);
 void sh_lua_rules_free(struct sh_host *h);
 

@@ -3,31 +3,8 @@
 #include "lua/internal.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define MAX_MATCHES 1024 /* event types whose rules are remembered */
-
-bool sh_lua_glob(struct sh_slice pattern, struct sh_slice text)
-{
-    size_t p = 0, t = 0, star = SIZE_MAX, mark = 0;
-    while (t < text.n) {
-        if (p < pattern.n && pattern.p[p] == '*') {
-            star = p++;
-            mark = t;
-        } else if (p < pattern.n && (pattern.p[p] == '?' || pattern.p[p] == text.p[t])) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.n && pattern.p[p] == '*')
-        p++;
-    return p == pattern.n;
-}
 
 void sh_lua_rule_clear(struct sh_rule *r)
 {
@@ -67,7 +44,7 @@ const struct sh_match *sh_lua_match(struct sh_host *h, struct sh_slice type)
     m->rules = sh_alloc(h->n_rules, sizeof(*m->rules));
     for (size_t i = 0; i < h->n_rules; i++)
         for (size_t k = 0; k < h->rules[i].n_on; k++)
-            if (sh_lua_glob(sh_slice_str(h->rules[i].on[k]), type)) {
+            if (sh_event_glob(sh_slice_str(h->rules[i].on[k]), type)) {
                 m->rules[m->n++] = i;
                 break;
             }
