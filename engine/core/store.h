@@ -203,9 +203,12 @@ struct sh_op_feed {
     struct sh_buf calendar; /* out: the iCalendar text; caller frees */
 };
 
-struct sh_op_generation { /* keep a generation's text, once per id; also notes it went live */
+/* Keep a generation's text, once per id, and note that it went live: when, by what, and which files
+ * differ from the one before. One that is live already is not noted again. */
+struct sh_op_generation {
     struct sh_op op;
     const struct sh_generation *generation;
+    const char *cause; /* "start", "files", "signal", "command"; borrowed; NULL = "start" */
 };
 
 /* Bring dead letters back: attempts start from 0, due now, same keys. */
@@ -292,7 +295,8 @@ enum sh_list_what {
     SH_LIST_RECORDS,
     SH_LIST_CALLBACKS,
     SH_LIST_OUTBOX,
-    SH_LIST_TIMERS
+    SH_LIST_TIMERS,
+    SH_LIST_GENERATIONS
 };
 struct sh_list_query {
     enum sh_list_what what;
@@ -312,6 +316,8 @@ struct sh_list_query {
  * outbox {id, kind, to, state, attempts, error, event_id, key, next_at} with .id also lane, status,
  * answer, recipients, payload and sent_to (where the carrier said it went, or null);
  * timer {name, kind ("timer" | "clock"), due_at, type, key, event_id, every, zone, local};
+ * generation {generation, live_at, cause, changes [{file, change}], live}: one row for each time that
+ * one went live; change: "added", "changed", "removed" against the one before; live: it is the one;
  * run {event_id, rule, generation, outcome, attempts, effects, error, duration_ms, logs}
  * (effects: array of brief effects), with .event_id in the query also lookups [{request, answer}].
  * Times RFC 3339 UTC with milliseconds. The row is the callee's loan. Returning false stops. */
@@ -326,6 +332,14 @@ bool sh_store_view_list(struct sh_store_view *v, const struct sh_list_query *q, 
                         void *arg, struct sh_error *err) SH_WARN_UNUSED;
 /* Names of the collections, as strings in an array; caller deletes. */
 cJSON *sh_store_view_collections(struct sh_store_view *v) SH_WARN_UNUSED;
+/* A generation's text by its id, or the first 4 or more characters of it; "live": the one that went
+ * live last. NULL and *err: SH_ENOTFOUND, SH_EINVAL (several begin like that). Caller frees. */
+struct sh_generation *sh_store_view_generation(struct sh_store_view *v, const char *id,
+                                               struct sh_error *err) SH_WARN_UNUSED;
+/* The types of events that will come of themselves, and how many: timers, and callbacks
+ * (callback_due, callback_missed). An array of {"type","timers","callbacks"}; caller deletes; NULL
+ * and *err if it cannot be read. Reads every timer: not for the loop. */
+cJSON *sh_store_view_waiting(struct sh_store_view *v, struct sh_error *err) SH_WARN_UNUSED;
 bool sh_store_list(struct sh_store *s, const struct sh_list_query *q, sh_list_fn *fn, void *arg,
                    struct sh_error *err) SH_WARN_UNUSED; /* without threads only */
 
