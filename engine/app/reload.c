@@ -311,6 +311,7 @@ static void load(struct sh_reload *r)
     crew.loaded = on_loaded;
     crew.up = on_up;
     crew.load_arg = r;
+    crew.one_by_one = true; /* the live crew and ingress need the processors too */
     r->crew = sh_crew_new(&crew);
 }
 
