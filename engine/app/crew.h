@@ -47,6 +47,9 @@ void sh_crew_flush(struct sh_crew *c);
 size_t sh_crew_ready(const struct sh_crew *c);  /* workers that are up */
 size_t sh_crew_parked(const struct sh_crew *c); /* jobs that wait for look-ups */
 int64_t sh_crew_restarts(const struct sh_crew *c);
+/* How the workers are locked up (svc/lockup.h), as the first of them that was reported; borrowed,
+ * NULL before that. */
+const cJSON *sh_crew_sandbox(const struct sh_crew *c);
 /* End all workers (they get end of file, then SIGKILL after wait_ms) and free. */
 void sh_crew_free(struct sh_crew *c, int wait_ms);
 
