@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,21 +89,19 @@ static bool add_rules(scmp_filter_ctx ctx, int socket)
            seccomp_syscall_priority(ctx, SCMP_SYS(recvfrom), 254) == 0;
 }
 
-/* The program that libseccomp has made, through a file in memory. */
+/* The program that libseccomp has made, through a pipe, which holds the longest there may be. */
 static bool take_program(scmp_filter_ctx ctx, struct sh_filter *f)
 {
-    struct stat st;
-    int fd = memfd_create("switchhook-filter", MFD_CLOEXEC);
-    bool ok = fd >= 0 && seccomp_export_bpf(ctx, fd) == 0 && fstat(fd, &st) == 0 &&
-              st.st_size > 0 && st.st_size <= BPF_MAXINSNS * (off_t)sizeof(*f->code);
-    if (ok) {
-        f->n = (unsigned short)((size_t)st.st_size / sizeof(*f->code));
-        f->code = sh_alloc(f->n, sizeof(*f->code));
-        ok = pread(fd, f->code, f->n * sizeof(*f->code), 0) == st.st_size;
-    }
-    if (fd >= 0)
-        close(fd);
-    return ok;
+    const size_t most = BPF_MAXINSNS * sizeof(*f->code);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return false;
+    f->code = sh_alloc(BPF_MAXINSNS, sizeof(*f->code));
+    ssize_t n = seccomp_export_bpf(ctx, ends[1]) == 0 ? read(ends[0], f->code, most) : -1;
+    close(ends[0]);
+    close(ends[1]);
+    f->n = n > 0 ? (unsigned short)((size_t)n / sizeof(*f->code)) : 0;
+    return f->n > 0;
 }
 
 bool sh_filter_build(struct sh_filter *f, int socket, struct sh_error *err)

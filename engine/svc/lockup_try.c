@@ -132,18 +132,24 @@ static void on_stop(int sig, siginfo_t *info, void *context)
     stopped_call = info->si_syscall;
 }
 
-/* Make every call; seen[i] is 1 if the filter stopped the i-th, 2 if not. */
+/* What has become of an attempt. */
+enum { NOT_YET, UNDER_WAY, STOPPED, PASSED };
+
+/* Make every call that has not been made yet. */
 static _Noreturn void trap_child(const struct sh_filter *trapping, volatile unsigned char *seen)
 {
     const struct sigaction act = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO};
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || sigaction(SIGSYS, &act, NULL) != 0 ||
-        !sh_filter_load(trapping))
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 ||
+        sigaction(SIGSYS, &act, NULL) != 0 || !sh_filter_load(trapping))
         _exit(1);
     for (size_t i = 0; i < N_ATTEMPTS; i++) {
         const struct attempt *a = &attempts[i];
+        if (seen[i] != NOT_YET)
+            continue;
         stopped = 0;
+        seen[i] = UNDER_WAY;
         syscall(a->call, a->args[0], a->args[1], a->args[2], a->args[3], a->args[4], a->args[5]);
-        seen[i] = stopped && stopped_call == (int)a->call ? 1 : 2;
+        seen[i] = stopped && stopped_call == (int)a->call ? STOPPED : PASSED;
     }
     _exit(0);
 }
@@ -166,20 +172,34 @@ static bool wait_for(pid_t pid, int *status)
     return got == pid;
 }
 
+/* The call that ended the child, if one did. A filter from outside (of a service manager, say) may
+ * be stricter than ours and end a process for it, which is as good. */
+static bool take_ended(int status, unsigned char *seen)
+{
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+        return false;
+    for (size_t i = 0; i < N_ATTEMPTS; i++)
+        if (seen[i] == UNDER_WAY) {
+            seen[i] = STOPPED;
+            return true;
+        }
+    return false;
+}
+
 static bool judge_traps(int status, const unsigned char *seen, cJSON *verified,
                         struct sh_error *err)
 {
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return sh_error_set(err, SH_ESYS, "the trial of the filter of system calls %s %d",
+                            WIFEXITED(status) ? "ended with" : "was ended by signal",
+                            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     for (size_t i = 0; i < N_ATTEMPTS; i++)
-        if (seen[i] == 1)
+        if (seen[i] == STOPPED)
             sh_try_note(verified, attempts[i].name);
-        else if (seen[i] == 2)
+        else
             return sh_error_set(err, SH_ESYS, "the filter of system calls let pass: %s",
                                 attempts[i].name);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    return sh_error_set(err, SH_ESYS, "the trial of the filter of system calls %s %d",
-                        WIFEXITED(status) ? "ended with" : "was ended by signal",
-                        WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    return true;
 }
 
 static bool judge_kill(int status, cJSON *verified, struct sh_error *err)
@@ -192,25 +212,40 @@ static bool judge_kill(int status, cJSON *verified, struct sh_error *err)
                         (unsigned)status);
 }
 
+/* Start a child, with seen to try the calls, without to be ended. -1: errno. */
+static pid_t start_child(const struct sh_filter *f, unsigned char *seen)
+{
+    pid_t pid = fork();
+    if (pid == 0 && seen)
+        trap_child(f, seen);
+    if (pid == 0)
+        kill_child(f);
+    return pid;
+}
+
+static bool no_trial(struct sh_error *err)
+{
+    return sh_error_set(err, SH_ESYS, "cannot try the filter of system calls: %s", strerror(errno));
+}
+
 /* seen is memory that is shared with the children. */
 static bool run_children(const struct sh_filter *f, unsigned char *seen, cJSON *verified,
                          struct sh_error *err)
 {
     struct sh_filter trapping = sh_filter_trapping(f);
     int status = 0, kill_status = 0;
-    pid_t pid = fork();
-    if (pid == 0)
-        trap_child(&trapping, seen);
-    pid_t kill_pid = pid < 0 ? -1 : fork();
-    if (kill_pid == 0)
-        kill_child(f);
-    int why = errno;
+    pid_t kill_pid = start_child(f, NULL);
+    bool ok = kill_pid > 0;
+    do {
+        pid_t pid = ok ? start_child(&trapping, seen) : -1;
+        ok = pid > 0 && wait_for(pid, &status);
+    } while (ok && take_ended(status, seen));
+    if (!ok)
+        no_trial(err);
+    if (kill_pid > 0 && !wait_for(kill_pid, &kill_status) && ok)
+        ok = no_trial(err);
     sh_filter_free(&trapping);
-    bool ended = pid > 0 && wait_for(pid, &status);
-    if (kill_pid < 0 || !wait_for(kill_pid, &kill_status) || !ended)
-        return sh_error_set(err, SH_ESYS, "cannot try the filter of system calls: %s",
-                            strerror(why));
-    return judge_traps(status, seen, verified, err) && judge_kill(kill_status, verified, err);
+    return ok && judge_traps(status, seen, verified, err) && judge_kill(kill_status, verified, err);
 }
 
 bool sh_try_filter(const struct sh_filter *f, cJSON *verified, struct sh_error *err)
@@ -218,8 +253,7 @@ bool sh_try_filter(const struct sh_filter *f, cJSON *verified, struct sh_error *
     unsigned char *seen =
         mmap(NULL, N_ATTEMPTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (seen == MAP_FAILED)
-        return sh_error_set(err, SH_ESYS, "cannot try the filter of system calls: %s",
-                            strerror(errno));
+        return no_trial(err);
     bool ok = run_children(f, seen, verified, err);
     munmap(seen, N_ATTEMPTS);
     return ok;

@@ -69,8 +69,8 @@ static void kit_drain(int fd, char *to, size_t size)
 
 /* In a child whose descriptor 3 is a socket to us: before(arg), then the lock-up, then fn(arg),
  * whose value is the exit code. Any of the two functions may be NULL. */
-static struct outcome kit_run(const struct sh_lockup_config *config, kit_fn *before, kit_fn *fn,
-                              long arg)
+static inline struct outcome kit_run(const struct sh_lockup_config *config, kit_fn *before,
+                                     kit_fn *fn, long arg)
 {
     struct outcome o = {0};
     int pair[2];

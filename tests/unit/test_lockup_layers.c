@@ -589,6 +589,45 @@ static void test_a_hole_in_the_filter_is_found(void **state)
     assert_int_equal(status, 0);
 }
 
+/* As of a service manager that ends a process for some calls. */
+static int stricter_outside(long unused)
+{
+    (void)unused;
+    static const int calls[] = {SYS_keyctl, SYS_bpf, SYS_mount, SYS_openat2, SYS_io_uring_setup};
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+    int rc = 0;
+    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls) && !rc; i++)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, calls[i], 0);
+    rc = rc ? rc : seccomp_load(ctx);
+    seccomp_release(ctx);
+    return rc;
+}
+
+/* As of a container that answers with errors. */
+static int errors_outside(long unused)
+{
+    (void)unused;
+    return kit_fake(SYS_keyctl, EPERM, -1) || kit_fake(SYS_bpf, EPERM, -1) ||
+           kit_fake(SYS_unshare, EPERM, -1);
+}
+
+static void test_a_filter_outside_is_no_hindrance(void **state)
+{
+    (void)state;
+#ifdef SH_SANITIZED
+    skip();
+#endif
+    const struct sh_lockup_config all = sh_lockup_everything(KIT_SOCKET);
+    struct outcome o = kit_run(&all, stricter_outside, NULL, 0);
+    assert_int_equal(o.status, 0);
+    assert_string_equal(o.error, "");
+    assert_non_null(strstr(o.report, "\"keyctl\""));
+    assert_non_null(strstr(o.report, "\"timer_create\"")); /* those after it as well */
+    o = kit_run(&all, errors_outside, NULL, 0);
+    assert_int_equal(o.status, 0);
+    assert_string_equal(o.error, "");
+}
+
 /* --- set up ---------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
@@ -630,6 +669,7 @@ int main(void)
         cmocka_unit_test(test_an_old_kernel_without_close_range),
         cmocka_unit_test(test_what_does_not_hold_is_found),
         cmocka_unit_test(test_a_hole_in_the_filter_is_found),
+        cmocka_unit_test(test_a_filter_outside_is_no_hindrance),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
