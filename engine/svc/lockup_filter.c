@@ -13,6 +13,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define ARG_IS(n, value)                                                                           \
+    {                                                                                              \
+        .arg = (n), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value)                            \
+    }
+#define ARG_BITS(n, mask, value)                                                                   \
+    {                                                                                              \
+        .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (value)                \
+    }
 #define FUTEX_COMMAND 0x7f /* without the flags "private" and "clock" */
 
 static bool allow(scmp_filter_ctx ctx, int call, unsigned n, const struct scmp_arg_cmp *args)
@@ -45,10 +53,9 @@ static bool allow_plain(scmp_filter_ctx ctx)
 /* recv() and send() on the socket alone, to its peer alone; the log on descriptor 2. */
 static bool allow_streams(scmp_filter_ctx ctx, int socket)
 {
-    const scmp_datum_t fd = (scmp_datum_t)socket;
-    const struct scmp_arg_cmp in[] = {SCMP_A0(SCMP_CMP_EQ, fd)};
-    const struct scmp_arg_cmp out[] = {SCMP_A0(SCMP_CMP_EQ, fd), SCMP_A4(SCMP_CMP_EQ, 0)};
-    const struct scmp_arg_cmp log[] = {SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO)};
+    const struct scmp_arg_cmp in[] = {ARG_IS(0, socket)};
+    const struct scmp_arg_cmp out[] = {ARG_IS(0, socket), ARG_IS(4, 0)};
+    const struct scmp_arg_cmp log[] = {ARG_IS(0, STDERR_FILENO)};
     return allow(ctx, SCMP_SYS(recvfrom), 1, in) && allow(ctx, SCMP_SYS(sendto), 2, out) &&
            allow(ctx, SCMP_SYS(write), 1, log);
 }
@@ -56,10 +63,10 @@ static bool allow_streams(scmp_filter_ctx ctx, int socket)
 /* What malloc() and free() do: anonymous memory, never executable, and giving it back. */
 static bool allow_memory(scmp_filter_ctx ctx)
 {
-    const struct scmp_arg_cmp map[] = {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-                                       SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS)};
-    const struct scmp_arg_cmp move[] = {SCMP_A3(SCMP_CMP_EQ, MREMAP_MAYMOVE)};
-    const struct scmp_arg_cmp drop[] = {SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED)};
+    const struct scmp_arg_cmp map[] = {ARG_BITS(2, PROT_EXEC, 0),
+                                       ARG_BITS(3, MAP_ANONYMOUS, MAP_ANONYMOUS)};
+    const struct scmp_arg_cmp move[] = {ARG_IS(3, MREMAP_MAYMOVE)};
+    const struct scmp_arg_cmp drop[] = {ARG_IS(2, MADV_DONTNEED)};
     return allow(ctx, SCMP_SYS(mmap), 2, map) && allow(ctx, SCMP_SYS(mremap), 1, move) &&
            allow(ctx, SCMP_SYS(madvise), 1, drop);
 }
@@ -70,7 +77,7 @@ static bool allow_futex(scmp_filter_ctx ctx)
 {
     static const unsigned ops[] = {FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET};
     for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
-        const struct scmp_arg_cmp op[] = {SCMP_A1(SCMP_CMP_MASKED_EQ, FUTEX_COMMAND, ops[i])};
+        const struct scmp_arg_cmp op[] = {ARG_BITS(1, FUTEX_COMMAND, ops[i])};
         if (!allow(ctx, SCMP_SYS(futex), 1, op))
             return false;
     }

@@ -113,7 +113,7 @@ static inline struct outcome kit_run(const struct sh_lockup_config *config, kit_
 static inline int kit_fake(int call, int error, long arg0)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-    const struct scmp_arg_cmp first[] = {SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)arg0)};
+    const struct scmp_arg_cmp first[] = {{.op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)arg0}};
     int rc =
         seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((uint16_t)error), call, arg0 < 0 ? 0 : 1, first);
     rc = rc ? rc : seccomp_load(ctx);

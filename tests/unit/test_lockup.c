@@ -320,6 +320,8 @@ static int start_timer(long unused)
     return signal(SIGVTALRM, on_tick) == SIG_ERR || setitimer(ITIMER_VIRTUAL, &every, NULL) != 0;
 }
 
+#define TOO_MUCH ((size_t)5 << 30) /* bytes, above the limit of address space */
+
 static int do_memory(long unused)
 {
     (void)unused;
@@ -334,7 +336,10 @@ static int do_memory(long unused)
     }
     for (size_t i = 0; i < 256; i++)
         free(blocks[i]);
-    return malloc((size_t)5 << 30) == NULL && errno == ENOMEM ? 0 : 2;
+    if (malloc(TOO_MUCH) || errno != ENOMEM)
+        return 2;
+    errno = 0;
+    return calloc(TOO_MUCH, 1) == NULL && errno == ENOMEM ? 0 : 3;
 }
 
 static int do_clocks(long unused)
