@@ -29,11 +29,14 @@ static void log_sandbox(const cJSON *s)
 
 void sh_sandbox_note(cJSON **kept, const cJSON *sandbox)
 {
+    static bool said; /* of the process: the kernel is the same for every worker and every crew */
     const char *error = sh_json_string(sandbox, "error");
     if (error)
         sh_err("a rule worker's sandbox does not hold; it runs no rule", "why", error);
     if (error || !sandbox || *kept)
         return;
     *kept = cJSON_Duplicate(sandbox, true);
-    log_sandbox(sandbox);
+    if (!said)
+        log_sandbox(sandbox);
+    said = true;
 }
