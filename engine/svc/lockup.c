@@ -183,16 +183,14 @@ static bool set_limits(struct lockup *l, struct sh_error *err)
 /* Made and tried before the limits, which allow no more processes. */
 static bool prepare_filter(struct lockup *l, struct sh_error *err)
 {
-    struct sh_error why;
     if (!l->config.seccomp)
         lacks(l, "seccomp", why_unused());
     else if (!sh_filter_supported())
         lacks(l, "seccomp",
               "this kernel has no filters that end a process, or does not allow them");
-    else if (!sh_filter_build(&l->filter, l->config.socket, &why))
-        lacks(l, "seccomp", why.msg);
     else
-        return sh_try_filter(&l->filter, l->verified, err);
+        return sh_filter_build(&l->filter, l->config.socket, err) &&
+               sh_try_filter(&l->filter, l->verified, err);
     return true;
 }
 
