@@ -7,39 +7,40 @@
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-const struct sh_fields sh_fields_rule = {NAMES("on", "every", "zone", "when", "run"), NULL};
+const struct sh_fields sh_fields_rule = {NAMES("on", "every", "zone", "when", "run"), NULL, NULL};
 const struct sh_fields sh_fields_callback = {NAMES("number", "name", "due", "zone", "assignee",
                                                    "reason", "completes", "minutes", "email",
                                                    "key"),
-                                             NULL};
-const struct sh_fields sh_fields_which = {NAMES("id", "key", "number", "note"), NULL};
+                                             NULL, NULL};
+const struct sh_fields sh_fields_which = {NAMES("id", "key", "number", "note"), NULL, NULL};
 const struct sh_fields sh_fields_snooze = {NAMES("id", "key", "number", "note", "due", "zone"),
-                                           NULL};
-const struct sh_fields sh_fields_reassign = {NAMES("id", "key", "number", "note", "assignee"),
+                                           NULL, NULL};
+const struct sh_fields sh_fields_reassign = {NAMES("id", "key", "number", "note", "assignee"), NULL,
                                              NULL};
-const struct sh_fields sh_fields_attachment = {NAMES("name", "type", "text", "base64"), NULL};
+const struct sh_fields sh_fields_attachment = {NAMES("name", "type", "text", "base64"), NULL, NULL};
 const struct sh_fields sh_fields_invitation = {
     NAMES("start", "finish", "minutes", "zone", "summary", "description", "location", "uid",
           "sequence", "method", "organizer", "attendees", "alarm_minutes", "status", "url"),
-    NULL};
+    NULL, NULL};
 static const struct sh_field_inner email_inner[] = {{"attachments", true, &sh_fields_attachment},
                                                     {"invitation", false, &sh_fields_invitation},
                                                     {NULL, false, NULL}};
 const struct sh_fields sh_fields_email = {NAMES("to", "cc", "bcc", "reply_to", "subject", "text",
                                                 "html", "with", "attachments", "invitation", "key",
                                                 "notify"),
-                                          email_inner};
+                                          email_inner, NULL};
 const struct sh_fields sh_fields_http = {NAMES("url", "headers", "json", "body", "form", "query",
                                                "key", "notify", "timeout", "redirects"),
-                                         NULL};
+                                         NULL, NULL};
 const struct sh_fields sh_fields_http_get = {
-    NAMES("url", "headers", "query", "timeout", "cache", "redirects"), NULL};
-const struct sh_fields sh_fields_after = {NAMES("name", "zone"), NULL};
-const struct sh_fields sh_fields_find = {NAMES("limit", "order"), NULL}; /* read in prelude.lua */
+    NAMES("url", "headers", "query", "timeout", "cache", "redirects"), NULL, NULL};
+const struct sh_fields sh_fields_after = {NAMES("name", "zone"), NULL, NULL};
+const struct sh_fields sh_fields_find = {NAMES("limit", "order"), NULL,
+                                         "limit or order"}; /* read in prelude.lua */
 /* What time.parts() gives is allowed in time.of(), so that it can be changed and given back. */
 const struct sh_fields sh_fields_time = {NAMES("year", "month", "day", "hour", "min", "sec", "zone",
                                                "wday", "yday", "offset", "dst", "abbr"),
-                                         NULL};
+                                         NULL, "year, month, day, hour, min, sec, zone"};
 
 static const struct {
     const char *function;

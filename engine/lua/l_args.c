@@ -11,8 +11,13 @@ void sh_arg_unknown(char *out, size_t size, const char *what, const char *name,
                     const struct sh_fields *fields)
 {
     const char *near = sh_lua_nearest(name, fields->names);
-    snprintf(out, size, "%s: unknown field '%.60s'%s%s%s", what, name,
-             near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    if (near)
+        snprintf(out, size, "%s: unknown field '%.60s' (did you mean '%s'?)", what, name, near);
+    else if (fields->expected)
+        snprintf(out, size, "%s: unknown field '%.60s' (expected %s)", what, name,
+                 fields->expected);
+    else
+        snprintf(out, size, "%s: unknown field '%.60s'", what, name);
 }
 
 int sh_arg_table(lua_State *L, int idx, const char *what, const struct sh_fields *fields)

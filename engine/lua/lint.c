@@ -541,9 +541,23 @@ static int walk_file(lua_State *L)
     struct lint *x = lua_touserdata(L, 1);
     const struct sh_val env = {SH_VAL_ENV, 0};
     luaL_checkstack(L, 20, NULL);
+    x->L = L;
     if (x->chunk->main.n_upvalues == 1)
         walk(x, &x->chunk->main, &env, true);
     return 0;
+}
+
+/* On a stack of its own, so that errors do not name the line that requires this file. */
+static int walk_apart(lua_State *L)
+{
+    lua_State *apart = lua_newthread(L);
+    lua_pushcfunction(apart, walk_file);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, apart, 1);
+    if (lua_pcall(apart, 1, 0, 0) == LUA_OK)
+        return 0;
+    lua_xmove(apart, L, 1);
+    return lua_error(L);
 }
 
 void sh_lua_lint(struct sh_host *h, lua_State *L, const struct sh_file *file)
@@ -554,8 +568,8 @@ void sh_lua_lint(struct sh_host *h, lua_State *L, const struct sh_file *file)
         sh_load_note(h->load->errors, file->name, 0, err.msg);
         return;
     }
-    struct lint x = {.h = h, .L = L, .file = file, .chunk = c};
-    lua_pushcfunction(L, walk_file);
+    struct lint x = {.h = h, .file = file, .chunk = c};
+    lua_pushcfunction(L, walk_apart);
     lua_pushlightuserdata(L, &x);
     int status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK)
