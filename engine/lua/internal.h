@@ -335,7 +335,7 @@ void sh_lua_push_path(lua_State *L, int idx, const char *path, size_t n);
 struct sh_fields {
     const char *const *names;           /* NULL-terminated */
     const struct sh_field_inner *inner; /* fields that are tables with fields, or NULL */
-    const char *expected;               /* said when no name is near, or NULL */
+    const char *expected;               /* said when no name is near; NULL: all of them */
 };
 struct sh_field_inner { /* a list of them ends with name NULL */
     const char *name;

@@ -7,17 +7,31 @@
 #include <stdio.h>
 #include <string.h>
 
+/* "a, b or c", as far as size goes. */
+static void list_names(char *out, size_t size, const char *const *names)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; names[i] && n + strlen(names[i]) + 6 < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%s",
+                              i == 0         ? ""
+                              : names[i + 1] ? ", "
+                                             : " or ",
+                              names[i]);
+}
+
 void sh_arg_unknown(char *out, size_t size, const char *what, const char *name,
                     const struct sh_fields *fields)
 {
+    char known[300];
     const char *near = sh_lua_nearest(name, fields->names);
-    if (near)
+    if (near) {
         snprintf(out, size, "%s: unknown field '%.60s' (did you mean '%s'?)", what, name, near);
-    else if (fields->expected)
-        snprintf(out, size, "%s: unknown field '%.60s' (expected %s)", what, name,
-                 fields->expected);
-    else
-        snprintf(out, size, "%s: unknown field '%.60s'", what, name);
+        return;
+    }
+    list_names(known, sizeof(known), fields->names);
+    snprintf(out, size, "%s: unknown field '%.60s' (expected %s)", what, name,
+             fields->expected ? fields->expected : known);
 }
 
 int sh_arg_table(lua_State *L, int idx, const char *what, const struct sh_fields *fields)

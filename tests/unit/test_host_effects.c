@@ -71,7 +71,9 @@ static void test_argument_errors(void **state)
         {"callback { number = '', due = now() }",
          "callback: 'number' must have 1 to 128 bytes, got 0"},
         {"callback { nummer = '1' }", "callback: unknown field 'nummer' (did you mean 'number'?)"},
-        {"callback { number = '1', due = now(), zzzzzz = 1 }", "callback: unknown field 'zzzzzz'"},
+        {"callback { number = '1', due = now(), zzzzzz = 1 }",
+         "callback: unknown field 'zzzzzz' (expected number, name, due, zone, assignee, reason, "
+         "completes, minutes, email or key)"},
         {"callback { '1' }", "callback: unexpected list item (fields are written name = value)"},
         {"callback { number = '1', due = now(), name = {} }",
          "callback: 'name' must be a text, got a table"},

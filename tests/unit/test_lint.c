@@ -169,13 +169,14 @@ static void unknown_fields(void **state)
     refused(RULE("http.post { uri = 'http://x.nl' }"), 2,
             "http.post: unknown field 'uri' (did you mean 'url'?)");
     refused(RULE("local res = http.get { url = 'http://x.nl', json = {} }"), 2,
-            "http.get: unknown field 'json'");
+            "http.get: unknown field 'json' (expected url, headers, query, timeout, cache or "
+            "redirects)");
     refused(RULE("after('2h', 'x', { any = 1 }, { nmae = 'x' })"), 2,
             "after: unknown field 'nmae' (did you mean 'name'?)");
     refused(RULE("return records.find('calls', { any = 1 }, { limt = 3 })"), 2,
             "records.find: unknown field 'limt' (did you mean 'limit'?)");
     refused(RULE("callbacks.snooze { id = 'x', til = '2h' }"), 2,
-            "callbacks.snooze: unknown field 'til'");
+            "callbacks.snooze: unknown field 'til' (expected id, key, number, note, due or zone)");
     refused(RULE("return time.of { year = 2026, minute = 3 }"), 2,
             "time.of: unknown field 'minute' (expected year, month, day, hour, min, sec, zone)");
     refused(RULE("return time.of { ['yaer'] = 2026 }"), 2,
