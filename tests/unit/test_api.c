@@ -228,6 +228,40 @@ static void the_envelope(void **state)
     cJSON_Delete(all);
 }
 
+static void make_error(const cJSON *entry, const cJSON *e)
+{
+    const char *code = sh_json_string(e, "code"), *message = sh_json_string(e, "message");
+    if (strcmp(sh_json_string(entry, "use"), "load") == 0) {
+        assert_false(kit_load("rules/x.lua", code, NULL));
+        kit_reported("errors", "rules/x.lua", 1, message);
+        return;
+    }
+    char *want = sh_strf("rules/x.lua:2: %s", message);
+    kit_wrong(code, want);
+    free(want);
+}
+
+static void every_error_is_made(void **state)
+{
+    (void)state;
+    cJSON *all = described();
+    const cJSON *topic, *entry, *e;
+    int n = 0;
+    cJSON_ArrayForEach(topic, sh_json_member(all, "topics"))
+    {
+        cJSON_ArrayForEach(entry, sh_json_member(topic, "entries"))
+        {
+            cJSON_ArrayForEach(e, sh_json_member(entry, "errors"))
+            {
+                make_error(entry, e);
+                n++;
+            }
+        }
+    }
+    assert_true(n > 20);
+    cJSON_Delete(all);
+}
+
 static void texts_for_a_project(void **state)
 {
     (void)state;
@@ -247,6 +281,7 @@ int main(void)
         cmocka_unit_test_teardown(every_field_is_described, kit_teardown),
         cmocka_unit_test_teardown(every_class_is_taken, kit_teardown),
         cmocka_unit_test_teardown(the_envelope, kit_teardown),
+        cmocka_unit_test_teardown(every_error_is_made, kit_teardown),
         cmocka_unit_test_teardown(texts_for_a_project, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
