@@ -297,11 +297,10 @@ static void little_memory(void **state)
     struct sh_buf b;
     int refused_names = 0, out_of_memory = 0;
     sh_buf_init(&b, 1 << 20);
-    for (int i = 0; i < 60; i++)
-        sh_buf_addf(&b,
-                    "local function f%d(a) return unknown_%d, records.get, { a = 'text %d' } end\n",
+    for (int i = 0; i < 600; i++)
+        sh_buf_addf(&b, "function f%d(a) return unknown_%d, records.get, { a = 'text %d' } end\n",
                     i, i, i);
-    for (int64_t bytes = 60 * 1024; bytes < 100 * 1024; bytes += 100) {
+    for (int64_t bytes = 200 * 1024; bytes < 900 * 1024; bytes += 7000) {
         kit.budgets = kit_budgets;
         kit.budgets.memory_bytes = bytes;
         assert_false(kit_load("rules/x.lua", b.data, NULL));
