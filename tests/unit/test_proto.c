@@ -119,10 +119,11 @@ static void lines_as_lua_tells_them(void **state)
     lua_Debug ar;
     lua_pushvalue(L, 1);
     lua_getinfo(L, ">L", &ar);                  /* 2: a set of lines */
-    for (int pc = 1; pc < c->main.n_code; pc++) /* each of ours is one of Lua's */
+    for (int pc = 1; pc < c->main.n_code; pc++) { /* each of ours is one of Lua's */
         if (lua_rawgeti(L, 2, c->main.lines[pc]) == LUA_TNIL)
             fail_msg("line %d", c->main.lines[pc]);
-    lua_settop(L, 2);
+        lua_pop(L, 1);
+    }
     for (int pc = 1; pc < c->main.n_code; pc++) { /* and none of Lua's is left over */
         lua_pushnil(L);
         lua_rawseti(L, 2, c->main.lines[pc]);
