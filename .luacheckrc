@@ -39,14 +39,25 @@ stds.rules = {
 stds.config = { read_globals = { "env", "file", "string", "table", "math", "tostring", "tonumber", "ipairs",
   "pairs" } }
 
+-- The kit that specs have (docs/testing.md).
+stds.kit = {
+  read_globals = {
+    hook = fields [[reset now set_now send advance http_reply deliver payload list eval effects records record
+      callbacks outbox timers emails calls logs events runs rules any none null like containing one_of]],
+  },
+}
+
 std = "lua54"
 max_line_length = 120
 files["rules"] = { std = "rules" }
 files["scripts"] = { std = "rules" }
 files["examples/**/rules"] = { std = "rules" }
 files["examples/**/scripts"] = { std = "rules" }
-files["**/*_spec.lua"] = { std = "lua54+busted" }
-files["tests"] = { std = "lua54+busted" }
+files["**/*_spec.lua"] = { std = "lua54+busted+kit" }
+files["tests"] = { std = "lua54+busted+kit" }
 files["tests/spec/switchhook.lua"] = { std = "config" }
 files["**/switchhook.lua"] = { std = "config" }
 files["engine/lua"] = { std = "lua54" }
+files["engine/lua/kit*.lua"] = { std = "lua54", globals = { "hook", "os.exit" } }
+files["engine/app/project/new/rule.lua"] = { std = "rules" }
+files["engine/app/project/new/rule_spec.lua"] = { std = "lua54+busted+kit", globals = { "SOURCE" } }
