@@ -485,7 +485,8 @@ struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, 
                                         .settings = config->settings,
                                         .read = answer_read,
                                         .finished = on_finished,
-                                        .pulse = sh_guard_pulse(s->guard)};
+                                        .pulse = sh_guard_pulse(s->guard),
+                                        .cover = config->cover};
     s->host = sh_host_new(&config->budgets, &calls);
     bool ok = load(s, config->generation, report, err) && open_store(s, err);
     if (!*report)

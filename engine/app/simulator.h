@@ -26,6 +26,7 @@ struct sh_simulator_config {
     size_t n_retry;
     const struct sh_settings *settings; /* borrowed, must outlive the simulator; NULL: UTC */
     const cJSON *replies;               /* to look-ups (sim_replies.h); likewise, or NULL */
+    struct sh_cover *cover;             /* lines that run are counted; likewise, or NULL */
     bool callback_email;                /* as in the configuration */
     int64_t callback_missed_ms;
 };

@@ -7,11 +7,14 @@
 #include "app/simulator.h"
 #include "base/clock.h"
 #include "base/zone.h"
+#include "lua/cover.h"
 #include "svc/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define COVER_FACTOR 4
 
 struct sh_workbench {
     struct sh_workbench_config config;
@@ -21,6 +24,7 @@ struct sh_workbench {
     struct sh_settings other_settings;
     struct sh_simulator *sim; /* of the test that runs: one of the two */
     cJSON *replies;
+    struct sh_cover *cover; /* NULL: nobody asks */
 };
 
 /* --- simulators ------------------------------------------------------------------------------ */
@@ -31,12 +35,18 @@ static struct sh_simulator *simulator_of(const struct sh_workbench *w,
                                          struct sh_error *err)
 {
     const struct sh_config *c = w->config.config;
+    struct sh_budgets budgets = c->budgets;
+    if (w->cover) { /* the hook that counts lines is not the author's time */
+        budgets.cpu_ms *= COVER_FACTOR;
+        budgets.wall_ms *= COVER_FACTOR;
+    }
     const struct sh_simulator_config config = {.generation = g,
-                                               .budgets = c->budgets,
+                                               .budgets = budgets,
                                                .start_ms = w->config.now_ms,
                                                .retry_ms = c->retry_ms,
                                                .n_retry = c->n_retry,
                                                .settings = settings,
+                                               .cover = w->cover,
                                                .callback_email = c->callback_email,
                                                .callback_missed_ms = c->callback_missed_ms};
     return sh_simulator_new(&config, report, err);
@@ -380,15 +390,39 @@ static cJSON *ask_payload(struct sh_workbench *w, const cJSON *args, struct sh_e
     return sh_sample_event(w->config.root, name ? name : "", err);
 }
 
+/* "rules/a.lua" of a generation as the path that a person can open. */
+static char *path_of(const struct sh_config *c, const char *name)
+{
+    bool rule = strncmp(name, "rules/", 6) == 0;
+    return sh_strf("%s%s", rule ? c->rules : c->scripts, strchr(name, '/'));
+}
+
+static cJSON *ask_coverage(struct sh_workbench *w, const cJSON *args, struct sh_error *err)
+{
+    (void)args;
+    if (!w->cover) {
+        sh_error_set(err, SH_EINVAL, "coverage was not asked for");
+        return NULL;
+    }
+    cJSON *report = sh_cover_report(w->cover), *file;
+    cJSON_ArrayForEach(file, report)
+    {
+        char *path = path_of(w->config.config, sh_json_string(file, "name"));
+        cJSON_AddStringToObject(file, "path", path);
+        free(path);
+    }
+    return report;
+}
+
 static const struct {
     const char *what;
     cJSON *(*answer)(struct sh_workbench *w, const cJSON *args, struct sh_error *err);
 } questions[] = {
-    {"reset", ask_reset},     {"send", ask_send},       {"advance", ask_advance},
-    {"now", ask_now},         {"time", ask_time},       {"replies", ask_replies},
-    {"deliver", ask_deliver}, {"records", ask_records}, {"callbacks", ask_callbacks},
-    {"outbox", ask_outbox},   {"timers", ask_timers},   {"rules", ask_rules},
-    {"payload", ask_payload},
+    {"reset", ask_reset},     {"send", ask_send},         {"advance", ask_advance},
+    {"now", ask_now},         {"time", ask_time},         {"replies", ask_replies},
+    {"deliver", ask_deliver}, {"records", ask_records},   {"callbacks", ask_callbacks},
+    {"outbox", ask_outbox},   {"timers", ask_timers},     {"rules", ask_rules},
+    {"payload", ask_payload}, {"coverage", ask_coverage},
 };
 
 cJSON *sh_workbench_ask(void *arg, const char *what, const cJSON *args, struct sh_error *err)
@@ -408,9 +442,12 @@ struct sh_workbench *sh_workbench_new(const struct sh_workbench_config *config, 
 {
     struct sh_workbench *w = sh_alloc(1, sizeof(*w));
     w->config = *config;
+    if (config->coverage)
+        w->cover = sh_cover_new(config->generation);
     w->base = w->sim = simulator_of(w, config->generation, &config->config->settings, report, err);
     if (w->base)
         return w;
+    sh_cover_free(w->cover);
     free(w);
     return NULL;
 }
@@ -421,6 +458,7 @@ void sh_workbench_free(struct sh_workbench *w)
         return;
     forget_other(w);
     sh_simulator_free(w->base);
+    sh_cover_free(w->cover);
     cJSON_Delete(w->replies);
     free(w);
 }

@@ -35,7 +35,7 @@ local function print_table(files)
     local lost = missed(file)
     local n = #file.lines
     hit, all = hit + n - #lost, all + n
-    io.stdout:write(("  %5.1f %%  %s%s\n"):format(percent(n - #lost, n), file.name,
+    io.stdout:write(("  %5.1f %%  %s%s\n"):format(percent(n - #lost, n), file.path,
       #lost > 0 and "  not run: " .. ranges(lost) or ""))
   end
   io.stdout:write(("  %5.1f %%  in all, %d of %d lines\n"):format(percent(hit, all), hit, all))
