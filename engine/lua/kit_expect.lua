@@ -115,10 +115,14 @@ local function others(things, but, hidden)
 end
 expect.others = others
 
+local function a(noun)
+  return (noun:find "^[aeiou]" and "an " or "a ") .. noun
+end
+
 -- Why nothing fits. noun: "callback", plural "callbacks"; hidden: fields not worth showing.
 function expect.explain(noun, fields, things, known, hidden)
-  local out = { ("expected a %s with\n%s"):format(noun, expect.fields(fields, known)) }
-  if next(fields) == nil then out = { "expected a " .. noun } end
+  local out = { ("expected %s with\n%s"):format(a(noun), expect.fields(fields, known)) }
+  if next(fields) == nil then out = { "expected " .. a(noun) } end
   local best, best_right, best_wrong
   for _, thing in ipairs(things) do
     local right, wrong = compare(fields, thing, known)

@@ -10,9 +10,14 @@ local function say(...)
   io.stdout:write "\n"
 end
 
-local function where(element)
+-- Where a spec stands, or (a file that does not load) what its message says.
+local function where(element, message)
   local trace = element.trace
-  if not trace or not trace.short_src then return "?" end
+  if not trace or not trace.short_src then
+    local path, line = tostring(message):match "^([^\n:]+):(%d+):"
+    if not path then return "?" end
+    return path .. ":" .. line, path, tonumber(line)
+  end
   return ("%s:%d"):format(trace.short_src, trace.currentline or 0), trace.short_src, trace.currentline
 end
 
@@ -39,7 +44,7 @@ return function(options)
 
   local function failure(list)
     local f = list[#list]
-    local at, path, line = where(f.element)
+    local at, path, line = where(f.element, f.message)
     first = first or { at = at, name = f.name }
     return f, at, path, line
   end
