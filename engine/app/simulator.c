@@ -499,12 +499,10 @@ struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, 
 
 bool sh_simulator_reset(struct sh_simulator *s, int64_t start_ms, struct sh_error *err)
 {
-    sh_store_close(s->store);
-    s->store = NULL;
     cJSON_Delete(s->collections);
     s->collections = cJSON_CreateObject();
     s->now_ms = start_ms;
-    return open_store(s, err);
+    return sh_store_clear(s->store, err) && set_clocks(s, err);
 }
 
 void sh_simulator_set_replies(struct sh_simulator *s, const cJSON *replies)

@@ -105,6 +105,8 @@ static const char keeps[] = "rule 'R' { on = '*', run = function(e)\n"
                             "  end\n"
                             "  records.put('seen', tostring(e.call_id), { x = 1 })\n"
                             "  email { to = 'a@example.org', subject = 's', text = 't' }\n"
+                            "  callback { number = '0612345678', due = '2h', key = 'k' }\n"
+                            "  after('2h', 'later', {}, { name = 'n' })\n"
                             "end }\n";
 #define EVENT(id) "{\"event\":{\"event\":\"x\",\"call_id\":\"" id "\"}}"
 
@@ -116,11 +118,18 @@ static void test_reset_leaves_nothing(void **state)
     for (int i = 0; i < 3; i++) { /* the same event is no repeat in a new store */
         must(&f, "reset", "{}");
         assert_int_equal(count(&f, "records", "{\"collection\":\"seen\"}"), 0);
+        assert_int_equal(count(&f, "outbox", NULL), 0);
+        assert_int_equal(count(&f, "callbacks", NULL), 0);
+        assert_int_equal(count(&f, "timers", NULL), 0);
         cJSON *entries = ask(&f, "send", EVENT("1"));
         assert_null(sh_json_member(entries->child, "duplicate"));
         cJSON_Delete(entries);
         assert_int_equal(count(&f, "records", "{\"collection\":\"seen\"}"), 1);
         assert_int_equal(count(&f, "outbox", NULL), 1);
+        assert_int_equal(count(&f, "callbacks", NULL), 1);
+        assert_int_equal(count(&f, "timers", NULL), 1);
+        if (i == 1)
+            assert_true(count(&f, "advance", "{\"ms\":7200000}") > 0);
     }
     must(&f, "advance", "{\"ms\":5000}");
     cJSON *now = ask(&f, "now", NULL);
