@@ -35,6 +35,7 @@ static const struct entry commands[] = {
     {"outbox", sh_cmd_list, "list what leaves the machine"},
     {"timers", sh_cmd_list, "list events that will be emitted, and when clock rules run next"},
     {"redrive", sh_cmd_redrive, "bring dead letters back"},
+    {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL}, /* started by serve */
     {"version", sh_cmd_version, "say the version, and those of the libraries"},
     {"help", cmd_help, "this list"},
