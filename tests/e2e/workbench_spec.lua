@@ -317,6 +317,15 @@ end }
       assert.is_truthy(code, err)
     end)
 
+    it("has nothing that luacheck minds, and names what a rule may use", function()
+      local code, out, err = run "$bin init ops && cd ops && $bin new rule Mine && luacheck ."
+      assert.equal(0, code, out .. err)
+      write("ops/rules/wrong.lua", "rule 'Wrong' { on = 'x', run = function() callbak {} end }")
+      code, out = run "cd ops && luacheck rules"
+      assert.equal(1, code)
+      has(out, "callbak")
+    end)
+
     it("is what this repository's files say", function()
       assert.equal(0, (run "$bin init ops"))
       for _, pair in ipairs { { "rules/missed_call.lua", "rules/missed_call.lua" },

@@ -38,7 +38,28 @@ local function says(part, fn, ...)
   assert.truthy(text:find(part, 1, true), text)
 end
 
+local function read(path)
+  local f = assert(io.open(path, "rb"))
+  local text = f:read "a"
+  f:close()
+  return text
+end
+
 describe("the kit", function()
+  it("is in its reference, in the hints for editors and known to luacheck, whole", function()
+    local page, hints = read "docs/testing.md", read "engine/app/project/.luals/hook.lua"
+    local names = read(".luacheckrc"):match "in %(%[%[(.-)%]%]%)"
+    for name in pairs(hook) do
+      if not name:find "^_" then
+        assert.truthy(page:find("`hook." .. name, 1, true), "docs/testing.md does not explain hook." .. name)
+        assert.truthy((" " .. names:gsub("%s+", " ") .. " "):find(" " .. name .. " ", 1, true), name)
+        local field = ("---@field %s any"):format(name)
+        assert.truthy(hints:find("function hook." .. name .. "(", 1, true) or hints:find(field, 1, true), name)
+      end
+    end
+    for name in hints:gmatch "function hook%.([%w_]+)" do assert.is_function(hook[name], name) end
+  end)
+
   it("is a module and a global", function()
     assert.equal(hook, require "hook")
   end)
@@ -244,7 +265,8 @@ describe("an assertion", function()
     end }]] } }
     send()
     local text = refusal(function() assert.sent_email { to = "b@example.org", subject = "Too" } end)
-    for _, part in ipairs { "expected an email with\n", 'the nearest of 2, by "R":', '! subject  "Two"   -- expected "Too"',
+    for _, part in ipairs { "expected an email with\n", 'the nearest of 2, by "R":',
+      '! subject  "Two"   -- expected "Too"',
       '  to       { "b@example.org" }', "the others:\n", 'subject = "One"' } do
       assert.truthy(text:find(part, 1, true), text)
     end
