@@ -154,7 +154,7 @@ describe("workbench", function()
       assert.equal(0, code, out)
       has(out, "ok 1 - greet says hello\n")
       has(out, "1..2")
-      local err
+      local _, err
       code, _, err = run "$bin test --output nonsense"
       assert.equal(1, code)
       has(err, "busted has no such output")
@@ -170,7 +170,7 @@ describe("workbench", function()
       code, out = run "$bin test --exclude-tags slow,fast"
       assert.equal(0, code)
       assert.matches("^1 spec: 1 passed", last_line(out))
-      local err
+      local _, err
       code, _, err = run "$bin test --filter nothing"
       assert.equal(1, code)
       has(err, "no spec was run")
