@@ -63,6 +63,7 @@ struct trial {
     struct sh_workbench *bench;
     cJSON *asked; /* options of lua/workbench.h */
     int64_t now_ms;
+    bool scripts_asked; /* others than the configured ones */
 };
 
 static const char *get(const struct trial *t, const char *name)
@@ -79,14 +80,39 @@ static char *folder_of(const char *path)
     return slash ? sh_strf("%.*s", (int)(slash == path ? 1 : slash - path), path) : sh_strdup(".");
 }
 
-/* A configuration that is named has the project beside it; else the one folder given, if it is a
- * project; else the current folder. */
+/* Is a path below a folder, as both are written? */
+static bool is_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    if (strcmp(dir, ".") == 0)
+        return path[0] != '/' && strncmp(path, "../", 3) != 0;
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* The folder that a rules folder is in. */
+static char *above(const char *rules)
+{
+    char *path = sh_strdup(rules);
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+        path[n - 1] = '\0';
+    char *dir = folder_of(path);
+    free(path);
+    return dir;
+}
+
+/* The project is beside the configuration that is named, unless the rules that are named lie
+ * elsewhere: then around these; else it is the one folder given, or the current one. */
 static char *find_root(const struct trial *t)
 {
-    const char *config = get(t, "config");
-    if (config)
-        return folder_of(config);
-    bool one = t->o.n_args == 1 && !get(t, "rules") && sh_is_project(t->o.args[0]);
+    const char *rules = get(t, "rules");
+    char *root = get(t, "config") ? folder_of(get(t, "config")) : NULL;
+    if (rules && (!root || !is_below(rules, root))) {
+        free(root);
+        return above(rules);
+    }
+    if (root)
+        return root;
+    bool one = t->o.n_args == 1 && sh_is_project(t->o.args[0]);
     return sh_strdup(one ? t->o.args[0] : ".");
 }
 
@@ -111,17 +137,20 @@ static bool read_config(struct trial *t, struct sh_error *err)
         put_in_root(t, &t->config.rules, NULL, "rules");
         put_in_root(t, &t->config.scripts, NULL, "scripts");
     }
+    const char *scripts = get(t, "scripts");
+    t->scripts_asked = scripts && (!t->config.scripts || strcmp(scripts, t->config.scripts) != 0);
     sh_config_override(&t->config.rules, get(t, "rules"));
     sh_config_override(&t->config.scripts, get(t, "scripts"));
     free(there);
     return ok || sh_error_set(err, SH_EINVAL, "the configuration has faults");
 }
 
+/* Scripts that are configured need not be there; named on the command line they must. */
 static bool read_rules(struct trial *t, struct sh_error *err)
 {
     struct stat st;
     bool there = stat(t->config.scripts, &st) == 0 && S_ISDIR(st.st_mode);
-    if (!there && get(t, "scripts"))
+    if (!there && t->scripts_asked)
         return sh_error_set(err, SH_ENOTFOUND, "%s: no such folder (scripts)", t->config.scripts);
     t->generation = sh_generation_read(t->config.rules, there ? t->config.scripts : NULL, err);
     return t->generation != NULL;

@@ -94,6 +94,22 @@ describe("workbench", function()
       assert.equal(0, code, out)
     end)
 
+    it("finds the project as the engine names it: its rules, its scripts, its configuration", function()
+      local code, out, err = run 'cd / && $bin test --rules "$OLDPWD/rules" --scripts "$OLDPWD/scripts"'
+      assert.equal(0, code, out .. err)
+      assert.matches("2 specs: 2 passed", last_line(out))
+      code, _, err = run "$bin test --rules rules --scripts elsewhere"
+      assert.equal(1, code)
+      has(err, "elsewhere: no such folder (scripts)")
+      write("switchhook.lua", "return {}")
+      code, out, err = run "$bin test --rules rules --scripts scripts --config switchhook.lua"
+      assert.equal(0, code, out .. err)
+      write("etc/switchhook.lua", "return {}")
+      code, out, err = run "$bin test --rules $PWD/rules --config $PWD/etc/switchhook.lua"
+      assert.equal(0, code, out .. err)
+      assert.matches("2 specs: 2 passed", last_line(out))
+    end)
+
     it("ends with the first failure by name, also without a terminal and without input", function()
       write("specs/greet_spec.lua", spec [[
   it("says hello", function()
