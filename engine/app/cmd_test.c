@@ -32,7 +32,7 @@ static const struct sh_option options[] = {
     {"coverage-out", "FILE", "write that as lcov, for other tools"},
     {"output", "NAME", "one of busted's outputs instead: TAP, json, junit, gtest, .."},
     {"shuffle", NULL, "in a random order"},
-    {"seed", "N", "of that order"},
+    {"seed", "N", "in the random order of this number: to have one again"},
     {"json", NULL, "a JSON object a line: each spec, then a summary"},
 };
 static const struct sh_command command = {

@@ -89,7 +89,7 @@ return function(options)
         local _, path, line = where(element)
         json_line { spec = p.name, file = path, line = line, outcome = "pending" }
       else
-        say("wait ", p.name)
+        say("pending ", p.name)
       end
     end,
     failure = function(element)
@@ -151,6 +151,7 @@ return function(options)
     if count.failed > 0 then parts[#parts + 1] = count.failed .. " failed" end
     if count.errors > 0 then parts[#parts + 1] = plural(count.errors, "error") end
     if count.pending > 0 then parts[#parts + 1] = count.pending .. " pending" end
+    if options.order then parts[#parts + 1] = "order of --seed " .. options.order end
     say(("\n%s (%.2f s)"):format(table.concat(parts, ", "), seconds))
     if first then say(("first failure: %s: %s"):format(first.at, first.name)) end
     return nil, true

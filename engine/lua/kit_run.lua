@@ -39,7 +39,8 @@ end
 
 local function load_output(busted)
   local handler
-  local settings = { language = "en", suppressPending = false, verbose = true, arguments = {} }
+  local settings = { language = "en", suppressPending = false, verbose = true, arguments = {},
+    order = busted.randomize and busted.randomseed or nil }
   if options.coverage then
     settings.before_summary = function() require("switchhook.cover").report(options) end
   end
@@ -88,14 +89,15 @@ return function()
   package.path = options.path .. ";" .. package.path
   local busted = core()
   require "busted"(busted)
-  busted.randomize, busted.randomseed = options.shuffle, options.seed
+  busted.randomize = options.shuffle or options.seed ~= nil
+  busted.randomseed = options.seed or os.time() % 100000
   local seen = watch(busted)
   load_output(busted)
   attach(busted)
   require "busted.modules.filter_loader"()(busted, { tags = options.tags, excludeTags = options.exclude_tags,
     filter = options.filter, filterOut = options.filter_out })
   require "busted.modules.test_file_loader"(busted, { "lua" })(options.files, {}, { excludes = {} })
-  require "busted.execute"(busted)(1, { seed = options.seed, shuffle = options.shuffle })
+  require "busted.execute"(busted)(1, { seed = busted.randomseed, shuffle = busted.randomize })
   busted.publish { "exit" }
   io.stdout:flush()
   if seen.first and options.output then io.stderr:write("first failure: ", seen.first, "\n") end

@@ -98,6 +98,7 @@ describe("workbench", function()
       local code, out, err = run 'cd / && $bin test --rules "$OLDPWD/rules" --scripts "$OLDPWD/scripts"'
       assert.equal(0, code, out .. err)
       assert.matches("2 specs: 2 passed", last_line(out))
+      local _
       code, _, err = run "$bin test --rules rules --scripts elsewhere"
       assert.equal(1, code)
       has(err, "elsewhere: no such folder (scripts)")
@@ -190,6 +191,24 @@ describe("workbench", function()
       code, _, err = run "$bin test --filter nothing"
       assert.equal(1, code)
       has(err, "no spec was run")
+    end)
+
+    it("shuffles, and has the same order again with its seed", function()
+      local names = {}
+      for i = 1, 9 do names[i] = ('it("s%d", function() print("now %d") end)'):format(i, i) end
+      write("specs/greet_spec.lua", spec(table.concat(names, "\n")))
+      local function order(args)
+        local code, out = run("$bin test " .. args)
+        assert.equal(0, code, out)
+        return out:gsub("[^\n]*passed.*", ""), out:match "order of %-%-seed (%d+)"
+      end
+      local straight = order ""
+      local shuffled, seed = order "--seed 5"
+      assert.equal("5", seed)
+      assert.not_equal(straight, shuffled)
+      assert.equal(shuffled, (order "--seed 5"))
+      shuffled, seed = order "--shuffle"
+      assert.equal(shuffled, (order("--seed " .. seed)))
     end)
 
     it("says what is wrong with a rule, a spec file, a folder", function()
