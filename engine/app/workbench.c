@@ -290,20 +290,44 @@ static cJSON *ask_now(struct sh_workbench *w, const cJSON *args, struct sh_error
     return number(sh_simulator_now_ms(w->sim));
 }
 
-/* RFC 3339, or a local time in the configured zone. */
+/* Of the test that runs. */
+static const struct sh_zone *zone_of(const struct sh_workbench *w)
+{
+    const char *zone =
+        w->sim == w->other ? w->other_settings.zone : w->config.config->settings.zone;
+    const struct sh_zone *z = sh_zone_find(zone ? zone : "UTC");
+    return z ? z : sh_zone_find("UTC");
+}
+
+/* A moment as a local time, to the minute if it is a whole one. */
+static cJSON *ask_local(struct sh_workbench *w, const cJSON *args, struct sh_error *err)
+{
+    struct sh_zone_info info;
+    struct sh_civil c;
+    char text[40];
+    int64_t s = int_of(args, "ms", 0) / 1000;
+    (void)err;
+    sh_zone_at(zone_of(w), s, &info);
+    sh_civil_of(s + info.offset_s, &c);
+    int n = snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d", (int)c.year, c.month, c.day,
+                     c.hour, c.minute);
+    if (c.second)
+        snprintf(text + n, sizeof(text) - (size_t)n, ":%02d", c.second);
+    return cJSON_CreateString(text);
+}
+
+/* RFC 3339, or a local time. */
 static cJSON *ask_time(struct sh_workbench *w, const cJSON *args, struct sh_error *err)
 {
-    const char *text = sh_json_string(args, "text"), *zone = w->config.config->settings.zone;
-    if (w->sim == w->other)
-        zone = w->other_settings.zone;
-    const struct sh_zone *z = sh_zone_find(zone ? zone : "UTC");
+    const char *text = sh_json_string(args, "text");
+    const struct sh_zone *z = zone_of(w);
     struct sh_civil c;
     int64_t ms;
     if (!text)
         text = "";
     if (sh_time_parse(text, strlen(text), &ms))
         return number(ms);
-    if (z && sh_civil_parse(text, &c))
+    if (sh_civil_parse(text, &c))
         return number(sh_zone_moment(z, sh_civil_seconds(&c), NULL) * 1000);
     sh_error_set(err, SH_EINVAL,
                  "\"%.100s\" is no time; expected 2026-06-12T10:04:21Z, or 2026-06-12 12:04 for a "
@@ -418,11 +442,11 @@ static const struct {
     const char *what;
     cJSON *(*answer)(struct sh_workbench *w, const cJSON *args, struct sh_error *err);
 } questions[] = {
-    {"reset", ask_reset},     {"send", ask_send},         {"advance", ask_advance},
-    {"now", ask_now},         {"time", ask_time},         {"replies", ask_replies},
-    {"deliver", ask_deliver}, {"records", ask_records},   {"callbacks", ask_callbacks},
-    {"outbox", ask_outbox},   {"timers", ask_timers},     {"rules", ask_rules},
-    {"payload", ask_payload}, {"coverage", ask_coverage},
+    {"reset", ask_reset},         {"send", ask_send},       {"advance", ask_advance},
+    {"local", ask_local},         {"now", ask_now},         {"time", ask_time},
+    {"replies", ask_replies},     {"deliver", ask_deliver}, {"records", ask_records},
+    {"callbacks", ask_callbacks}, {"outbox", ask_outbox},   {"timers", ask_timers},
+    {"rules", ask_rules},         {"payload", ask_payload}, {"coverage", ask_coverage},
 };
 
 cJSON *sh_workbench_ask(void *arg, const char *what, const cJSON *args, struct sh_error *err)

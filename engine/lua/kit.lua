@@ -134,7 +134,7 @@ function hook.reset(options)
 end
 
 function hook.now()
-  return ask "now" / 1000
+  return value.seconds(ask "now")
 end
 
 -- Move the clock to a time. Before anything was sent the test starts over there; later only

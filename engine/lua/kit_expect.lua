@@ -76,15 +76,16 @@ function expect.fields(fields, known)
   return table.concat(lines, "\n")
 end
 
--- The thing with the fields that differ marked.
-local function marked(fields, thing, wrong, hidden)
+-- The thing with the fields that differ marked; its times as the expected ones are written.
+local function marked(fields, thing, wrong, hidden, known)
   local all, width, lines = {}, 0, {}
   for name in pairs(thing) do all[name] = not hidden[name] or nil end
   for name in pairs(fields) do all[name] = true end
   for name in pairs(all) do width = math.max(width, #name) end
   for _, name in ipairs(value.sorted_keys(all)) do
-    local line = ("  %s %-" .. width .. "s  %s"):format(wrong[name] and "!" or " ", name,
-      value.brief(thing[name], WIDTH))
+    local there = thing[name]
+    if known and known[name] == "time" then there = value.time_like(there, fields[name]) end
+    local line = ("  %s %-" .. width .. "s  %s"):format(wrong[name] and "!" or " ", name, value.brief(there, WIDTH))
     if wrong[name] then line = line .. "   -- expected " .. value.brief(fields[name], WIDTH) end
     lines[#lines + 1] = line
   end
@@ -133,7 +134,7 @@ function expect.explain(noun, fields, things, known, hidden)
     return table.concat(out, "\n")
   end
   out[#out + 1] = ("the nearest of %d, by \"%s\":\n%s"):format(#things, best.rule or "?",
-    marked(fields, best, best_wrong, hidden))
+    marked(fields, best, best_wrong, hidden, known))
   local rest = others(things, best, hidden)
   if rest then out[#out + 1] = "the others:\n" .. rest end
   return table.concat(out, "\n")

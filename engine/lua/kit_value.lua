@@ -36,6 +36,19 @@ function value.time(v)
   return known[v]
 end
 
+function value.seconds(ms)
+  return ms % 1000 == 0 and ms // 1000 or ms / 1000
+end
+
+-- A time as the other one is written: as a local time beside a local one, in seconds beside seconds.
+function value.time_like(v, other)
+  local ms = v ~= nil and value.time(v)
+  if not ms then return v end
+  if type(other) == "number" then return value.seconds(ms) end
+  if type(other) ~= "string" or other:find "[Zz]$" or other:find "[+-]%d%d:%d%d$" then return v end
+  return native.ask("local", { ms = ms })
+end
+
 -- The zone of local times has changed.
 function value.forget_times()
   known = {}

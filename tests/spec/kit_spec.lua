@@ -272,6 +272,15 @@ describe("an assertion", function()
     end
   end)
 
+  it("shows times as the expected one is written", function()
+    send()
+    local function shown(due) return refusal(function() assert.scheduled_callback { due = due } end) end
+    assert.matches('! due +"2026%-06%-12 15:00"   %-%- expected "2026%-06%-12 15:01"', shown "2026-06-12 15:01")
+    assert.matches('! due +"2026%-06%-12T13:00:00.000Z"   %-%- expected', shown "2026-06-12T13:01:00Z")
+    assert.matches('! due +"2026%-06%-12T13:00:00.000Z"   %-%- expected', shown "2026-06-12T15:01:00+02:00")
+    assert.matches("! due +1781269200   %-%- expected 1\n", shown(1) .. "\n")
+  end)
+
   it("says why nothing is there: a refused event, a failed run", function()
     hook.send "{"
     says("invalid_json", function() assert.scheduled_callback {} end)
