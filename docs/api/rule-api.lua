@@ -226,6 +226,7 @@
 ---```
 ---@param name string 1 to 128 bytes; it is shown wherever the rule is.
 ---@return fun(rule: switchhook.Rule) # Takes the table that follows.
+---@overload fun(name: string, rule: switchhook.Rule)
 function rule(name) end
 
 ---The value of a script.

@@ -26,7 +26,8 @@ local function delivery(method, summary)
     text = "Queued with the run and retried until the other side has it; at least once, with a stable "
       .. "`Idempotency-Key`. See [http-calls.md](../http-calls.md).",
     params = { { "call", "switchhook.HttpCall", "What is sent." } }, returns = {},
-    errors = { "http." .. method .. ": unknown field 'uri' (did you mean 'url'?)" },
+    errors = { { "http." .. method .. ' { uri = "https://crm.example.org" }',
+      "http." .. method .. ": unknown field 'uri' (did you mean 'url'?)" } },
     example = HTTP:format(method),
   }
 end
@@ -51,7 +52,8 @@ return {
         name = "records.put", use = "effect", summary = "Stores a document.",
         params = { { "collection", "string", "Its name." }, { "id", "string|integer", "1 to 1,024 bytes." },
           { "doc", "table<string, any>", "The whole document." } }, returns = {},
-        errors = { "records.put: doc.notes[3] is a function, which JSON cannot hold" },
+        errors = { { 'records.put("calls", 1, { notes = { 1, 2, print } })',
+          "records.put: doc.notes[3] is a function, which JSON cannot hold" } },
         example = 'records.put("calls", call.call_id, { number = call.remote_number })',
       },
       {
@@ -59,7 +61,7 @@ return {
         text = "json.null removes a field; a document that is not there is made.",
         params = { { "collection", "string", "Its name." }, { "id", "string|integer", "1 to 1,024 bytes." },
           { "doc", "table<string, any>", "The fields to change." } }, returns = {},
-        errors = { "records.patch: the document must be a table, got nothing" },
+        errors = { { 'records.patch("calls", 1)', "records.patch: the document must be a table, got nothing" } },
         example = 'records.patch("calls", call.call_id, { follow_up = "callback" })',
       },
       {
@@ -74,7 +76,7 @@ return {
         params = { { "collection", "string", "Its name." }, { "id", "string|integer", "1 to 1,024 bytes." },
           { "field", "string", "Of the document." }, { "n", "number", "Default 1.", optional = true } },
         returns = {},
-        errors = { "records.incr: 'n' must be a number, got a string" },
+        errors = { { 'records.incr("calls", 1, "n", "m")', "records.incr: 'n' must be a number, got a string" } },
         example = 'records.incr("callers", call.remote_number, "calls")',
       },
       {
@@ -82,7 +84,7 @@ return {
         text = "It is one step further from the event that came in; more than 16 steps are refused.",
         params = { { "type", "string", "1 to 256 bytes." },
           { "data", "table<string, any>", "Its body.", optional = true } }, returns = {},
-        errors = { "emit: the event type must be a text, as in emit(\"type\", { ... }), got a number" },
+        errors = { { "emit(5)", "emit: the event type must be a text, as in emit(\"type\", { ... }), got a number" } },
         example = 'emit("repeat_caller", { number = call.remote_number })',
       },
       {
@@ -92,7 +94,7 @@ return {
         params = { { "when", "switchhook.Time", "When it fires." }, { "type", "string", "Of the event." },
           { "data", "table<string, any>", "Its body.", optional = true },
           { "options", "switchhook.TimerOptions", "", optional = true } }, returns = {},
-        errors = { "after: unknown field 'nmae' (did you mean 'name'?)" },
+        errors = { { 'after("2h", "x", {}, { nmae = "n" })', "after: unknown field 'nmae' (did you mean 'name'?)" } },
         example = [[
 after("15m", "call_reminder", { number = call.remote_number },
   { name = "reminder " .. call.remote_number })]],
@@ -138,8 +140,8 @@ after("15m", "call_reminder", { number = call.remote_number },
         name = "callback", use = "effect", summary = "A phone call that a person should make.",
         text = "One for the same number and reason as an open one changes that one and keeps the earlier time.",
         params = { { "call", "switchhook.Callback", "The call." } }, returns = {},
-        errors = { "callback: 'due' must be a time in seconds (a number), got nil",
-          "callback: unknown field 'nummer' (did you mean 'number'?)" },
+        errors = { { "callback { due = now() }", "callback: 'number' must be a text (or a whole number), got nil" },
+          { 'callback { nummer = "1", due = now() }', "callback: unknown field 'nummer' (did you mean 'number'?)" } },
         example = [[
 callback {
   number    = call.remote_number,
@@ -153,7 +155,8 @@ callback {
       {
         name = "callbacks.done", use = "effect", summary = "They are done. None found is no error.",
         params = { { "which", "switchhook.CallbackRef", "Which ones." } }, returns = {},
-        errors = { "callbacks.done: one of 'id', 'key' and 'number' must say which callback, got none" },
+        errors = { { 'callbacks.done { note = "x" }',
+          "callbacks.done: one of 'id', 'key' and 'number' must say which callback, got none" } },
         example = 'callbacks.done { id = call.id, note = "Will order in May" }',
       },
       {
@@ -237,8 +240,9 @@ callback {
         name = "email", use = "effect", summary = "Sends an email.",
         text = "A bad address, or a line break in the subject, fails the run at this line.",
         params = { { "mail", "switchhook.Email", "The email." } }, returns = {},
-        errors = { "email: unknown field 'subjet' (did you mean 'subject'?)",
-          "email: 'text': '{{' at byte 1 has no '}}'" },
+        errors = { { 'email { to = "a@example.org", subjet = "s" }', "email: unknown field 'subjet' (did you mean 'subject'?)" },
+          { 'email { to = "a@example.org", subject = "s", text = "{{x", with = {} }',
+            "email: 'text': '{{' at byte 1 has no '}}'" } },
         example = [[
 email {
   to      = call.user_email,
@@ -306,7 +310,7 @@ email {
           .. "and 4 MiB of answers a run.",
         params = { { "query", "switchhook.HttpQuery|string", "What to ask, or the url alone." } },
         returns = { { "switchhook.HttpAnswer", "The answer." } },
-        errors = { "budget of 50 http.get exceeded" },
+        errors = { { 'for i = 1, 51 do http.get "https://crm.example.org" end', "budget of 50 http.get exceeded" } },
         example = [[
 local who = http.get {
   url   = "https://crm.example.org/contacts",
@@ -350,7 +354,8 @@ if who.ok then log.info(who.json) end]],
           { "filter", "table<string, any>", "Paths and what they must be; default: all.", optional = true },
           { "options", "switchhook.FindOptions", "", optional = true } },
         returns = { { "table<string, any>[]", "The documents." }, { "string[]", "Their ids." } },
-        errors = { "records.find: unknown field 'sort' (expected limit or order)" },
+        errors = { { 'records.find("calls", {}, { sort = "a" })',
+          "records.find: unknown field 'sort' (expected limit or order)" } },
         example = [[
 local open, ids = records.find("calls", { status = "open" }, { limit = 20, order = "-started_at" })
 for i, doc in ipairs(open) do log.info(ids[i], doc.number) end]],

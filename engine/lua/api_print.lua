@@ -58,6 +58,7 @@ local function luals_function(out, entry)
     out:add("---@param %s%s %s %s", p[1], p.optional and "?" or "", p[2], p[3])
   end
   for _, r in ipairs(entry.returns) do out:add("---@return %s # %s", r[1], r[2]) end
+  if entry.overload then out:add("---@overload %s", entry.overload) end
   out:add("function %s(%s) end", entry.name, names_of(entry.params))
 end
 
@@ -171,7 +172,12 @@ local function md_entry(out, entry)
   out:add("## %s\n\n%s%s %s", heading(entry), entry.summary, entry.text and " " .. entry.text or "",
     WHERE[entry.use])
   if entry.params then md_arguments(out, entry) end
-  if entry.errors then out:add("\nErrors:\n\n- `%s`", table.concat(entry.errors, "`\n- `")) end
+  if entry.errors then
+    out:add("\n| wrong | the error |\n|---|---|")
+    for _, e in ipairs(entry.errors) do
+      out:add("| `%s` | `%s` |", cell((e[1]:gsub("\n", " "))), cell(e[2]))
+    end
+  end
   if entry.example then out:add("\n```lua\n%s\n```", entry.example) end
   out:add("")
 end
@@ -284,6 +290,7 @@ local function flat(topic)
     for k, v in pairs(entry) do o[k] = v end
     o.params = entry.params and named(entry.params, { "name", "type", "text" })
     o.returns = entry.returns and named(entry.returns, { "type", "text" })
+    o.errors = entry.errors and named(entry.errors, { "code", "message" })
     t.entries[i] = o
   end
   for i, class in ipairs(topic.classes or {}) do

@@ -5,10 +5,11 @@
 -- a rule file really sees.
 --
 --   topics   pages: { id, title, text, classes = {..}, entries = {..} }
---   entry    { name, use, summary, text, params, returns, errors, example }
+--   entry    { name, use, summary, text, params, returns, overload, errors, example }
 --   use      "load": while a file loads; "any": everywhere; "run": in `when` and `run`;
 --            "read": the same, and the run waits for an answer; "effect": only in `run`
 --   param    { name, type, meaning, optional = true }; return { type, meaning }
+--   error    { code, message }: a test makes each; of "load" the code is a file, else the body of a run
 --   class    { name, text, fields = { { name, type, meaning, required = true } }, args = where the
 --            table is an argument: { { function, number }, .. } or a class's field }
 return {
@@ -51,8 +52,9 @@ return {
         text = "Names are unique over all files. A rule with neither `on` nor `every` never runs.",
         params = { { "name", "string", "1 to 128 bytes; it is shown wherever the rule is." } },
         returns = { { "fun(rule: switchhook.Rule)", "Takes the table that follows." } },
-        errors = { "rule \"x\" exists already, at rules/a.lua:15",
-          "rule \"x\" has no 'run': run = function(event) ... end" },
+        overload = "fun(name: string, rule: switchhook.Rule)",
+        errors = { { 'rule "x" { on = "a" }', "rule \"x\" has no 'run': run = function(event) ... end" },
+          { 'rule "x" { onn = "a", run = print }', "rule \"x\": unknown field 'onn' (did you mean 'on'?)" } },
         example = [[
 rule "Call back after a negative call" {
   on   = "call_postprocess",
@@ -68,7 +70,8 @@ rule "Call back after a negative call" {
           .. "generation. At the top of a file, not inside a run. What it returns is read-only once it is loaded.",
         params = { { "name", "string", "Of the script, without `.lua`; a dot for a folder." } },
         returns = { { "any", "What the script returns; true if it returns nothing." } },
-        errors = { "require \"hourz\": there is no scripts/hourz.lua (did you mean scripts/hours.lua?)" },
+        errors = { { 'require "hourz"', "require \"hourz\": there is no scripts/hourz.lua" },
+          { 'require "../x"', "require \"../x\": a name such as \"hours\" or \"lib.hours\" expected" } },
         example = [[
 local hours = require "hours"
 
@@ -89,7 +92,7 @@ rule "Call back when we are open" {
         params = { { "t", "table?", "Where to look; nil gives nil." },
           { "path", "string", "Names with dots between: `\"a.b.c\"`, `\"items.1.name\"`." } },
         returns = { { "any", "The value, or nil." } },
-        errors = { "get: the first argument must be a table, got a number" },
+        errors = { { 'get(5, "a")', "get: the first argument must be a table, got a number" } },
         example = 'local name = get(call, "contact.names.1") or "unknown"',
       },
       {
@@ -103,7 +106,7 @@ rule "Call back when we are open" {
         text = "A missing value is empty. `email` fills its texts in the same way.",
         params = { { "text", "string", "With `{{path}}` in it." }, { "values", "table", "Where the paths lead." } },
         returns = { { "string", "The filled text." } },
-        errors = { "template: '{{' at byte 2 has no '}}'" },
+        errors = { { 'template("a{{ b", {})', "template: '{{' at byte 2 has no '}}'" } },
         example = 'local line = template("{{remote_name}} called", call)',
       },
       {
@@ -111,7 +114,7 @@ rule "Call back when we are open" {
         text = "Keys come in a defined order. An empty table is `{}`; see json.array.",
         params = { { "value", "any", "Tables, texts, numbers, booleans, json.null." } },
         returns = { { "string", "The JSON text." } },
-        errors = { "json.encode: value.a is a function, which JSON cannot hold" },
+        errors = { { "json.encode { a = print }", "json.encode: value.a is a function, which JSON cannot hold" } },
         example = "local text = json.encode { id = call.call_id, tags = json.array {} }",
       },
       {
@@ -119,7 +122,6 @@ rule "Call back when we are open" {
         text = "`null` in an object is absent, in a list it is json.null.",
         params = { { "text", "string", "One JSON value." } },
         returns = { { "any", "The value." } },
-        errors = { "json.decode: line 1, column 2: ..." },
         example = "local ok, extra = pcall(json.decode, call.extra)",
       },
       {
@@ -166,7 +168,8 @@ rule "Call back when we are open" {
           .. "texts and numbers; everything else with it is an error.",
         params = { { "name", "string", "As in `secrets` of the configuration." } },
         returns = { { "string", "The stand-in." } },
-        errors = { "secret: \"A\" is not configured: no secrets are" },
+        errors = { { 'secret "CRM_TOKE"', "secret: \"CRM_TOKE\" is not configured (did you mean \"CRM_TOKEN\"?); those that are: CRM_TOKEN, SMS_KEY" },
+          { "secret(5)", "secret: the name must be a text, as in secret \"CRM_TOKEN\", got a number" } },
         example = [[
 http.post {
   url     = "https://crm.example.org/calls",
@@ -216,14 +219,15 @@ http.post {
         name = "duration", use = "any", summary = "The seconds of a text such as `\"1h30m\"`.",
         params = { { "text", "string", "Units ms, s, m, h, d, w, also written out: `\"2 days\"`." } },
         returns = { { "number", "Seconds." } },
-        errors = { "duration: \"soon\" is not a duration such as \"90m\", \"1h30m\" or \"2 days\"" },
+        errors = { { 'duration "soon"', "duration: \"soon\" is not a duration such as \"90m\", \"1h30m\" or \"2 days\"" } },
         example = 'local due = now() + duration "1h30m"',
       },
       {
         name = "time.parts", use = "any", summary = "What the clock in a zone shows at a moment.",
         params = { { "t", "number", "Seconds since 1970." }, { "zone", "string", "", optional = true } },
         returns = { { "switchhook.TimeParts", "year, month, day, hour, min, sec, wday (Monday is 1), yday, offset, dst, zone, abbr." } },
-        errors = { "time.parts: 't' must be a time in seconds since 1970 (a number), got nil" },
+        errors = { { 'time.parts(now(), "Europe/Amstredam")',
+          "time.parts: there is no time zone \"Europe/Amstredam\" (did you mean \"Europe/Amsterdam\"?)" } },
         example = "if time.parts(now()).wday >= 6 then return end",
       },
       {
@@ -232,7 +236,8 @@ http.post {
         params = { { "parts", "switchhook.TimeParts", "What the clock shows." } },
         returns = { { "integer", "Seconds since 1970." },
           { "string?", "`\"missing\"` or `\"repeated\"` where the clocks change, else nil." } },
-        errors = { "time.of: unknown field 'minute' (expected year, month, day, hour, min, sec, zone)" },
+        errors = { { "time.of { year = 2026, month = 1, day = 1, minute = 3 }",
+          "time.of: unknown field 'minute' (expected year, month, day, hour, min, sec, zone)" } },
         example = [[
 local p = time.parts(now())
 local due = time.of { year = p.year, month = p.month, day = p.day + 1, hour = 9 }]],
@@ -256,7 +261,8 @@ local due = time.of { year = p.year, month = p.month, day = p.day + 1, hour = 9 
         params = { { "t", "number", "Seconds since 1970." }, { "format", "string", "With `%` letters." },
           { "zone", "string", "", optional = true } },
         returns = { { "string", "The text." } },
-        errors = { "time.format: unknown %Q (expected one of ...)" },
+        errors = { { 'time.format(0, "%Q")', "time.format: unknown %Q (expected one of %Y %y %m %d %e %j %F %H %I "
+          .. "%M %S %p %R %T %a %A %b %B %u %V %G %z %Z %s %%)" } },
         example = 'local text = time.format(now(), "%a %d %b %H:%M")',
       },
       {

@@ -8,8 +8,8 @@
 
 #define FORMAT_VERSION 0x54
 #define MAX_DUMP_BYTES (256U * 1024 * 1024)
-#define MAX_NESTING    250  /* Lua itself stops at 200 nested functions */
-#define ABSOLUTE_LINE  -128 /* in the line differences: the line stands in the list of its own */
+#define MAX_NESTING    250    /* Lua itself stops at 200 nested functions */
+#define ABSOLUTE_LINE  (-128) /* in the line differences: the line stands in the list of its own */
 #define OP_MASK        0x7f
 #define OP_VARARGPREP  81
 
@@ -154,7 +154,7 @@ static void get_lines(struct input *in, struct sh_proto *p)
         broken(in, "not a line for each instruction");
     p->lines = sh_alloc((size_t)p->n_code + 1, sizeof(*p->lines));
     for (int pc = 0; pc < n && !in->bad; pc++) {
-        int delta = (signed char)deltas[pc];
+        int byte = (unsigned char)deltas[pc], delta = byte < 128 ? byte : byte - 256;
         if (delta != ABSOLUTE_LINE)
             line += delta;
         else if (next < n_absolute && pcs[next] == pc)
@@ -229,14 +229,18 @@ static void get_header(struct input *in)
     p = take(in, 6);
     if (p && memcmp(p, "\x19\x93\r\n\x1a\n", 6) != 0)
         broken(in, "its mark is damaged");
-    if (get_byte(in) != sizeof(uint32_t) || get_byte(in) != sizeof(lua_Integer) ||
-        get_byte(in) != sizeof(lua_Number))
+    static const char sizes[] = {sizeof(uint32_t), sizeof(lua_Integer), sizeof(lua_Number)};
+    p = take(in, sizeof(sizes));
+    if (p && memcmp(p, sizes, sizeof(sizes)) != 0)
         broken(in, "numbers of another size");
     p = take(in, sizeof(lua_Integer));
     if (p && memcmp(p, &(lua_Integer){0x5678}, sizeof(lua_Integer)) != 0)
         broken(in, "integers of another kind");
-    p = take(in, sizeof(lua_Number));
-    if (p && memcmp(p, &(lua_Number){370.5}, sizeof(lua_Number)) != 0)
+    lua_Number number = 0;
+    p = take(in, sizeof(number));
+    if (p)
+        memcpy(&number, p, sizeof(number));
+    if (p && number != (lua_Number)370.5)
         broken(in, "numbers of another kind");
 }
 

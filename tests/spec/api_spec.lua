@@ -114,6 +114,50 @@ describe("switchhook api", function()
     assert.are.equal(0, code, out)
   end)
 
+  -- Deliveries end in e2e/delivery_spec.lua; here are those that need nobody else.
+  it("describes events as they are", function()
+    local api, known = cjson.decode((run(bin .. " api --format json"))), {}
+    for _, topic in ipairs(api.topics) do
+      for _, event in ipairs(topic.events) do
+        local fields = {}
+        for _, class in ipairs(topic.classes) do
+          for _, f in ipairs(class.name == event.class and class.fields or {}) do
+            fields[#fields + 1] = ("%s = %q"):format(f.name, f.required and "needed" or "maybe")
+          end
+        end
+        assert(#fields > 0, event.type .. " has no class")
+        known[#known + 1] = ("%s = { %s }"):format(event.type, table.concat(fields, ", "))
+      end
+    end
+    assert(lfs.mkdir(dir .. "/rules"))
+    write(dir .. "/rules/x.lua", "local known = { " .. table.concat(known, ",\n") .. " }\n" .. [[
+local function see(e, env)
+  for k in pairs(e) do assert(known[env.type][k], k) end
+  for k, v in pairs(known[env.type]) do assert(v == "maybe" or e[k] ~= nil, k) end
+  log.info("saw " .. env.type)
+end
+rule "ask" { on = "start", run = function(e)
+  callback { number = "1", due = "1h", name = "n", assignee = "a@b.nl", reason = "r", key = "k" }
+  callback { number = "2", due = "2h" }
+  after("10m", "reassign") after("20m", "snooze") after("5h", "done") after("30h", "cancel")
+end }
+rule "reassign" { on = "reassign", run = function() callbacks.reassign { key = "k", assignee = "c" } end }
+rule "snooze" { on = "snooze", run = function() callbacks.snooze { key = "k", due = "1h", note = "x" } end }
+rule "done" { on = "done", run = function() callbacks.done { key = "k" } end }
+rule "cancel" { on = "cancel", run = function() callbacks.cancel { number = "2" } end }
+rule "see" { on = "callback_*", run = see }
+rule "tick" { every = "20 hours", run = see }
+]])
+    write(dir .. "/e.json", '{"event":"start","type":"start","call_id":"1"}')
+    local out, code = run(("cd %s && %s try rules e.json --advance 31h --json"):format(dir, bin))
+    assert.are.equal(0, code, out)
+    for _, type in ipairs { "callback_due", "callback_missed", "callback_done", "callback_cancelled",
+      "callback_snoozed", "callback_reassigned", "clock" } do
+      assert(out:find("saw " .. type, 1, true), type)
+    end
+    assert(not out:find('"outcome":"failed"', 1, true), out)
+  end)
+
   it("prints hints that are Lua, with the arguments they name", function()
     local text = run(bin .. " api --format luals")
     assert(load(text, "=rule-api.lua", "t"))

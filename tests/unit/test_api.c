@@ -200,31 +200,75 @@ static void every_class_is_taken(void **state)
     cJSON_Delete(all);
 }
 
-/* What a run really sees as its second argument. */
-static void the_envelope(void **state)
+/* In a run the value of the expression has the fields of the class: all that are required, and no
+ * others. */
+static void holds(const cJSON *all, const char *name, const char *expression)
 {
-    (void)state;
-    cJSON *all = described();
     const cJSON *topic, *class, *f;
     struct sh_buf body;
     sh_buf_init(&body, 10000);
-    sh_buf_adds(&body, "local known = {");
+    sh_buf_addf(&body, "local value, known = %s, {", expression);
     cJSON_ArrayForEach(topic, sh_json_member(all, "topics"))
     {
         cJSON_ArrayForEach(class, sh_json_member(topic, "classes"))
         {
-            if (strcmp(sh_json_string(class, "name"), "Envelope") != 0)
+            if (strcmp(sh_json_string(class, "name"), name) != 0)
                 continue;
             cJSON_ArrayForEach(f, sh_json_member(class, "fields"))
                 sh_buf_addf(&body, "%s = %s,", sh_json_string(f, "name"),
                             sh_json_member(f, "required") ? "'needed'" : "'maybe'");
         }
     }
-    sh_buf_adds(&body, "}\nfor k in pairs(env) do assert(known[k], k) end\n"
-                       "for k, v in pairs(known) do assert(v == 'maybe' or env[k] ~= nil, k) end");
-    struct kit_run *r = kit_run(body.data);
-    assert_string_equal(r->error, "");
+    sh_buf_adds(&body,
+                "}\nfor k in pairs(value) do assert(known[k], k) end\nfor k, v in pairs(known) "
+                "do assert(v == 'maybe' or value[k] ~= nil, k) end\nassert(next(known))");
+    assert_string_equal(kit_run(body.data)->error, "");
     sh_buf_free(&body);
+}
+
+static void tables_that_are_given(void **state)
+{
+    (void)state;
+    cJSON *all = described();
+    holds(all, "Envelope", "env");
+    holds(all, "TimeParts", "time.parts(now(), 'Europe/Amsterdam')");
+    holds(all, "HttpAnswer", "http.get 'https://x.nl'");
+    kit.reply = "{\"status\":0,\"error\":\"no answer\",\"headers\":{},\"body\":\"\"}";
+    holds(all, "HttpAnswer", "http.get 'https://x.nl'");
+    cJSON_Delete(all);
+}
+
+static void make_error(const cJSON *entry, const cJSON *e)
+{
+    const char *code = sh_json_string(e, "code"), *message = sh_json_string(e, "message");
+    if (strcmp(sh_json_string(entry, "use"), "load") == 0) {
+        assert_false(kit_load("rules/x.lua", code, NULL));
+        kit_reported("errors", "rules/x.lua", 1, message);
+        return;
+    }
+    char *want = sh_strf("rules/x.lua:2: %s", message);
+    kit_wrong(code, want);
+    free(want);
+}
+
+static void every_error_is_made(void **state)
+{
+    (void)state;
+    cJSON *all = described();
+    const cJSON *topic, *entry, *e;
+    int n = 0;
+    cJSON_ArrayForEach(topic, sh_json_member(all, "topics"))
+    {
+        cJSON_ArrayForEach(entry, sh_json_member(topic, "entries"))
+        {
+            cJSON_ArrayForEach(e, sh_json_member(entry, "errors"))
+            {
+                make_error(entry, e);
+                n++;
+            }
+        }
+    }
+    assert_true(n > 20);
     cJSON_Delete(all);
 }
 
@@ -246,7 +290,8 @@ int main(void)
         cmocka_unit_test_teardown(every_entry_is_there, kit_teardown),
         cmocka_unit_test_teardown(every_field_is_described, kit_teardown),
         cmocka_unit_test_teardown(every_class_is_taken, kit_teardown),
-        cmocka_unit_test_teardown(the_envelope, kit_teardown),
+        cmocka_unit_test_teardown(tables_that_are_given, kit_teardown),
+        cmocka_unit_test_teardown(every_error_is_made, kit_teardown),
         cmocka_unit_test_teardown(texts_for_a_project, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

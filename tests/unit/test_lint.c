@@ -290,6 +290,28 @@ static void every_instruction(void **state)
         "end\n" RULE("return all(ev, env, pairs(ev))"));
 }
 
+/* Wherever the memory of the worker ends, the file is refused, and nothing is lost. */
+static void little_memory(void **state)
+{
+    (void)state;
+    struct sh_buf b;
+    int refused_names = 0, out_of_memory = 0;
+    sh_buf_init(&b, 1 << 20);
+    for (int i = 0; i < 600; i++)
+        sh_buf_addf(&b, "function f%d(a) return unknown_%d, records.get, { a = 'text %d' } end\n",
+                    i, i, i);
+    for (int64_t bytes = 200 * 1024; bytes < 900 * 1024; bytes += 7000) {
+        kit.budgets = kit_budgets;
+        kit.budgets.memory_bytes = bytes;
+        assert_false(kit_load("rules/x.lua", b.data, NULL));
+        const cJSON *e = sh_json_member(kit.report, "errors")->child;
+        out_of_memory += strstr(sh_json_string(e, "msg"), "memory") != NULL;
+        refused_names += strstr(sh_json_string(e, "msg"), "undefined variable") != NULL;
+    }
+    assert_true(out_of_memory > 3 && refused_names > 3);
+    sh_buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +326,7 @@ int main(void)
         cmocka_unit_test_teardown(fields_that_may_change, kit_teardown),
         cmocka_unit_test_teardown(effects_while_loading, kit_teardown),
         cmocka_unit_test_teardown(all_files_at_once, kit_teardown),
+        cmocka_unit_test_teardown(little_memory, kit_teardown),
         cmocka_unit_test_teardown(every_instruction, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
