@@ -61,9 +61,9 @@ struct trial {
     struct sh_config config;
     struct sh_generation *generation;
     struct sh_workbench *bench;
-    cJSON *asked; /* options of lua/workbench.h */
-    int64_t now_ms;
-    bool scripts_asked; /* others than the configured ones */
+    cJSON *asked;         /* options of lua/workbench.h */
+    int64_t now_ms, seed; /* seed: -1 none */
+    bool scripts_asked;   /* others than the configured ones */
 };
 
 static const char *get(const struct trial *t, const char *name)
@@ -116,11 +116,10 @@ static char *find_root(const struct trial *t)
     return sh_strdup(one ? t->o.args[0] : ".");
 }
 
-static void put_in_root(const struct trial *t, char **setting, const char *given, const char *name)
+static void put_in_root(const struct trial *t, char **setting, const char *name)
 {
-    char *path = given ? sh_strdup(given) : sh_strf("%s/%s", t->root, name);
     free(*setting);
-    *setting = path;
+    *setting = sh_strf("%s/%s", t->root, name);
 }
 
 static bool read_config(struct trial *t, struct sh_error *err)
@@ -134,8 +133,8 @@ static bool read_config(struct trial *t, struct sh_error *err)
     sh_config_print_faults(faults);
     cJSON_Delete(faults);
     if (!path && strcmp(t->root, ".") != 0) { /* defaults stand in the current folder */
-        put_in_root(t, &t->config.rules, NULL, "rules");
-        put_in_root(t, &t->config.scripts, NULL, "scripts");
+        put_in_root(t, &t->config.rules, "rules");
+        put_in_root(t, &t->config.scripts, "scripts");
     }
     const char *scripts = get(t, "scripts");
     t->scripts_asked = scripts && (!t->config.scripts || strcmp(scripts, t->config.scripts) != 0);
@@ -209,7 +208,6 @@ static bool find_specs(struct trial *t, struct sh_error *err)
 
 static bool say_what_is_asked(struct trial *t, struct sh_error *err)
 {
-    int64_t seed = -1;
     t->asked = cJSON_CreateObject();
     if (!find_specs(t, err))
         return false;
@@ -224,10 +222,8 @@ static bool say_what_is_asked(struct trial *t, struct sh_error *err)
         cJSON_AddStringToObject(t->asked, "output", get(t, "output"));
     if (get(t, "coverage-out"))
         cJSON_AddStringToObject(t->asked, "coverage_out", get(t, "coverage-out"));
-    if (!sh_options_int(&t->o, "seed", 0, INT32_MAX, &seed))
-        return sh_error_set(err, SH_EINVAL, "--seed");
-    if (seed >= 0)
-        cJSON_AddItemToObject(t->asked, "seed", sh_json_int(seed));
+    if (t->seed >= 0)
+        cJSON_AddItemToObject(t->asked, "seed", sh_json_int(t->seed));
     char *path = sh_strf("%s/?.lua;%s/specs/?.lua", t->root, t->root);
     cJSON_AddStringToObject(t->asked, "path", path);
     free(path);
@@ -242,6 +238,9 @@ static int go(struct trial *t)
     if (now && !sh_time_parse(now, strlen(now), &t->now_ms))
         return sh_usage_error(&command,
                               "--now \"%s\": expected a time such as 2026-06-12T10:04:21Z", now);
+    t->seed = -1;
+    if (!sh_options_int(&t->o, "seed", 0, INT32_MAX, &t->seed))
+        return SH_EXIT_USAGE;
     t->root = find_root(t);
     int code = -1;
     if (read_config(t, &err) && read_rules(t, &err) && say_what_is_asked(t, &err) &&

@@ -282,7 +282,10 @@ end
 -- The documents of a collection, by id.
 function hook.records(collection)
   local found = {}
-  for _, row in ipairs(ask("records", { collection = collection })) do found[row.id] = row.doc end
+  for _, row in ipairs(ask("records", { collection = collection })) do
+    if row.refused then blame("hook.records: " .. row.refused.message) end
+    found[row.id] = row.doc
+  end
   return found
 end
 

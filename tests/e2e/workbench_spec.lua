@@ -226,6 +226,8 @@ describe("workbench", function()
       code, _, err = run "$bin test nowhere"
       assert.equal(1, code)
       has(err, "nowhere: no such file or folder")
+      code = run "$bin test --seed x"
+      assert.equal(2, code)
       code, _, err = run "$bin test --coverge"
       assert.equal(2, code)
       has(err, "did you mean --coverage?")
@@ -366,7 +368,8 @@ end }
       for _, pair in ipairs { { "rules/missed_call.lua", "rules/missed_call.lua" },
         { "specs/escalation_spec.lua", "tests/spec/escalation_spec.lua" },
         { "events/negative.json", "examples/webphone/negative.json" },
-        { "switchhook.lua", "engine/app/project/switchhook.lua" } } do
+        { "switchhook.lua", "engine/app/project/switchhook.lua" },
+        { ".luals/rule-api.lua", "docs/api/rule-api.lua" }, { ".luals/luacheck.lua", "docs/api/luacheck.lua" } } do
         assert.equal(support.read_file(pair[2]), read("ops/" .. pair[1]), pair[1])
       end
     end)

@@ -182,6 +182,7 @@ describe("the kit", function()
     says("nested too deeply", hook.send, loop)
     says("no source \"nobody\"", hook.send, {}, { source = "nobody" })
     says("rules do not load: rules/a.lua:1", begin, "rule")
+    says("hook.records: which collection?", hook.records)
     says('unknown option "nw"; did you mean now?', hook.reset, { nw = 1 })
   end)
 
