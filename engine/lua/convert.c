@@ -422,7 +422,9 @@ static void copy_table(lua_State *L, int depth)
     }
     if (lua_getmetatable(L, -2)) {
         sh_lua_check_metatable(L, "copy");
-        lua_setmetatable(L, -2);
+        sh_lua_meta_data(L, -1);
+        lua_setmetatable(L, -3);
+        lua_pop(L, 1);
     }
 }
 

@@ -156,6 +156,20 @@ int sh_lua_require(lua_State *L)
     return 1;
 }
 
+/* All that a rule's functions reach is read-only; once more when every file is loaded, for a file
+ * may have handed something to a module that was done. */
+static void freeze_rule(lua_State *L, const struct sh_rule *rule)
+{
+    const int refs[2] = {rule->when, rule->run};
+    for (int k = 0; k < 2; k++) {
+        if (refs[k] == LUA_NOREF)
+            continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
+        sh_lua_freeze(L, -1, rule->name);
+        lua_pop(L, 1);
+    }
+}
+
 /* lua_CFunction: one rule file, light userdata at 1. */
 static int load_rule_file(lua_State *L)
 {
@@ -163,16 +177,8 @@ static int load_rule_file(lua_State *L)
     const struct sh_file *f = lua_touserdata(L, 1);
     size_t first = h->n_rules;
     run_file(h, L, f);
-    for (size_t i = first; i < h->n_rules; i++) {
-        int refs[2] = {h->rules[i].when, h->rules[i].run};
-        for (int k = 0; k < 2; k++) {
-            if (refs[k] == LUA_NOREF)
-                continue;
-            lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
-            sh_lua_freeze(L, -1, h->rules[i].name);
-            lua_pop(L, 1);
-        }
-    }
+    for (size_t i = first; i < h->n_rules; i++)
+        freeze_rule(L, &h->rules[i]);
     return 0;
 }
 
@@ -187,19 +193,14 @@ static int check_syntax(lua_State *L)
     return 0;
 }
 
-static int watch_rules(lua_State *L)
+static int seal_rules(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
-    for (size_t i = 0; i < h->n_rules; i++) {
-        int refs[2] = {h->rules[i].when, h->rules[i].run};
-        for (int k = 0; k < 2; k++) {
-            if (refs[k] == LUA_NOREF)
-                continue;
-            lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
-            sh_lua_watch(h, -1, &h->rules[i]);
-            lua_pop(L, 1);
-        }
-    }
+    sh_lua_freeze_anew(L);
+    for (size_t i = 0; i < h->n_rules; i++)
+        freeze_rule(L, &h->rules[i]);
+    sh_lua_freeze_anew(L);
+    sh_lua_watch_rules(h);
     return 0;
 }
 
@@ -268,7 +269,7 @@ static void load_files(struct sh_host *h, const struct sh_generation *g)
         if (!g->files[i].is_rule && h->load->module[i] == 0)
             guarded(h, check_syntax, &g->files[i]);
     if (cJSON_GetArraySize(h->load->errors) == 0 && g->n_files)
-        guarded(h, watch_rules, NULL);
+        guarded(h, seal_rules, NULL);
 }
 
 bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **report)
