@@ -44,7 +44,7 @@ struct sh_watch {
     int upvalue;        /* number of the upvalue in the closure */
     const void *id;     /* lua_upvalueid */
     char *name, *file;  /* owned */
-    int line;           /* where it is assigned, 0 = unknown */
+    int line;           /* where it is assigned, as far as the text tells */
 };
 
 /* Rules that match an event type, remembered. */

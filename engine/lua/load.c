@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOAD_CPU_FACTOR 10 /* a file may take this many times the budget of a run to load */
+#define MAX_FILE_NAME   250 /* bytes: of the name that functions of the file carry */
+#define LOAD_CPU_FACTOR 10  /* a file may take this many times the budget of a run to load */
 
 /* --- the report ------------------------------------------------------------------------------ */
 
@@ -62,7 +63,7 @@ static void note_text(struct sh_host *h, const char *text)
 static bool run_file(struct sh_host *h, lua_State *L, const struct sh_file *f)
 {
     int top = lua_gettop(L);
-    char chunk[300];
+    char chunk[MAX_FILE_NAME + 2];
     snprintf(chunk, sizeof(chunk), "@%s", f->name);
     if (luaL_loadbufferx(L, f->text, f->len, chunk, "t") != LUA_OK) {
         const struct sh_file *outer = h->load->file;
@@ -186,7 +187,7 @@ static int check_syntax(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
     const struct sh_file *f = lua_touserdata(L, 1);
-    char chunk[300];
+    char chunk[MAX_FILE_NAME + 2];
     snprintf(chunk, sizeof(chunk), "@%s", f->name);
     if (luaL_loadbufferx(L, f->text, f->len, chunk, "t") != LUA_OK)
         note_text(h, lua_tostring(L, -1));
@@ -260,8 +261,27 @@ static void add_rules(const struct sh_host *h, cJSON *report)
     }
 }
 
+/* Functions are known by their file's name: it must fit. */
+static bool check_names(struct sh_host *h, const struct sh_generation *g)
+{
+    bool ok = true;
+    for (size_t i = 0; i < g->n_files; i++) {
+        size_t n = strlen(g->files[i].name);
+        if (n <= MAX_FILE_NAME)
+            continue;
+        char why[100];
+        snprintf(why, sizeof(why), "the file's name has %zu bytes, expected at most %d", n,
+                 MAX_FILE_NAME);
+        sh_load_note(h->load->errors, g->files[i].name, 0, why);
+        ok = false;
+    }
+    return ok;
+}
+
 static void load_files(struct sh_host *h, const struct sh_generation *g)
 {
+    if (!check_names(h, g))
+        return;
     for (size_t i = 0; i < g->n_files; i++)
         if (g->files[i].is_rule)
             guarded(h, load_rule_file, &g->files[i]);

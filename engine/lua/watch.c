@@ -109,16 +109,16 @@ static bool is(struct token t, const char *s)
     return t.n == strlen(s) && memcmp(t.p, s, t.n) == 0;
 }
 
-/* [names] -> the same; the name n gets its line, unless it has one: 0 = unknown. */
-static void note_name(lua_State *L, struct token name, int line)
+/* [names] -> the same; the name gets its line, below zero while that is a guess. */
+static void note_name(lua_State *L, struct token name, bool sure)
 {
     lua_pushlstring(L, name.p, name.n);
     lua_pushvalue(L, -1);
     lua_rawget(L, -3); /* names name line */
-    bool better = lua_isnil(L, -1) || lua_tointeger(L, -1) == 0;
+    bool better = lua_isnil(L, -1) || (sure && lua_tointeger(L, -1) < 0);
     lua_pop(L, 1);
     if (better) {
-        lua_pushinteger(L, line);
+        lua_pushinteger(L, sure ? name.line : -name.line);
         lua_rawset(L, -3);
     } else {
         lua_pop(L, 1);
@@ -140,7 +140,7 @@ static void push_assigned(lua_State *L, const char *text, size_t len)
             bool plain = !is(last, ",") && !is(last, "{") && !is(last, "(") && !is(last, "for") &&
                          !is(next, ",");
             if (set)
-                note_name(L, now, plain ? now.line : 0);
+                note_name(L, now, plain);
         }
         before = last;
         last = now;
@@ -180,7 +180,7 @@ static bool assigns(struct walker *w, const struct sh_file *file, const char *na
     }
     lua_pushstring(L, name);
     bool yes = lua_rawget(L, -2) != LUA_TNIL;
-    *line = (int)lua_tointeger(L, -1);
+    *line = abs((int)lua_tointeger(L, -1));
     lua_pop(L, 2);
     return yes;
 }
@@ -344,7 +344,7 @@ bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct 
             sh_buf_addf(out,
                         "%s:%d: a run changed '%s', a local of the file: a run keeps nothing to "
                         "itself, the next one may be elsewhere (records are for that)",
-                        w->file, w->line ? w->line : rule->line, w->name);
+                        w->file, w->line, w->name);
         changed = true;
         lua_setupvalue(L, -3, w->upvalue);
         lua_pop(L, 2);
