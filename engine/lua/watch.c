@@ -6,6 +6,7 @@
 #include "lua/internal.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -323,8 +324,10 @@ static bool same(lua_State *L)
         return lua_rawequal(L, -1, -2) != 0;
     if (lua_isinteger(L, -1) || lua_isinteger(L, -2))
         return lua_isinteger(L, -1) && lua_isinteger(L, -2) && lua_rawequal(L, -1, -2);
-    lua_Number a = lua_tonumber(L, -1), b = lua_tonumber(L, -2);
-    return memcmp(&a, &b, sizeof(a)) == 0; /* NaN, -0.0 */
+    const lua_Number a = lua_tonumber(L, -1), b = lua_tonumber(L, -2);
+    if (isnan(a) || isnan(b))
+        return isnan(a) && isnan(b);
+    return lua_rawequal(L, -1, -2) && signbit(a) == signbit(b);
 }
 
 bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct sh_buf *out)
