@@ -325,9 +325,7 @@ static bool same(lua_State *L)
     if (lua_isinteger(L, -1) || lua_isinteger(L, -2))
         return lua_isinteger(L, -1) && lua_isinteger(L, -2) && lua_rawequal(L, -1, -2);
     const lua_Number a = lua_tonumber(L, -1), b = lua_tonumber(L, -2);
-    if (isnan(a) || isnan(b))
-        return isnan(a) && isnan(b);
-    return lua_rawequal(L, -1, -2) && signbit(a) == signbit(b);
+    return ((isnan(a) && isnan(b)) || lua_rawequal(L, -1, -2)) && signbit(a) == signbit(b);
 }
 
 bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct sh_buf *out)
