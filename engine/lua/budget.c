@@ -76,20 +76,27 @@ static void cpu_text(const struct sh_host *h, char *out, size_t size)
     snprintf(out, size, "CPU budget of %lld ms exceeded", (long long)h->budget_us / 1000);
 }
 
-static void on_hook(lua_State *L, lua_Debug *ar)
+void sh_budget_check(lua_State *L)
 {
-    (void)ar;
     struct sh_host *h = sh_lua_host(L);
-    if (!h->over && !h->killed) { /* left over from an earlier stretch */
-        lua_sethook(L, NULL, 0, 0);
+    if (!h->over && !h->killed)
         return;
-    }
     if (!h->killed) {
         char why[80];
         cpu_text(h, why, sizeof(why));
         note_kill(h, L, why);
     }
     stop(L);
+}
+
+static void on_hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    const struct sh_host *h = sh_lua_host(L);
+    if (!h->over && !h->killed) /* left over from an earlier stretch */
+        lua_sethook(L, NULL, 0, 0);
+    else
+        sh_budget_check(L);
 }
 
 /* --- the clock ------------------------------------------------------------------------------- */

@@ -302,6 +302,7 @@ static bool write_table(lua_State *L, struct writer *w, const struct path *p, in
     if (depth >= SH_JSON_MAX_DEPTH)
         return refuse(w, NULL, "is nested deeper than 64 levels, or contains itself");
     luaL_checkstack(L, 8, NULL);
+    sh_budget_check(L);
     sh_lua_resolve(L, -1);
     lua_Integer len = 0;
     int as = shape(L, w, p, &len);
@@ -402,6 +403,7 @@ static void copy_table(lua_State *L, int depth)
     if (depth > SH_JSON_MAX_DEPTH)
         sh_lua_raise(L, "copy: nested deeper than 64 levels, or contains itself");
     luaL_checkstack(L, 6, NULL);
+    sh_budget_check(L);
     int fields = 0;
     size_t items = lua_rawlen(L, -1);
     if (!items)
@@ -422,7 +424,9 @@ static void copy_table(lua_State *L, int depth)
     }
     if (lua_getmetatable(L, -2)) {
         sh_lua_check_metatable(L, "copy");
-        lua_setmetatable(L, -2);
+        sh_lua_meta_data(L, -1);
+        lua_setmetatable(L, -3);
+        lua_pop(L, 1);
     }
 }
 

@@ -3,16 +3,20 @@
  *
  * A run may keep nothing in the file: two workers would not agree on it and a restart would forget
  * it. So every table that a file's functions can reach is made read-only in place once the file is
- * loaded: its contents move to a hidden table, and it becomes an empty one whose metatable reads
- * there and refuses writes. Names that start with two underscores stay, since Lua reads
- * metamethods past metatables. */
+ * loaded, and again once all are (a module may be handed something later): its contents move to a
+ * hidden table, and it becomes an empty one, a front, whose metatable reads there and refuses
+ * writes. Nothing that an author's function is called with is ever a hidden table. Lua reads
+ * metamethods past metatables, so where a front serves as a metatable (a class), it is its hidden
+ * table that Lua gets: see sh_lua_meta_data() and sh_lua_meta_front(). */
 #include "lua/internal.h"
 
 #include <string.h>
 
-static const char behind;   /* key of the hidden table, in a view or in a read-only metatable */
-static const char seen_key; /* registry: functions and tables that were walked */
-#define MAX_WALK 150
+const char sh_lua_own_mark, sh_lua_env_mark;
+static const char behind;     /* key of the hidden table, in a view or in a read-only metatable */
+static const char seen_key;   /* registry: functions and tables that were walked */
+static const char fronts_key; /* registry: the front of each hidden table */
+#define MAX_METAS 100         /* metatables of metatables */
 
 void sh_lua_resolve(lua_State *L, int idx)
 {
@@ -93,13 +97,72 @@ static int frozen_newindex(lua_State *L)
                  name, name);
 }
 
+/* Upvalue: the author's __len or nil. */
 static int frozen_len(lua_State *L)
 {
-    sh_lua_resolve(L, 1);
-    if (luaL_callmeta(L, -1, "__len"))
+    lua_settop(L, 1);
+    if (lua_isnil(L, lua_upvalueindex(1))) {
+        sh_lua_resolve(L, 1);
+        lua_pushinteger(L, (lua_Integer)lua_rawlen(L, 2));
         return 1;
-    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, -1));
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
     return 1;
+}
+
+static int indexed(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 1;
+}
+
+/* __index of a table that has one of its own. Upvalues: the hidden table, the author's __index,
+ * which may be a function: it must see the front. */
+static int frozen_index(lua_State *L)
+{
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+        return 1;
+    if (!lua_isfunction(L, lua_upvalueindex(2))) {
+        lua_pushvalue(L, 2);
+        lua_gettable(L, lua_upvalueindex(2));
+        return 1;
+    }
+    lua_settop(L, 2);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_insert(L, 1);
+    lua_callk(L, 2, 1, 0, indexed);
+    return 1;
+}
+
+void sh_lua_meta_data(lua_State *L, int idx)
+{
+    idx = lua_absindex(L, idx);
+    sh_lua_resolve(L, idx);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &fronts_key);
+    lua_pushvalue(L, -2); /* data fronts data */
+    bool frozen = lua_rawget(L, -2) != LUA_TNIL;
+    lua_pop(L, 2);
+    if (!frozen) { /* a view's table, for one, is nobody's metatable */
+        lua_pushvalue(L, idx);
+        lua_replace(L, -2);
+    }
+}
+
+void sh_lua_meta_front(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &fronts_key);
+    lua_pushvalue(L, -2);
+    if (lua_rawget(L, -2) != LUA_TNIL)
+        lua_replace(L, -3);
+    else
+        lua_pop(L, 1);
+    lua_pop(L, 1);
 }
 
 /* Was the value at idx walked before? Notes it. */
@@ -124,102 +187,194 @@ static bool is_meta_name(lua_State *L, int idx)
     return s[0] == '_' && s[1] == '_';
 }
 
-/* [.. table] -> [.. table hidden]: the contents are in hidden. */
+/* [.. table hidden] -> the same; the contents of table are in hidden. */
 static void move_contents(lua_State *L)
 {
-    lua_newtable(L);
     lua_pushnil(L);
     while (lua_next(L, -3)) { /* table hidden key value */
         lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
+        lua_insert(L, -2); /* table hidden key key value */
+        lua_rawset(L, -4);
+        lua_pushvalue(L, -1);
+        lua_pushnil(L);
         lua_rawset(L, -5);
-        if (!is_meta_name(L, -2)) {
+    }
+}
+
+/* [.. meta own] -> [.. meta]: the operators of the metatable own are in meta. */
+static void take_operators(lua_State *L)
+{
+    lua_pushnil(L);
+    while (lua_next(L, -2)) { /* meta own name value */
+        if (is_meta_name(L, -2)) {
             lua_pushvalue(L, -2);
-            lua_pushnil(L);
+            lua_pushvalue(L, -2);
             lua_rawset(L, -6);
         }
         lua_pop(L, 1);
     }
+    lua_pop(L, 1);
 }
 
-/* [.. table hidden] -> the same; table reads from hidden. */
-static void put_in_front(lua_State *L, const char *name)
+/* [.. table hidden] -> [.. table hidden meta]: the metatable that makes table read from hidden.
+ * Operators of a class go on working. */
+static void push_front_meta(lua_State *L, const char *name)
 {
-    lua_newtable(L); /* table hidden meta */
-    if (lua_getmetatable(L, -3)) {
-        lua_pushnil(L); /* operators of a class go on working */
-        while (lua_next(L, -2)) {
-            if (is_meta_name(L, -2)) {
-                lua_pushvalue(L, -2);
-                lua_pushvalue(L, -2);
-                lua_rawset(L, -6);
-            }
-            lua_pop(L, 1);
-        }
-        lua_setmetatable(L, -3);
+    int table = lua_gettop(L) - 1;
+    lua_newtable(L);
+    if (lua_getmetatable(L, table)) {
+        sh_lua_meta_data(L, -1);
+        lua_remove(L, -2);
+        take_operators(L);
     }
-    lua_pushvalue(L, -2);
+    lua_pushvalue(L, table + 1);
     lua_rawsetp(L, -2, &behind);
-    lua_pushvalue(L, -2);
+    lua_pushvalue(L, table + 1);
+    if (lua_getfield(L, -2, "__index") != LUA_TNIL) /* meta hidden index */
+        lua_pushcclosure(L, frozen_index, 2);
+    else
+        lua_pop(L, 1);
     lua_setfield(L, -2, "__index");
     lua_pushstring(L, name);
     lua_pushcclosure(L, frozen_newindex, 1);
     lua_setfield(L, -2, "__newindex");
-    lua_pushcfunction(L, frozen_len);
+    lua_getfield(L, -1, "__len");
+    lua_pushcclosure(L, frozen_len, 1);
     lua_setfield(L, -2, "__len");
+}
+
+/* [.. table hidden meta] -> [.. table hidden]: table has become the front of hidden. */
+static void put_in_front(lua_State *L)
+{
     lua_setmetatable(L, -3);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &fronts_key);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -4); /* table hidden fronts hidden table */
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
 }
 
-static void walk(lua_State *L, const char *name, int depth);
-
-static void walk_fields(lua_State *L, const char *name, int depth)
+static bool is_mark(const struct sh_host *h, const void *mt)
 {
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        char inner[SH_LUA_NAME];
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-        lua_pushfstring(L, key ? "%s.%s" : "%s[..]", name, key);
-        strncpy(inner, lua_tostring(L, -1), sizeof(inner) - 1);
-        inner[sizeof(inner) - 1] = '\0';
-        lua_pop(L, 1);
-        walk(L, inner, depth + 1);
-        lua_pop(L, 1);
-    }
+    return mt == h->array_mt_p || mt == h->object_mt_p;
 }
 
-static void walk_table(lua_State *L, const char *name, int depth)
+/* Is the metatable on top of L the host's own? */
+static bool is_own(lua_State *L)
 {
+    bool own = lua_rawgetp(L, -1, &sh_lua_own_mark) != LUA_TNIL;
+    lua_pop(L, 1);
+    return own;
+}
+
+/* Make the table on top of L a front, and its metatable before it; metas: how many led here. */
+static void freeze_table(lua_State *L, const char *name, int metas)
+{
+    luaL_checkstack(L, 16, NULL);
     sh_lua_resolve(L, -1);
-    bool done = !lua_rawequal(L, -1, -2);
+    bool frozen = !lua_rawequal(L, -1, -2);
     lua_pop(L, 1);
-    if (done || seen(L, lua_gettop(L)))
+    if (frozen)
         return;
-    struct sh_host *h = sh_lua_host(L);
     if (lua_getmetatable(L, -1)) {
-        const void *mt = lua_topointer(L, -1);
-        if (mt == h->array_mt_p || mt == h->object_mt_p)
-            lua_pop(L, 1);
-        else if (lua_getfield(L, -1, "__switchhook_env") != LUA_TNIL) {
-            lua_pop(L, 2); /* a file's environment guards itself */
-            return;
-        } else {
-            lua_pop(L, 1);
+        sh_lua_meta_front(L);
+        bool mark = is_mark(sh_lua_host(L), lua_topointer(L, -1)), own = is_own(L);
+        if (!mark && !own)
             sh_lua_check_metatable(L, name);
-            walk(L, name, depth + 1); /* the metatable, often a class */
-            lua_pop(L, 1);
-        }
+        if (metas == MAX_METAS)
+            sh_lua_raise(L, "'%s' has metatables of metatables without end", name);
+        if (!mark && !own && !lua_rawequal(L, -1, -2))
+            freeze_table(L, name, metas + 1);
+        lua_pop(L, 1);
+        if (own)
+            return; /* a file's environment guards itself */
     }
+    lua_newtable(L);
+    push_front_meta(L, name); /* table hidden meta */
+    if (lua_getmetatable(L, -3))
+        lua_setmetatable(L, -3);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
     move_contents(L);
-    put_in_front(L, name);
-    walk_fields(L, name, depth);
+    lua_pop(L, 2);
+    put_in_front(L);
     lua_pop(L, 1);
+}
+
+/* --- walking --------------------------------------------------------------------------------- */
+
+/* What is still to be walked: values and their names in turn, in the table at that index. */
+struct todo {
+    lua_State *L;
+    int table;
+    lua_Integer n;
+};
+
+/* Pop the value on top of L and keep it for later, if it can hold anything. */
+static void later(struct todo *t, const char *name)
+{
+    int type = lua_type(t->L, -1);
+    if (type != LUA_TTABLE && type != LUA_TFUNCTION && type != LUA_TTHREAD) {
+        lua_pop(t->L, 1);
+        return;
+    }
+    char inner[SH_LUA_NAME];
+    strncpy(inner, name, sizeof(inner) - 1);
+    inner[sizeof(inner) - 1] = '\0';
+    lua_rawseti(t->L, t->table, ++t->n);
+    lua_pushstring(t->L, inner);
+    lua_rawseti(t->L, t->table, ++t->n);
+}
+
+/* The fields of the table on top of L; up: its name, NULL for a file's globals. */
+static void walk_fields(struct todo *t, const char *up)
+{
+    lua_State *L = t->L;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) { /* table key value */
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+        if (up)
+            lua_pushfstring(L, key ? "%s.%s" : "%s[..]", up, key);
+        else
+            lua_pushstring(L, key ? key : "?");
+        lua_insert(L, -2); /* table key name value */
+        later(t, lua_tostring(L, -2));
+        lua_pop(L, 1);
+    }
+}
+
+static void walk_table(struct todo *t, const char *name)
+{
+    lua_State *L = t->L;
+    int table = lua_gettop(L);
+    if (lua_getmetatable(L, table) && lua_rawgetp(L, -1, &sh_lua_env_mark) != LUA_TNIL) {
+        walk_fields(t, NULL);
+        lua_settop(L, table);
+        return;
+    }
+    lua_settop(L, table);
+    freeze_table(L, name, 0);
+    sh_lua_resolve(L, table); /* table hidden */
+    if (lua_getmetatable(L, -1)) {
+        if (is_own(L)) { /* a library */
+            lua_settop(L, table);
+            return;
+        }
+        sh_lua_meta_front(L);
+        if (is_mark(sh_lua_host(L), lua_topointer(L, -1)))
+            lua_pop(L, 1);
+        else
+            later(t, name); /* often a class */
+    }
+    walk_fields(t, name);
+    lua_settop(L, table);
 }
 
 /* A coroutine goes on where the last run left it, and so does the iterator that gmatch, pairs or
  * coroutine.wrap gave: its place is in its upvalues. */
-static void check_state(lua_State *L, const char *name, int type)
+static void check_state(lua_State *L, const char *name)
 {
-    bool keeps = type == LUA_TTHREAD;
+    bool keeps = lua_isthread(L, -1);
     for (int i = 1; !keeps && lua_iscfunction(L, -1) && lua_getupvalue(L, -1, i); i++) {
         keeps = lua_isthread(L, -1) || lua_type(L, -1) == LUA_TUSERDATA || lua_isinteger(L, -1);
         lua_pop(L, 1);
@@ -228,32 +383,50 @@ static void check_state(lua_State *L, const char *name, int type)
         sh_lua_raise(L,
                      "'%s' holds %s: it would go on where the last run left it, and a run keeps "
                      "nothing to itself (make it inside the function that uses it)",
-                     name, type == LUA_TTHREAD ? "a coroutine" : "a running iterator or coroutine");
+                     name, lua_isthread(L, -1) ? "a coroutine" : "a running iterator or coroutine");
 }
 
-static void walk(lua_State *L, const char *name, int depth)
+static void walk_upvalues(struct todo *t)
 {
-    luaL_checkstack(L, 12, NULL);
-    if (depth > MAX_WALK)
-        sh_lua_raise(L, "'%s' is nested too deeply", name);
-    int type = lua_type(L, -1);
-    if (type == LUA_TTABLE)
-        walk_table(L, name, depth);
-    check_state(L, name, type);
-    if (type != LUA_TFUNCTION || lua_iscfunction(L, -1) || seen(L, lua_gettop(L)))
-        return;
     const char *up;
-    for (int i = 1; (up = lua_getupvalue(L, -1, i)) != NULL; i++) {
-        walk(L, up, depth + 1);
-        lua_pop(L, 1);
-    }
+    for (int i = 1; (up = lua_getupvalue(t->L, -1, i)) != NULL; i++)
+        later(t, up);
+}
+
+/* The value on top of L, below it the list. */
+static void walk(struct todo *t, const char *name)
+{
+    lua_State *L = t->L;
+    check_state(L, name);
+    if (lua_isthread(L, -1) || lua_iscfunction(L, -1) || seen(L, lua_gettop(L)))
+        return;
+    if (lua_istable(L, -1))
+        walk_table(t, name);
+    else
+        walk_upvalues(t);
 }
 
 void sh_lua_freeze(lua_State *L, int idx, const char *name)
 {
+    luaL_checkstack(L, 16, NULL);
     lua_pushvalue(L, idx);
-    walk(L, name, 0);
+    lua_newtable(L);
+    lua_insert(L, -2);
+    struct todo t = {.L = L, .table = lua_gettop(L) - 1};
+    later(&t, name);
+    while (t.n > 0) {
+        lua_rawgeti(L, t.table, t.n--);
+        lua_rawgeti(L, t.table, t.n--); /* list name value */
+        walk(&t, lua_tostring(L, -2));
+        lua_pop(L, 2);
+    }
     lua_pop(L, 1);
+}
+
+void sh_lua_freeze_anew(lua_State *L)
+{
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &seen_key);
 }
 
 void sh_lua_open_freeze(struct sh_host *h)
@@ -262,6 +435,7 @@ void sh_lua_open_freeze(struct sh_host *h)
         {"__index", view_index}, {"__newindex", view_newindex}, {"__len", view_len}, {NULL, NULL}};
     lua_State *L = h->L;
     luaL_newlib(L, view);
+    sh_lua_own(L);
     h->view_mt_p = lua_topointer(L, -1);
     h->view_mt = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
@@ -271,16 +445,18 @@ void sh_lua_open_freeze(struct sh_host *h)
     h->object_mt_p = lua_topointer(L, -1);
     h->object_mt = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &seen_key);
-    lua_newtable(L);
-    lua_newtable(L);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    h->metas = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &fronts_key);
+    sh_lua_freeze_anew(L);
 }
 
-/* [-1, +1] The library table on top becomes the hidden part of a read-only one. */
+void sh_lua_own(lua_State *L)
+{
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, -2, &sh_lua_own_mark);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+}
+
 static int no_member(lua_State *L)
 {
     const char *lib = lua_tostring(L, lua_upvalueindex(1)), *best;
@@ -299,13 +475,13 @@ void sh_lua_seal(lua_State *L, const char *name)
 {
     lua_newtable(L);
     lua_insert(L, -2); /* front hidden */
-    put_in_front(L, name);
+    push_front_meta(L, name);
+    put_in_front(L);
     lua_createtable(L, 0, 2);
+    sh_lua_own(L);
     lua_pushstring(L, name);
     lua_pushcclosure(L, no_member, 1);
     lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
 }

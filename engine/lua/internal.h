@@ -44,7 +44,7 @@ struct sh_watch {
     int upvalue;        /* number of the upvalue in the closure */
     const void *id;     /* lua_upvalueid */
     char *name, *file;  /* owned */
-    int line;           /* where it is assigned, 0 = unknown */
+    int line;           /* where it is assigned, as far as the text tells */
 };
 
 /* Rules that match an event type, remembered. */
@@ -182,6 +182,8 @@ void sh_stretch_begin(struct sh_host *h, lua_State *co, int64_t budget_us, int64
 void sh_stretch_end(struct sh_host *h);
 /* End the stretch: remembers why and leaves for the host, past any pcall. [-0, +0, v] */
 int sh_lua_kill(lua_State *L, const char *why) __attribute__((noreturn));
+/* For long work in C, where no hook reaches: end the stretch if its budget is spent. [-0, +0, v] */
+void sh_budget_check(lua_State *L);
 /* After a protected call came back with an error on top of L: raises again if the stretch was
  * killed or ran out of memory. from: the state whose stack tells where. [-0, +0, v] */
 void sh_lua_recheck(lua_State *L, int status);
@@ -260,10 +262,22 @@ void sh_lua_resolve(lua_State *L, int idx);
 /* Read-only view of the event table at idx, for `when`. [-0, +1, m] */
 void sh_lua_push_view(lua_State *L, int idx);
 void sh_lua_open_freeze(struct sh_host *h);
-/* Make everything reachable from the value at idx read-only in place; name is for messages. */
+/* Make everything reachable from the value at idx read-only in place; name is for messages.
+ * Raises for what keeps a state that cannot be made so. [-0, +0, v] */
 void sh_lua_freeze(lua_State *L, int idx, const char *name);
-/* Note every upvalue reachable from the function at idx that its file assigns; adds to rule. */
-void sh_lua_watch(struct sh_host *h, int idx, struct sh_rule *rule);
+void sh_lua_freeze_anew(lua_State *L); /* forget what was walked: it may hold more by now */
+/* The metatable at idx as Lua must have it: the hidden table of a read-only one, else itself; and
+ * the way back, for the author's eyes. [-0, +1, -] and [-1, +1, -] */
+void sh_lua_meta_data(lua_State *L, int idx);
+void sh_lua_meta_front(lua_State *L);
+/* Keys that no author can write. Metatables of the host's own have the first, those of a file's
+ * environment also the second, with its variables. */
+extern const char sh_lua_own_mark, sh_lua_env_mark;
+void sh_lua_own(lua_State *L); /* mark the metatable on top of L as the host's own */
+
+/* --- watch.c -------------------------------------------------------------------------------- */
+/* Note, for each rule, every upvalue it can reach that its file assigns. [-0, +0, v] */
+void sh_lua_watch_rules(struct sh_host *h);
 /* After a run: names the first watched local that changed, in out, and puts all back. */
 bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct sh_buf *out);
 
@@ -273,8 +287,11 @@ void sh_lua_push_env(lua_State *L);          /* a new environment for a file. [-
 /* Make the table on top of L a read-only library of that name: [-1, +1, m] */
 void sh_lua_seal(lua_State *L, const char *name);
 
-/* Raise if the metatable on top of L has a field that rules may not use. [-0, +0, v] */
+/* Raise if the metatable on top of L, one of an author's, has a field that rules may not use.
+ * [-0, +0, v] */
 void sh_lua_check_metatable(lua_State *L, const char *what);
+/* Raise `why` unless the table at idx may get another metatable. [-0, +0, v] */
+void sh_lua_check_writable(lua_State *L, int idx, const char *why);
 /* After a stretch: the field that a metatable of the run was given since it was set, NULL if none.
  * over: the run has ended and its metatables are forgotten. */
 const char *sh_lua_metas_changed(struct sh_host *h, const struct sh_lua_run *r, bool over);

@@ -4,6 +4,8 @@
 
 #include "svc/json.h"
 
+#include <stdio.h>
+
 static int json_encode(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
@@ -38,10 +40,10 @@ static int mark(lua_State *L, int ref, const char *what)
     }
     if (!lua_istable(L, 1))
         sh_lua_raise(L, "%s: a table expected, got %s", what, sh_lua_kind(L, 1));
+    char why[100];
+    snprintf(why, sizeof(why), "%s: this table is read-only here (copy() it first)", what);
+    sh_lua_check_writable(L, 1, why);
     lua_settop(L, 1);
-    sh_lua_resolve(L, 1);
-    if (!lua_rawequal(L, 1, 2))
-        sh_lua_raise(L, "%s: this table is read-only here (copy() it first)", what);
     lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
     lua_setmetatable(L, 1);
     lua_settop(L, 1);

@@ -295,8 +295,7 @@ void sh_lua_open_secret(lua_State *L)
     lua_setfield(L, -2, "__tostring");
     lua_pushliteral(L, "secret");
     lua_setfield(L, -2, "__name");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
+    sh_lua_own(L);
     h->secret_mt_p = lua_topointer(L, -1);
     h->secret_mt = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushcfunction(L, l_secret);

@@ -209,22 +209,39 @@ static void add_value(lua_State *L, bool html, struct sh_buf *out, const char *w
     lua_pop(L, 1);
 }
 
+/* Author's code has run meanwhile, and may have filled texts of its own into the end of out, or
+ * half of one before it failed: go back to where it was. */
+static void go_back(struct sh_buf *out, size_t len, bool failed)
+{
+    out->len = len;
+    out->failed = failed;
+}
+
 /* A list of simple values reads best with commas. The table is on top of L. */
 static bool add_list(lua_State *L, bool html, struct sh_buf *out, const char *what)
 {
+    size_t len = out->len;
+    bool failed = out->failed;
     lua_Integer n = lua_istable(L, -1) ? luaL_len(L, -1) : 0;
+    go_back(out, len, failed);
     if (n == 0 || n > 10000)
         return false;
     for (lua_Integer i = 1; i <= n; i++) {
         bool table = lua_geti(L, -1, i) == LUA_TTABLE;
         lua_pop(L, 1);
-        if (table)
+        if (table) {
+            go_back(out, len, failed);
             return false;
+        }
     }
-    for (lua_Integer i = 1; i <= n; i++) {
+    go_back(out, len, failed);
+    for (lua_Integer i = 1; i <= n && sh_buf_ok(out); i++) {
         if (i > 1)
             sh_buf_adds(out, ", ");
+        len = out->len;
+        failed = out->failed;
         lua_geti(L, -1, i);
+        go_back(out, len, failed);
         add_value(L, html, out, what);
     }
     lua_pop(L, 1);
@@ -236,7 +253,7 @@ static void fill(lua_State *L, struct sh_slice text, int idx, bool html, struct 
 {
     const char *p = text.p, *end = text.p + text.n;
     luaL_checkstack(L, 6, NULL);
-    while (p < end) {
+    while (p < end && sh_buf_ok(out)) {
         const char *open = memmem(p, (size_t)(end - p), "{{", 2);
         if (!open || idx == 0) {
             sh_buf_add(out, p, (size_t)(end - p));
@@ -254,7 +271,11 @@ static void fill(lua_State *L, struct sh_slice text, int idx, bool html, struct 
         if (name == close)
             sh_lua_raise(L, "%s: '{{}}' at byte %zu names nothing", what,
                          (size_t)(open - text.p) + 1);
+        size_t len = out->len;
+        bool failed = out->failed;
         sh_lua_push_path(L, idx, name, (size_t)(close - name));
+        go_back(out, len, failed);
+        sh_budget_check(L);
         if (!add_list(L, html, out, what))
             add_value(L, html, out, what);
     }
@@ -268,7 +289,7 @@ void sh_lua_push_filled(lua_State *L, struct sh_slice text, int idx, bool html, 
     size_t base = out->len;
     fill(L, text, idx, html, out, what);
     if (!sh_buf_ok(out)) {
-        sh_buf_reset(out);
+        go_back(out, base, false);
         sh_lua_raise(L, "%s is over %zu bytes when filled", what, out->max);
     }
     lua_pushlstring(L, out->data ? out->data + base : "", out->len - base);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOAD_CPU_FACTOR 10 /* a file may take this many times the budget of a run to load */
+#define MAX_FILE_NAME   250 /* bytes: of the name that functions of the file carry */
+#define LOAD_CPU_FACTOR 10  /* a file may take this many times the budget of a run to load */
 
 /* --- the report ------------------------------------------------------------------------------ */
 
@@ -84,7 +85,7 @@ void sh_load_note_text(struct sh_host *h, const char *text)
 static bool run_file(struct sh_host *h, lua_State *L, const struct sh_file *f)
 {
     int top = lua_gettop(L);
-    char chunk[300];
+    char chunk[MAX_FILE_NAME + 2];
     snprintf(chunk, sizeof(chunk), "@%s", f->name);
     if (luaL_loadbufferx(L, f->text, f->len, chunk, "t") != LUA_OK) {
         const struct sh_file *outer = h->load->file;
@@ -179,6 +180,20 @@ int sh_lua_require(lua_State *L)
     return 1;
 }
 
+/* All that a rule's functions reach is read-only; once more when every file is loaded, for a file
+ * may have handed something to a module that was done. */
+static void freeze_rule(lua_State *L, const struct sh_rule *rule)
+{
+    const int refs[2] = {rule->when, rule->run};
+    for (int k = 0; k < 2; k++) {
+        if (refs[k] == LUA_NOREF)
+            continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
+        sh_lua_freeze(L, -1, rule->name);
+        lua_pop(L, 1);
+    }
+}
+
 /* lua_CFunction: one rule file, light userdata at 1. */
 static int load_rule_file(lua_State *L)
 {
@@ -186,16 +201,8 @@ static int load_rule_file(lua_State *L)
     const struct sh_file *f = lua_touserdata(L, 1);
     size_t first = h->n_rules;
     run_file(h, L, f);
-    for (size_t i = first; i < h->n_rules; i++) {
-        int refs[2] = {h->rules[i].when, h->rules[i].run};
-        for (int k = 0; k < 2; k++) {
-            if (refs[k] == LUA_NOREF)
-                continue;
-            lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
-            sh_lua_freeze(L, -1, h->rules[i].name);
-            lua_pop(L, 1);
-        }
-    }
+    for (size_t i = first; i < h->n_rules; i++)
+        freeze_rule(L, &h->rules[i]);
     return 0;
 }
 
@@ -204,7 +211,7 @@ static int check_text(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
     const struct sh_file *f = lua_touserdata(L, 1);
-    char chunk[300];
+    char chunk[MAX_FILE_NAME + 2];
     snprintf(chunk, sizeof(chunk), "@%s", f->name);
     if (luaL_loadbufferx(L, f->text, f->len, chunk, "t") != LUA_OK)
         sh_load_note_text(h, lua_tostring(L, -1));
@@ -213,19 +220,14 @@ static int check_text(lua_State *L)
     return 0;
 }
 
-static int watch_rules(lua_State *L)
+static int seal_rules(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
-    for (size_t i = 0; i < h->n_rules; i++) {
-        int refs[2] = {h->rules[i].when, h->rules[i].run};
-        for (int k = 0; k < 2; k++) {
-            if (refs[k] == LUA_NOREF)
-                continue;
-            lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
-            sh_lua_watch(h, -1, &h->rules[i]);
-            lua_pop(L, 1);
-        }
-    }
+    sh_lua_freeze_anew(L);
+    for (size_t i = 0; i < h->n_rules; i++)
+        freeze_rule(L, &h->rules[i]);
+    sh_lua_freeze_anew(L);
+    sh_lua_watch_rules(h);
     return 0;
 }
 
@@ -285,8 +287,27 @@ static void add_rules(const struct sh_host *h, cJSON *report)
     }
 }
 
+/* Functions are known by their file's name: it must fit. */
+static bool check_names(struct sh_host *h, const struct sh_generation *g)
+{
+    bool ok = true;
+    for (size_t i = 0; i < g->n_files; i++) {
+        size_t n = strlen(g->files[i].name);
+        if (n <= MAX_FILE_NAME)
+            continue;
+        char why[100];
+        snprintf(why, sizeof(why), "the file's name has %zu bytes, expected at most %d", n,
+                 MAX_FILE_NAME);
+        sh_load_note(h->load->errors, g->files[i].name, 0, why);
+        ok = false;
+    }
+    return ok;
+}
+
 static void load_files(struct sh_host *h, const struct sh_generation *g)
 {
+    if (!check_names(h, g))
+        return;
     for (size_t i = 0; i < g->n_files; i++)
         if (g->files[i].is_rule)
             guarded(h, load_rule_file, &g->files[i]);
@@ -294,7 +315,7 @@ static void load_files(struct sh_host *h, const struct sh_generation *g)
         if (!g->files[i].is_rule && h->load->module[i] == 0)
             guarded(h, check_text, &g->files[i]);
     if (cJSON_GetArraySize(h->load->errors) == 0 && g->n_files)
-        guarded(h, watch_rules, NULL);
+        guarded(h, seal_rules, NULL);
 }
 
 bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **report)

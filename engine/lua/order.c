@@ -106,8 +106,10 @@ static int l_next(lua_State *L)
     struct sh_key after = {0}, best = {0};
     if (!from_start)
         after = key_at(L, 2);
-    if (after.kind == 1 && lua_tointegerx(L, 2, NULL))
-        after = (struct sh_key){.i = lua_tointeger(L, 2)};
+    int whole = 0;
+    lua_Integer i = lua_tointegerx(L, 2, &whole);
+    if (after.kind == 1 && whole)
+        after = (struct sh_key){.i = i};
     bool found = false;
     sh_lua_resolve(L, 1); /* 3 */
     lua_pushnil(L);

@@ -68,6 +68,8 @@ static bool read_on(struct sh_host *h, lua_State *L, struct sh_rule *rule)
             ok = add_pattern(h, L, rule);
         lua_pop(L, 1);
     } else {
+        sh_lua_resolve(L, -1); /* it may be a module's, read-only by now */
+        lua_remove(L, -2);
         size_t n = lua_rawlen(L, -1), fields = 0;
         for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
             fields++;
@@ -177,8 +179,9 @@ static bool read_function(struct sh_host *h, lua_State *L, struct sh_rule *rule,
 static bool check_fields(struct sh_host *h, lua_State *L, const struct sh_rule *rule)
 {
     bool ok = true;
+    sh_lua_resolve(L, 2);
     lua_pushnil(L);
-    while (lua_next(L, 2)) {
+    while (lua_next(L, -2)) {
         lua_pop(L, 1);
         const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
         if (key && sh_fields_has(&sh_fields_rule, key))
@@ -196,6 +199,7 @@ static bool check_fields(struct sh_host *h, lua_State *L, const struct sh_rule *
                       near ? " (did you mean '" : " (expected on, every, zone, when, run)",
                       near ? near : "", near ? "'?)" : "");
     }
+    lua_pop(L, 1);
     return ok;
 }
 
@@ -239,8 +243,6 @@ static void define(struct sh_host *h, lua_State *L)
     struct sh_rule rule = {.line = caller_line(L)};
     if (h->n_rules == MAX_RULES)
         sh_lua_raise(L, "more than %d rules", MAX_RULES);
-    sh_lua_resolve(L, 2);
-    lua_replace(L, 2);
     rule.name = sh_memdup(name, n);
     rule.file = sh_strdup(h->load->file->name);
     if (strlen(name) != n || !sh_lua_utf8(name, n)) {

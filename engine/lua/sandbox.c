@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#define KEEP_METAS 1000
+
 /* --- globals that are not there ------------------------------------------------------------- */
 
 static const char *const absent[][2] = {
@@ -73,10 +75,9 @@ void sh_lua_push_env(lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->globals);
     lua_pushcclosure(L, env_newindex, 2);
     lua_setfield(L, -2, "__newindex");
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "__switchhook_env");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
+    sh_lua_own(L);
+    lua_getfield(L, -1, "__index");
+    lua_rawsetp(L, -2, &sh_lua_env_mark);
     lua_setmetatable(L, -2);
 }
 
@@ -110,8 +111,11 @@ static int l_tostring(lua_State *L)
 /* Is the metatable on top of L the host's own? */
 static bool protected(lua_State *L)
 {
-    lua_pushliteral(L, "__metatable");
-    bool yes = lua_rawget(L, -2) != LUA_TNIL;
+    const struct sh_host *h = sh_lua_host(L);
+    const void *mt = lua_topointer(L, -1);
+    if (mt == h->array_mt_p || mt == h->object_mt_p)
+        return true;
+    bool yes = lua_rawgetp(L, -1, &sh_lua_own_mark) != LUA_TNIL;
     lua_pop(L, 1);
     return yes;
 }
@@ -123,15 +127,11 @@ static int l_getmetatable(lua_State *L)
         lua_pushnil(L); /* the metatable of strings is shared by all */
         return 1;
     }
-    struct sh_host *h = sh_lua_host(L);
     sh_lua_resolve(L, 1);
-    if (!lua_getmetatable(L, -1)) {
+    if (!lua_getmetatable(L, -1) || protected(L))
         lua_pushnil(L);
-        return 1;
-    }
-    const void *mt = lua_topointer(L, -1);
-    if (mt == h->array_mt_p || mt == h->object_mt_p || mt == h->view_mt_p || protected(L))
-        lua_pushnil(L);
+    else
+        sh_lua_meta_front(L);
     return 1;
 }
 
@@ -153,7 +153,11 @@ static const char *refused_field(lua_State *L)
 
 void sh_lua_check_metatable(lua_State *L, const char *what)
 {
-    const char *field = protected(L) ? NULL : refused_field(L);
+    if (protected(L))
+        return;
+    sh_lua_meta_data(L, -1);
+    const char *field = refused_field(L);
+    lua_pop(L, 1);
     if (field)
         sh_lua_raise(L, "%s: %s is not available to rules", what, field);
 }
@@ -172,16 +176,34 @@ static void note_metatable(lua_State *L, int idx)
     h->metas_used = true;
 }
 
+/* lua_CFunction: an empty list in place of the last one. */
+static int forget_metas(lua_State *L)
+{
+    struct sh_host *h = sh_lua_host(L);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    if (h->metas)
+        lua_rawseti(L, LUA_REGISTRYINDEX, h->metas);
+    else
+        h->metas = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
 const char *sh_lua_metas_changed(struct sh_host *h, const struct sh_lua_run *r, bool over)
 {
     lua_State *L = h->L;
     const char *field = NULL;
+    size_t n = 0;
     h->metas_used = false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->metas);
     lua_pushnil(L);
     while (lua_next(L, -2)) { /* metas mt run */
         bool mine = lua_touserdata(L, -1) == r;
         lua_pop(L, 1);
+        n++;
         if (mine && !field)
             field = refused_field(L);
         if (mine && over) {
@@ -193,7 +215,27 @@ const char *sh_lua_metas_changed(struct sh_host *h, const struct sh_lua_run *r, 
         }
     }
     lua_pop(L, 1);
+    if (n > KEEP_METAS && !h->metas_used) { /* a table never gets smaller */
+        lua_pushcfunction(L, forget_metas);
+        if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+            lua_pop(L, 1);
+    }
     return field;
+}
+
+void sh_lua_check_writable(lua_State *L, int idx, const char *why)
+{
+    int top = lua_gettop(L);
+    const struct sh_host *h = sh_lua_host(L);
+    sh_lua_resolve(L, idx);
+    bool ok = lua_rawequal(L, idx, -1);
+    if (ok && lua_getmetatable(L, idx)) {
+        const void *mt = lua_topointer(L, -1);
+        ok = mt == h->array_mt_p || mt == h->object_mt_p || !protected(L);
+    }
+    lua_settop(L, top);
+    if (!ok)
+        sh_lua_raise(L, "%s", why);
 }
 
 static int l_setmetatable(lua_State *L)
@@ -203,16 +245,19 @@ static int l_setmetatable(lua_State *L)
         sh_lua_raise(L, "setmetatable: 'metatable' must be a table or nil, got %s",
                      sh_lua_kind(L, 2));
     lua_settop(L, 2);
-    sh_lua_resolve(L, 1);
-    if (!lua_rawequal(L, 1, -1) || (lua_getmetatable(L, 1) && protected(L)))
-        sh_lua_raise(L, "setmetatable: this table is read-only here");
-    lua_settop(L, 2);
-    const char *field = lua_istable(L, 2) ? refused_field(L) : NULL;
+    sh_lua_check_writable(L, 1, "setmetatable: this table is read-only here");
+    if (lua_isnil(L, 2)) {
+        lua_setmetatable(L, 1);
+        return 1;
+    }
+    sh_lua_meta_data(L, 2); /* 3 */
+    const char *field = refused_field(L);
     if (field)
         sh_lua_raise(L, "setmetatable: %s is not available to rules", field);
-    if (lua_istable(L, 2))
+    if (lua_rawequal(L, 2, 3)) /* else it is read-only, and nothing can be added */
         note_metatable(L, 2);
     lua_setmetatable(L, 1);
+    lua_settop(L, 1);
     return 1;
 }
 
@@ -246,11 +291,13 @@ static int l_rep(lua_State *L)
 static int l_format(lua_State *L)
 {
     int arg = 1, top = lua_gettop(L);
-    for (const char *f = luaL_checkstring(L, 1); *f; f++) {
+    size_t n;
+    const char *f = luaL_checklstring(L, 1, &n);
+    for (const char *end = f + n; f < end; f++) { /* a NUL byte does not end it */
         if (*f != '%' || *++f == '%')
             continue;
         f += strspn(f, "-+ #0123456789.");
-        if (!*f)
+        if (f >= end)
             break;
         arg++;
         if (*f == 'p')
@@ -393,6 +440,7 @@ void sh_lua_open_sandbox(struct sh_host *h)
     h->globals = luaL_ref(L, LUA_REGISTRYINDEX);
     h->globals_p = lua_topointer(L, globals);
     sh_lua_open_freeze(h);
+    forget_metas(L);
     open_base(L, globals);
     open_string(L, globals);
     open_table(L, globals);

@@ -55,6 +55,7 @@ int sh_lua_sort(lua_State *L)
     int from = FROM, to = TO;
     for (lua_Integer width = 1; width < n; width *= 2) {
         for (lua_Integer low = 1; low <= n; low += 2 * width) {
+            sh_budget_check(L);
             lua_Integer mid = low + width <= n ? low + width : n + 1;
             lua_Integer high = mid + width <= n ? mid + width : n + 1;
             merge_runs(L, from, to, low, mid, high);

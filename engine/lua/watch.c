@@ -6,11 +6,10 @@
 #include "lua/internal.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MAX_WALK 150
 
 /* --- the text -------------------------------------------------------------------------------- */
 
@@ -55,7 +54,9 @@ static void skip_blank(struct lexer *x)
         } else if (x->p[0] == '-' && x->p[1] == '-') {
             x->p += 2;
             const char *after = x->p < x->end ? long_bracket(x) : NULL;
-            x->p = after ? after : x->p + strcspn(x->p, "\n");
+            while (!after && x->p < x->end && *x->p != '\n' && *x->p != '\r')
+                x->p++; /* to the line's end as Lua sees it, past any NUL byte */
+            x->p = after ? after : x->p;
         } else {
             return;
         }
@@ -109,32 +110,56 @@ static bool is(struct token t, const char *s)
     return t.n == strlen(s) && memcmp(t.p, s, t.n) == 0;
 }
 
-/* Might the text assign the variable, other than where it is declared? May say yes too often
- * (fields of a table constructor look alike), never no. *line: the likeliest place, 0 unknown. */
-static bool assigns(const char *text, size_t len, const char *name, int *line)
+/* [names] -> the same; the name gets its line, below zero while that is a guess. */
+static void note_name(lua_State *L, struct token name, bool sure)
+{
+    lua_pushlstring(L, name.p, name.n);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3); /* names name line */
+    bool better = lua_isnil(L, -1) || (sure && lua_tointeger(L, -1) < 0);
+    lua_pop(L, 1);
+    if (better) {
+        lua_pushinteger(L, sure ? name.line : -name.line);
+        lua_rawset(L, -3);
+    } else {
+        lua_pop(L, 1);
+    }
+}
+
+/* Push a table of every name that the text might assign other than where it is declared, with the
+ * likeliest line. May hold too many (fields of a table constructor look alike), never too few. */
+static void push_assigned(lua_State *L, const char *text, size_t len)
 {
     struct lexer x = {text, text + len, 1};
     struct token before = {0}, last = {0}, now = next_token(&x);
-    bool maybe = false;
-    *line = 0;
+    lua_newtable(L);
     while (now.n) {
         struct token next = next_token(&x);
         bool declared = is(last, "local") || (is(last, "function") && is(before, "local"));
-        if (is(now, name) && !declared && !is(last, ".") && !is(last, ":")) {
+        if (is_name(now.p[0]) && !declared && !is(last, ".") && !is(last, ":")) {
             bool set = is(next, "=") || is(next, ",") || (is(last, "function") && is(next, "("));
-            maybe = maybe || set;
-            bool plain = !is(last, ",") && !is(last, "{") && !is(last, "(") && !is(last, "for");
-            if (set && plain && !is(next, ",") && !*line)
-                *line = now.line;
+            bool plain = !is(last, ",") && !is(last, "{") && !is(last, "(") && !is(last, "for") &&
+                         !is(next, ",");
+            if (set)
+                note_name(L, now, plain);
         }
         before = last;
         last = now;
         now = next;
     }
-    return maybe;
 }
 
 /* --- walking --------------------------------------------------------------------------------- */
+
+/* A walk through all that a rule's functions reach. The fields are stack indexes: functions and
+ * tables that were met, values still to be walked, and the assigned names of each file. */
+struct walker {
+    struct sh_host *h;
+    lua_State *L;
+    struct sh_rule *rule;
+    int seen, todo, names;
+    lua_Integer n_todo;
+};
 
 static const struct sh_file *file_of(const struct sh_host *h, const char *source)
 {
@@ -144,29 +169,47 @@ static const struct sh_file *file_of(const struct sh_host *h, const char *source
     return NULL;
 }
 
-/* [function, value of upvalue i] on top. The index of its watch, SIZE_MAX if it needs none. */
-static size_t watch_upvalue(struct sh_host *h, const struct sh_file *file, const char *name, int i)
+/* Does the file assign a variable of that name? */
+static bool assigns(struct walker *w, const struct sh_file *file, const char *name, int *line)
 {
-    lua_State *L = h->chain[0];
+    lua_State *L = w->L;
+    if (lua_rawgetp(L, w->names, file) == LUA_TNIL) {
+        lua_pop(L, 1);
+        push_assigned(L, file->text, file->len);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, w->names, file);
+    }
+    lua_pushstring(L, name);
+    bool yes = lua_rawget(L, -2) != LUA_TNIL;
+    *line = abs((int)lua_tointeger(L, -1));
+    lua_pop(L, 2);
+    return yes;
+}
+
+/* [function, value of upvalue i] on top. The index of its watch, SIZE_MAX if it needs none. */
+static size_t watch_upvalue(struct walker *w, const struct sh_file *file, const char *name, int i)
+{
+    struct sh_host *h = w->h;
+    lua_State *L = w->L;
     const void *id = lua_upvalueid(L, -2, i);
     int line;
+    if (!file || !assigns(w, file, name, &line))
+        return SIZE_MAX;
     for (size_t k = 0; k < h->n_watch; k++)
         if (h->watch[k].id == id)
             return k;
-    if (!file || !assigns(file->text, file->len, name, &line))
-        return SIZE_MAX;
     if (h->n_watch == h->cap_watch) {
         h->cap_watch = h->cap_watch ? 2 * h->cap_watch : 16;
         h->watch = sh_realloc(h->watch, h->cap_watch * sizeof(*h->watch));
     }
-    struct sh_watch w = {.upvalue = i, .id = id, .line = line};
+    struct sh_watch new = {.upvalue = i, .id = id, .line = line};
     lua_pushvalue(L, -1);
-    w.value = luaL_ref(L, LUA_REGISTRYINDEX);
+    new.value = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, -2);
-    w.closure = luaL_ref(L, LUA_REGISTRYINDEX);
-    w.name = sh_strdup(name);
-    w.file = sh_strdup(file->name);
-    h->watch[h->n_watch] = w;
+    new.closure = luaL_ref(L, LUA_REGISTRYINDEX);
+    new.name = sh_strdup(name);
+    new.file = sh_strdup(file->name);
+    h->watch[h->n_watch] = new;
     return h->n_watch++;
 }
 
@@ -179,69 +222,110 @@ static void add_to_rule(struct sh_rule *rule, size_t at)
     rule->watch[rule->n_watch++] = at;
 }
 
-static void walk(struct sh_host *h, lua_State *L, int seen, struct sh_rule *rule, int depth);
-
-static void walk_function(struct sh_host *h, lua_State *L, int seen, struct sh_rule *rule,
-                          int depth)
+/* Pop the value on top; it is walked in its turn, if it can reach anything. */
+static void later(struct walker *w)
 {
+    lua_State *L = w->L;
+    bool lua_function = lua_isfunction(L, -1) && !lua_iscfunction(L, -1);
+    if (lua_istable(L, -1) || lua_function)
+        lua_rawseti(L, w->todo, ++w->n_todo);
+    else
+        lua_pop(L, 1);
+}
+
+static void walk_function(struct walker *w)
+{
+    lua_State *L = w->L;
     lua_Debug ar;
     lua_pushvalue(L, -1);
     lua_getinfo(L, ">S", &ar);
-    const struct sh_file *file = file_of(h, ar.source);
+    const struct sh_file *file = file_of(w->h, ar.source);
     const char *name;
     for (int i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
-        size_t at = watch_upvalue(h, file, name, i);
+        size_t at = watch_upvalue(w, file, name, i);
         if (at != SIZE_MAX)
-            add_to_rule(rule, at);
-        walk(h, L, seen, rule, depth + 1);
-        lua_pop(L, 1);
+            add_to_rule(w->rule, at);
+        later(w);
     }
 }
 
-/* The value on top of L; seen: index of the table of those walked. */
-static void walk(struct sh_host *h, lua_State *L, int seen, struct sh_rule *rule, int depth)
+static void walk_table(struct walker *w)
 {
-    int type = lua_type(L, -1);
-    bool lua_function = type == LUA_TFUNCTION && !lua_iscfunction(L, -1);
-    if (depth > MAX_WALK || (type != LUA_TTABLE && !lua_function))
+    lua_State *L = w->L;
+    if (lua_topointer(L, -1) == w->h->globals_p)
         return;
-    luaL_checkstack(L, 12, NULL);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, seen) != LUA_TNIL) {
-        lua_pop(L, 1);
-        return;
-    }
-    lua_pop(L, 1);
-    lua_pushvalue(L, -1);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, seen);
-    if (lua_function) {
-        walk_function(h, L, seen, rule, depth);
-        return;
-    }
-    if (lua_topointer(L, -1) == h->globals_p)
-        return;
-    if (lua_getmetatable(L, -1)) { /* of an object; of a file's environment, with its globals */
-        walk(h, L, seen, rule, depth + 1);
-        lua_pop(L, 1);
-    }
+    if (lua_getmetatable(L, -1)) /* of an object; of a file's environment, with its globals */
+        later(w);
     sh_lua_resolve(L, -1);
     lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        walk(h, L, seen, rule, depth + 1);
-        lua_pop(L, 1);
-    }
+    while (lua_next(L, -2))
+        later(w);
     lua_pop(L, 1);
 }
 
-void sh_lua_watch(struct sh_host *h, int idx, struct sh_rule *rule)
+/* The value on top of L. */
+static void walk(struct walker *w)
+{
+    lua_State *L = w->L;
+    lua_pushvalue(L, -1);
+    bool seen = lua_rawget(L, w->seen) != LUA_TNIL;
+    lua_pop(L, 1);
+    if (seen)
+        return;
+    lua_pushvalue(L, -1);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, w->seen);
+    if (lua_istable(L, -1))
+        walk_table(w);
+    else
+        walk_function(w);
+}
+
+static void watch_rule(struct walker *w)
+{
+    lua_State *L = w->L;
+    const int refs[2] = {w->rule->when, w->rule->run};
+    lua_newtable(L);
+    lua_replace(L, w->seen);
+    for (size_t i = 0; i < 2; i++) {
+        if (refs[i] == LUA_NOREF)
+            continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, refs[i]);
+        later(w);
+    }
+    while (w->n_todo > 0) {
+        lua_rawgeti(L, w->todo, w->n_todo--);
+        walk(w);
+        lua_pop(L, 1);
+    }
+}
+
+void sh_lua_watch_rules(struct sh_host *h)
 {
     lua_State *L = h->chain[0]; /* the loading coroutine */
-    idx = lua_absindex(L, idx);
-    lua_newtable(L);
-    lua_pushvalue(L, idx);
-    walk(h, L, lua_gettop(L) - 1, rule, 0);
-    lua_pop(L, 2);
+    luaL_checkstack(L, 20, NULL);
+    int top = lua_gettop(L);
+    struct walker w = {.h = h, .L = L, .seen = top + 1, .todo = top + 2, .names = top + 3};
+    for (int i = 0; i < 3; i++)
+        lua_newtable(L);
+    for (size_t i = 0; i < h->n_rules; i++) {
+        w.rule = &h->rules[i];
+        watch_rule(&w);
+    }
+    lua_settop(L, top);
+}
+
+/* --- after a stretch ------------------------------------------------------------------------- */
+
+/* Are the two values on top of L the same to every function? 1 and 1.0 are not. */
+static bool same(lua_State *L)
+{
+    if (lua_type(L, -1) != LUA_TNUMBER || lua_type(L, -2) != LUA_TNUMBER)
+        return lua_rawequal(L, -1, -2) != 0;
+    if (lua_isinteger(L, -1) || lua_isinteger(L, -2))
+        return lua_isinteger(L, -1) && lua_isinteger(L, -2) && lua_rawequal(L, -1, -2);
+    const lua_Number a = lua_tonumber(L, -1), b = lua_tonumber(L, -2);
+    return ((isnan(a) && isnan(b)) || lua_rawequal(L, -1, -2)) && signbit(a) == signbit(b);
 }
 
 bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct sh_buf *out)
@@ -253,7 +337,7 @@ bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct 
         lua_rawgeti(L, LUA_REGISTRYINDEX, w->closure);
         lua_getupvalue(L, -1, w->upvalue);
         lua_rawgeti(L, LUA_REGISTRYINDEX, w->value); /* closure now then */
-        if (lua_rawequal(L, -1, -2)) {
+        if (same(L)) {
             lua_pop(L, 3);
             continue;
         }
@@ -261,7 +345,7 @@ bool sh_lua_watch_changed(struct sh_host *h, const struct sh_rule *rule, struct 
             sh_buf_addf(out,
                         "%s:%d: a run changed '%s', a local of the file: a run keeps nothing to "
                         "itself, the next one may be elsewhere (records are for that)",
-                        w->file, w->line ? w->line : rule->line, w->name);
+                        w->file, w->line, w->name);
         changed = true;
         lua_setupvalue(L, -3, w->upvalue);
         lua_pop(L, 2);

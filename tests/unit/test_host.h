@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "base/zone.h"
 #include "lua/host.h"
+#include "lua/internal.h"
 #include "svc/json.h"
 
 #define KIT_NOW 1781258661903 /* 2026-06-12T10:04:21.903Z */
@@ -209,7 +210,11 @@ __attribute__((unused)) static bool kit_load(const char *name, ...)
         .read = kit_read, .finished = kit_finished, .settings = &kit.settings, .pulse = &kit.pulse};
     if (!kit.budgets.cpu_ms)
         kit.budgets = kit_budgets;
+    if (getenv("KIT_GC") && kit.budgets.cpu_ms < 5000)
+        kit.budgets.cpu_ms = 5000;
     kit.host = sh_host_new(&kit.budgets, &calls);
+    if (getenv("KIT_GC")) /* the collector works at every step: what nobody holds goes at once */
+        lua_gc(kit.host->L, LUA_GCINC, 1, 1000, 1);
     struct sh_generation *g = sh_generation_new(files, n);
     kit.loaded = sh_host_load(kit.host, g, &kit.report);
     sh_generation_free(g);

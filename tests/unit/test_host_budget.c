@@ -162,6 +162,51 @@ static void test_callbacks_from_c(void **state)
                 2);
 }
 
+static void test_metamethods(void **state)
+{
+    (void)state;
+    static const char *const uses[][2] = {{"__concat", "return t .. 'x'"},
+                                          {"__lt", "table.sort({ t, t, t })"},
+                                          {"__le", "return t <= t"},
+                                          {"__newindex", "t.x = 1"},
+                                          {"__call", "('x'):gsub('x', function() t() end)"},
+                                          {"__index", "('x'):gsub('x', t)"},
+                                          {"__index", "ipairs(t)(t, 0)"},
+                                          {"__index", "table.concat(t, '', 1, 2)"},
+                                          {"__index", "get(t, 'a.b')"},
+                                          {"__len", "table.unpack(t)"},
+                                          {"__len", "template('{{a}}', { a = t })"},
+                                          {"__unm", "return -t"},
+                                          {"__close", "local x <close> = t"},
+                                          {"__tostring", "string.format('%s', t)"}};
+    for (size_t i = 0; i < sizeof(uses) / sizeof(*uses); i++) {
+        char *body = sh_strf("local t = setmetatable({}, { %s = function() while true do end end "
+                             "})\ndo %s end",
+                             uses[i][0], uses[i][1]);
+        ends_by_cpu(body, 2);
+        free(body);
+    }
+}
+
+/* Long work within C ends too, at the next place where it looks. */
+static void test_long_work_in_c(void **state)
+{
+    (void)state;
+    ends_by_cpu("local l = {} for i = 1, 9999 do l[i] = '' end\n"
+                "template(('{{a}}'):rep(100000), { a = l })",
+                3);
+    ends_by_cpu("local t = {} for i = 1, 120000 do t[i] = -i end\n"
+                "for i = 1, 100 do table.sort(t) end",
+                0);
+    ends_by_cpu("local t = {} for i = 1, 10000 do t['k' .. i] = i end\nwhile true do pairs(t) end",
+                3);
+    ends_by_cpu("local t = {} for i = 1, 10000 do t[i] = {} end while true do copy(t) end", 2);
+    ends_by_cpu("local t = {} for i = 1, 10000 do t[i] = {} end while true do json.encode(t) end",
+                2);
+    kit_fails("template(('{{a}}'):rep(100000), { a = ('x'):rep(1000) })",
+              "rules/x.lua:2: template is over 4194304 bytes when filled");
+}
+
 static void test_budget_in_when(void **state)
 {
     (void)state;
@@ -337,6 +382,55 @@ static void test_deep_things(void **state)
                      SH_RUN_DONE);
 }
 
+/* Recursion and chains end as errors of the rule, with its file and line. */
+static void test_endless_chains(void **state)
+{
+    (void)state;
+    kit.budgets = kit_budgets;
+    kit.budgets.cpu_ms = 5000;
+    kit.budgets.memory_bytes = 64 << 20;
+    static const char *const bodies[] = {
+        "local function f() return 1 + f() end f()",
+        "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) return t[1]",
+        "local t = setmetatable({}, {}) getmetatable(t).__index = t return t.x",
+        "local t = setmetatable({}, {}) getmetatable(t).__newindex = t t.x = 1",
+        "local t = setmetatable({}, { __tostring = function(t) return tostring(t) end }) "
+        "tostring(t)",
+        "local t = setmetatable({}, { __concat = function(a, b) return a .. b end }) return t .. 1",
+        "local t = setmetatable({}, { __eq = function(a, b) return a == b end })\n"
+        "return t == setmetatable({}, getmetatable(t))",
+        "local s = ('a'):rep(250000) return s:match(('a?'):rep(250000))",
+        "return (('('):rep(1000)):find((('('):rep(1000)))",
+        "local function f() return f(table.unpack({}, 1, 200000)) end f()",
+        "local function f(...) return f(1, ...) end f()",
+        "string.format('%99999d', 1)",
+        "string.unpack('s8', '\\255\\255\\255\\255\\255\\255\\255\\127')",
+        "json.decode(('['):rep(100000))",
+        "json.encode(setmetatable({}, { __index = 1 }), (function() local t = {} t.t = t return "
+        "json.encode(t) end)())"};
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
+        struct kit_run *r = kit_run(bodies[i]);
+        if (r->outcome != SH_RUN_FAILED || strncmp(r->error, "rules/x.lua:", 12) != 0)
+            print_message("%s\n -> %d %s\n", bodies[i], r->outcome, r->error);
+        assert_int_equal(r->outcome, SH_RUN_FAILED);
+        kit_starts(r->error, "rules/x.lua:");
+    }
+}
+
+/* A text that is filled within another leaves no trace of its own, also when it fails half-way. */
+static void test_nested_templates(void **state)
+{
+    (void)state;
+    kit_says(
+        "(function() local bad = setmetatable({}, { __index = function(_, k) if k == 'e' then "
+        "error('no') end return 'x' end })\n"
+        "local w = setmetatable({}, { __index = function() pcall(template, 'in{{a}}{{e}}', bad)"
+        "\npcall(template, ('{{a}}'):rep(6000), { a = ('y'):rep(1000) }) return 'v' end })\n"
+        "local o = setmetatable({}, { __index = function() return template('<{{b}}>', w) end })"
+        "\nreturn template('one {{a}} two {{b}}', o) end)()",
+        "one <v> two <v>");
+}
+
 static void test_load_budget(void **state)
 {
     (void)state;
@@ -378,6 +472,8 @@ int main(void)
         cmocka_unit_test_teardown(test_close, kit_teardown),
         cmocka_unit_test_teardown(test_close_after_failure, kit_teardown),
         cmocka_unit_test_teardown(test_callbacks_from_c, kit_teardown),
+        cmocka_unit_test_teardown(test_metamethods, kit_teardown),
+        cmocka_unit_test_teardown(test_long_work_in_c, kit_teardown),
         cmocka_unit_test_teardown(test_budget_in_when, kit_teardown),
         cmocka_unit_test_teardown(test_others_go_on, kit_teardown),
         cmocka_unit_test_teardown(test_stretches_add_up, kit_teardown),
@@ -386,6 +482,8 @@ int main(void)
         cmocka_unit_test_teardown(test_refused_sizes, kit_teardown),
         cmocka_unit_test_teardown(test_effect_budgets, kit_teardown),
         cmocka_unit_test_teardown(test_deep_things, kit_teardown),
+        cmocka_unit_test_teardown(test_endless_chains, kit_teardown),
+        cmocka_unit_test_teardown(test_nested_templates, kit_teardown),
         cmocka_unit_test_teardown(test_load_budget, kit_teardown),
         cmocka_unit_test_teardown(test_wall, kit_teardown),
     };

@@ -2,8 +2,6 @@
  * test_host_http.c: calls that a run asks for, and secrets. */
 #include "test_host.h"
 
-#include "lua/internal.h"
-
 /* --- calls ----------------------------------------------------------------------------------- */
 
 static void test_calls(void **state)

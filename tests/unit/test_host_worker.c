@@ -208,8 +208,10 @@ static void test_hostile_rules(void **state)
     must_load(
         "rule 'loop' { on = 'loop', run = function() while true do pcall(function() while true do "
         "end end) end end }\n"
-        "rule 'memory' { on = 'memory', run = function() local t = {} while true do t[#t + 1] = "
-        "('x'):rep(100000) .. #t end end }\n"
+        /* 32 strings of a MiB: memory ends long before the CPU budget, also on a busy machine */
+        "rule 'memory' { on = 'memory', run = function() local t, s = {}, "
+        "('x'):rep(1024):rep(1024) "
+        "while true do t[#t + 1] = s .. #t end end }\n"
         "rule 'deep' { on = 'deep', run = function() local function f() return 1 + f() end f() end "
         "}\n"
         "rule 'fine' { on = 'fine', run = function() emit('x') end }");
