@@ -7,6 +7,9 @@
  * run whose reads had changed is run again at once, and after SH_DISPATCH_CONFLICTS times alone,
  * with nothing beside it, so that it always gets through.
  *
+ * A rule that is paused (store.h) gets nothing: its events are kept in the store, and go again, in
+ * their order, when it is resumed; other rules run on. See dispatch_hold.c.
+ *
  * Memory is bounded: past memory_events or memory_bytes newly stored events stay in the journal
  * only, and are read back in order when there is room. At start everything unfinished comes in by
  * the same way. On the loop thread only; no clock, no process and no libevent in here. */
@@ -39,6 +42,8 @@ struct sh_dispatch_stats {
     int64_t unfinished;                         /* stored and not yet run: the backlog */
     int64_t in_memory, bytes_in_memory, active; /* active: given out or settling */
     int64_t settled, runs_done, runs_failed, runs_dead, conflicts, lost;
+    int64_t runs_kept;  /* not run: their rule is paused */
+    int64_t rules_held; /* now: paused, or being resumed */
 };
 
 struct sh_dispatch *sh_dispatch_new(const struct sh_dispatch_config *config) SH_WARN_UNUSED;

@@ -256,6 +256,29 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " UNION ALL SELECT o.name, 'removed' FROM sh_generation_files o WHERE o.generation = ?4"
         " AND NOT EXISTS(SELECT 1 FROM sh_generation_files n WHERE n.generation = ?1"
         " AND n.name = o.name) ORDER BY name)",
+    [SH_ST_DATA_VERSION] = "PRAGMA data_version",
+    [SH_ST_RULES_LOAD] = "SELECT rule, failures, state FROM sh_rules",
+    [SH_ST_RULE_COUNT] =
+        "INSERT INTO sh_rules(rule, failures, state, since_ms, error, event_id)"
+        " VALUES(?1, ?2, 'on', ?3, ?4, ?5)"
+        " ON CONFLICT(rule) DO UPDATE SET failures = ?2, error = ?4, event_id = ?5",
+    [SH_ST_RULE_STATE] =
+        "INSERT INTO sh_rules(rule, failures, state, since_ms, by) VALUES(?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT(rule) DO UPDATE SET failures = ?2, state = ?3, since_ms = ?4, by = ?5",
+    [SH_ST_RULE_KEPT] = "SELECT count(*) FROM sh_runs WHERE outcome = 'paused' AND rule = ?1",
+    [SH_ST_RULE_KEEP_RETRIES] = "UPDATE sh_runs SET outcome = 'paused', next_ms = NULL"
+                                " WHERE outcome = 'retry' AND rule = ?1",
+    /* what is done or dead stays so; of a retry, its last error stays */
+    [SH_ST_RUN_KEEP] = "INSERT INTO sh_runs(" RUN_COLUMNS ")"
+                       " VALUES(?1, ?2, ?3, 'paused', 0, '[]', NULL, 0, ?4, NULL, NULL, NULL)"
+                       " ON CONFLICT(seq, rule) DO UPDATE SET outcome = 'paused', next_ms = NULL"
+                       " WHERE outcome = 'retry'",
+    [SH_ST_RESUME_FIND] =
+        "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
+        " e.body, e.due_ms FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
+        " WHERE r.outcome = 'paused' AND r.rule = ?1 ORDER BY r.seq LIMIT ?2",
+    [SH_ST_RESUME_RUN] = "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?3"
+                         " WHERE seq = ?1 AND rule = ?2 AND outcome = 'paused'",
     [SH_ST_REDRIVE_RUNS] =
         "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?1"
         " WHERE outcome = 'dead' AND (?3 IS NULL OR rule = ?3)"
@@ -268,6 +291,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " AND NOT EXISTS(SELECT 1 FROM sh_unfinished u WHERE u.seq = e.seq)"
         " AND NOT EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'retry')"
         " AND NOT EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'dead')"
+        " AND NOT EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'paused')"
         " ORDER BY seq LIMIT ?3",
     [SH_ST_PRUNE_EVENT] = "DELETE FROM sh_events WHERE seq = ?1",
     [SH_ST_PRUNE_DEDUPE] = "DELETE FROM sh_dedupe WHERE hash = ?1 AND seq = ?2",
@@ -286,7 +310,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_RETRIES] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
         " e.body, e.due_ms, r.rule, r.attempts FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
-        " WHERE r.outcome = 'retry' AND r.next_ms <= ?1 ORDER BY r.next_ms LIMIT ?2",
+        " WHERE r.outcome = 'retry' AND r.next_ms <= ?1 ORDER BY r.next_ms, r.seq LIMIT ?2",
     [SH_ST_RETRIES_NEXT] =
         "SELECT min(next_ms) FROM sh_runs WHERE outcome = 'retry' AND next_ms > ?1",
     [SH_ST_READ_BEGIN] = "BEGIN",
@@ -308,5 +332,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                      " (SELECT count(*) FROM sh_outbox WHERE state = 'dead'),"
                      /* without the clock rules */
                      " (SELECT count(*) FROM sh_timers) - (SELECT count(*) FROM sh_timers"
-                     " WHERE name >= 'c:' AND name < 'c;')",
+                     " WHERE name >= 'c:' AND name < 'c;'),"
+                     " (SELECT count(*) FROM sh_rules WHERE state = 'paused'),"
+                     " (SELECT count(*) FROM sh_runs WHERE outcome = 'paused')",
 };
