@@ -220,7 +220,7 @@ struct sh_op_feed {
 struct sh_op_generation {
     struct sh_op op;
     const struct sh_generation *generation;
-    const char *cause; /* "start", "files", "signal", "command"; borrowed; NULL = "start" */
+    const char *cause; /* "start", "files", "signal", "api"; borrowed; NULL = "start" */
 };
 
 /* Bring dead letters back: attempts start from 0, due now, same keys. */

@@ -44,17 +44,57 @@ static bool find_live(struct sh_store_conn *c, char **id, struct sh_error *err)
     return got >= 0;
 }
 
+static struct sh_generation *read_files(sqlite3_stmt *st, struct sh_error *err)
+{
+    struct sh_file *files = NULL;
+    size_t n = 0;
+    int got;
+    while ((got = sh_sqlite_step(st, err)) == 1) {
+        struct sh_slice text = sh_sqlite_text(st, 2);
+        files = sh_realloc(files, (n + 1) * sizeof(*files));
+        files[n++] = (struct sh_file){.name = sh_sqlite_dup(st, 0),
+                                      .is_rule = sqlite3_column_int(st, 1) != 0,
+                                      .text = sh_slice_dup(text),
+                                      .len = text.n};
+    }
+    struct sh_generation *g = got == 0 ? sh_generation_new(files, n) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        free(files[i].name);
+        free(files[i].text);
+    }
+    free(files);
+    return g;
+}
+
+/* The text of one that is kept; steps and resets st. */
+static struct sh_generation *text_of(sqlite3_stmt *st, const char *id, struct sh_error *err)
+{
+    sh_sqlite_bind_str(st, 1, id);
+    struct sh_generation *g = read_files(st, err);
+    sqlite3_reset(st);
+    return g;
+}
+
 static bool note_live(struct sh_store *s, const struct sh_op_generation *op, const char *before,
                       struct sh_error *err)
 {
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_GENERATION_NOTE, err);
-    if (!st)
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_GENERATION_TEXT, err);
+    struct sh_generation *old = st && before ? text_of(st, before, err) : NULL;
+    if (!st || (before && !old) || !(st = sh_store_stmt(&s->w, SH_ST_GENERATION_NOTE, err))) {
+        sh_generation_free(old);
         return false;
+    }
+    cJSON *changes = sh_generation_changes(old, op->generation);
+    char *text = cJSON_PrintUnformatted(changes);
     sh_sqlite_bind_str(st, 1, op->generation->id);
     sh_sqlite_bind_int(st, 2, sh_now_ms());
     sh_sqlite_bind_str(st, 3, op->cause ? op->cause : "start");
-    sh_sqlite_bind_str(st, 4, before);
-    return sh_sqlite_run(st, err);
+    sh_sqlite_bind_str(st, 4, text ? text : "[]");
+    bool ok = sh_sqlite_run(st, err);
+    free(text);
+    cJSON_Delete(changes);
+    sh_generation_free(old);
+    return ok;
 }
 
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err)
@@ -106,28 +146,6 @@ static char *whole_id(sqlite3 *db, const char *said, struct sh_error *err)
     return id;
 }
 
-static struct sh_generation *read_files(sqlite3_stmt *st, struct sh_error *err)
-{
-    struct sh_file *files = NULL;
-    size_t n = 0;
-    int got;
-    while ((got = sh_sqlite_step(st, err)) == 1) {
-        struct sh_slice text = sh_sqlite_text(st, 2);
-        files = sh_realloc(files, (n + 1) * sizeof(*files));
-        files[n++] = (struct sh_file){.name = sh_sqlite_dup(st, 0),
-                                      .is_rule = sqlite3_column_int(st, 1) != 0,
-                                      .text = sh_slice_dup(text),
-                                      .len = text.n};
-    }
-    struct sh_generation *g = got == 0 ? sh_generation_new(files, n) : NULL;
-    for (size_t i = 0; i < n; i++) {
-        free(files[i].name);
-        free(files[i].text);
-    }
-    free(files);
-    return g;
-}
-
 struct sh_generation *sh_store_view_generation(struct sh_store_view *v, const char *id,
                                                struct sh_error *err)
 {
@@ -135,14 +153,9 @@ struct sh_generation *sh_store_view_generation(struct sh_store_view *v, const ch
     if (!whole)
         return NULL;
     struct sh_generation *g = NULL;
-    sqlite3_stmt *st = sh_sqlite_prepare(
-        v->db,
-        "SELECT name, is_rule, text FROM sh_generation_files WHERE generation = ?1 ORDER BY name",
-        err);
-    if (st) {
-        sh_sqlite_bind_str(st, 1, whole);
-        g = read_files(st, err);
-    }
+    sqlite3_stmt *st = sh_sqlite_prepare(v->db, sh_store_sql[SH_ST_GENERATION_TEXT], err);
+    if (st)
+        g = text_of(st, whole, err);
     sqlite3_finalize(st);
     free(whole);
     return g;

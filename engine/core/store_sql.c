@@ -91,7 +91,7 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "CREATE TABLE sh_meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "INSERT INTO sh_meta VALUES('record_versions', 0);",
 
-    /* 2: what went live when and why; rules that fail. cause: start, files, signal, command;
+    /* 2: what went live when and why; rules that fail. cause: start, files, signal, api;
      * changes: [{"file","change"}] against the one before. state: on, paused, resuming; by: engine,
      * or who asked; since_ms: of that state; error, event_id: of the failure that made it so */
     "CREATE TABLE sh_generation_lives("
@@ -245,17 +245,10 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                               " VALUES(?1, ?2, ?3, ?4) ON CONFLICT(generation, name) DO NOTHING",
     [SH_ST_GENERATION_LIVE] =
         "SELECT generation FROM sh_generation_lives ORDER BY seq DESC LIMIT 1",
-    /* ?1 the new one, ?2 when, ?3 cause, ?4 the one before */
-    [SH_ST_GENERATION_NOTE] =
-        "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes) SELECT ?1, ?2, ?3,"
-        " coalesce(json_group_array(json_object('file', name, 'change', change)), '[]') FROM"
-        " (SELECT n.name, iif(o.name IS NULL, 'added', 'changed') AS change"
-        " FROM sh_generation_files n LEFT JOIN sh_generation_files o"
-        " ON o.generation = ?4 AND o.name = n.name"
-        " WHERE n.generation = ?1 AND (o.name IS NULL OR o.text <> n.text)"
-        " UNION ALL SELECT o.name, 'removed' FROM sh_generation_files o WHERE o.generation = ?4"
-        " AND NOT EXISTS(SELECT 1 FROM sh_generation_files n WHERE n.generation = ?1"
-        " AND n.name = o.name) ORDER BY name)",
+    [SH_ST_GENERATION_NOTE] = "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes)"
+                              " VALUES(?1, ?2, ?3, ?4)",
+    [SH_ST_GENERATION_TEXT] = "SELECT name, is_rule, text FROM sh_generation_files"
+                              " WHERE generation = ?1 ORDER BY name",
     [SH_ST_DATA_VERSION] = "PRAGMA data_version",
     [SH_ST_RULES_LOAD] = "SELECT rule, failures, state FROM sh_rules",
     [SH_ST_RULE_COUNT] =

@@ -77,7 +77,7 @@ static void test_history(void **state)
     live("x", "yy", NULL, one);
     live("x", "yy", "signal", one); /* a restart, or a reload of nothing new */
     live("xx", NULL, "files", two);
-    live("x", "yy", "command", again);
+    live("x", "yy", "api", again);
     assert_string_equal(one, again);
     cJSON *rows = list();
     assert_int_equal(cJSON_GetArraySize(rows), 3);
@@ -89,7 +89,7 @@ static void test_history(void **state)
               "[{\"file\":\"rules/a.lua\",\"change\":\"changed\"},"
               "{\"file\":\"scripts/b.lua\",\"change\":\"removed\"}]",
               false);
-    check_row(rows, 2, one, "command",
+    check_row(rows, 2, one, "api",
               "[{\"file\":\"rules/a.lua\",\"change\":\"changed\"},"
               "{\"file\":\"scripts/b.lua\",\"change\":\"added\"}]",
               true);
