@@ -79,7 +79,7 @@ static void make_ready(struct sh_dispatch *d, struct lane *lane, bool front)
 static void put_into(const struct sh_dispatch *d, struct lane *lane, struct item *it)
 {
     struct item **at = &lane->head;
-    if (!it->hold && lane->tail)
+    if (!it->resumed && lane->tail)
         at = &lane->tail->next;
     else if (lane->head && (lane->busy || d->alone == lane->head))
         at = &lane->head->next;
@@ -120,8 +120,6 @@ void sh_dispatch_finish(struct sh_dispatch *d, struct item *it)
         HASH_DELETE(hh_order, d->by_order, it);
     if (d->alone == it)
         d->alone = NULL;
-    if (it->hold)
-        it->hold->waiting--;
     d->stats.in_memory--;
     d->stats.bytes_in_memory -= (int64_t)sh_event_bytes(it->event);
     sh_item_free(it);
@@ -139,7 +137,7 @@ void sh_dispatch_again_in_order(struct sh_dispatch *d, struct item *it)
     struct lane *lane = it->lane;
     struct item *last = NULL;
     for (struct item *other = it->next; other; other = other->next)
-        if (other->hold && other->order < it->order)
+        if (other->resumed && other->order < it->order)
             last = other;
     if (last) {
         lane->head = it->next;

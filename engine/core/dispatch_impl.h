@@ -24,7 +24,7 @@ struct item {
     size_t n_rules;
     const char **held; /* rules that were held when it was given out; the array is owned */
     size_t n_held;
-    struct hold *hold; /* was kept for this rule, and is resumed; or NULL */
+    bool resumed; /* was kept for a rule, and goes again */
     int conflicts, losses;
     struct lane *lane;
     struct item *next; /* in the lane */
@@ -45,8 +45,10 @@ struct lane {
 struct hold {
     char *rule;
     enum sh_rule_state state;
-    size_t waiting; /* resumed runs of it that are in memory */
+    int64_t pauses; /* as the store counts them */
+    bool drained;   /* resuming: what was in memory of before the pause is gone: slices may come */
     bool slice_out; /* the next ones are being fetched */
+    size_t in_memory; /* retries and resumed runs of it that are marked */
     UT_hash_handle hh;
 };
 
@@ -107,6 +109,10 @@ void sh_dispatch_load_retries(struct sh_dispatch *d, int64_t now_ms);
 void sh_hold_note(struct sh_dispatch *d, struct sh_slice rule, enum sh_rule_state state);
 /* Which rules are held for the item, into it->held: it is about to be given out. */
 void sh_hold_for(struct sh_dispatch *d, struct item *it);
+/* A run of this rule alone came into memory (+1) or left it (-1). */
+void sh_hold_count(struct sh_dispatch *d, const char *rule, int change);
+/* Is this due run for SH_OP_RESUME to bring, in its order? attempt: so far. */
+bool sh_hold_brings(struct sh_dispatch *d, const char *rule, uint32_t attempt);
 bool sh_hold_was(const struct item *it, struct sh_slice rule); /* held when it was given out? */
 void sh_dispatch_look(struct sh_dispatch *d);   /* ask the store which rules are paused */
 void sh_dispatch_resume(struct sh_dispatch *d); /* fetch what was kept, where there is room */

@@ -116,9 +116,11 @@ struct sh_op_accept {
  * starts the count again, everything else says nothing. At config.quarantine in a row the rule is
  * paused in the same transaction: its waiting retries become PAUSED, and an event is emitted of
  * source "engine", type "rule_paused", key the rule's name (out: emitted), with the body
- * {"rule","failures","error","event_id","event_type","generation","paused_at"}. While a rule is
- * paused, what would become RETRY becomes PAUSED (out: kept). A PAUSED run is kept unless its rule
- * is on again by now: then conflict = true, its row says RETRY, due now. */
+ * {"rule","failures","error","event_id","event_type","generation","paused_at"}.
+ * While a rule is paused none of its runs has effects: whatever it says, it becomes PAUSED (out:
+ * kept), to run again when the rule is resumed. The same while it is resumed, but for the runs that
+ * SH_OP_RESUME has given out. A PAUSED run whose rule is on again comes back: conflict = true, its
+ * row says RETRY, due now. */
 struct sh_op_settle {
     struct sh_op op;
     struct sh_id event_id;
@@ -247,6 +249,7 @@ struct sh_op_rule_set {
 struct sh_rule_held {
     char *rule;
     enum sh_rule_state state; /* PAUSED or RESUMING */
+    int64_t pauses;           /* so far: tells one pause from the next */
 };
 /* Which rules are not on. Also sees what was changed through a shared store. */
 struct sh_op_rules {
@@ -259,15 +262,18 @@ void sh_rules_held_free(struct sh_rule_held *items, size_t n);
 struct sh_pending;
 /* The oldest runs kept for a rule that is being resumed, up to limit and max_bytes of bodies (at
  * least one): their rows say RETRY, due now, attempts from 0. When these are the last, the rule is
- * on in the same transaction. */
+ * on in the same transaction. pauses: how often the rule had been paused when the caller made sure
+ * that none of its runs is in memory; if it was paused again since, nothing is given out. */
 struct sh_op_resume {
     struct sh_op op;
     const char *rule; /* borrowed until done */
+    int64_t pauses;
     size_t limit, max_bytes;
     /* out */
     struct sh_pending *items; /* by arrival; sh_pending_free() */
     size_t n_items;
     enum sh_rule_state state; /* RESUMING: there may be more. ON: no more. PAUSED: paused again */
+    int64_t now_pauses;
 };
 
 struct sh_op_prune { /* one small slice of old, finished things */

@@ -98,6 +98,7 @@ enum sh_stmt {
     SH_ST_RULE_KEPT,
     SH_ST_RULE_KEEP_RETRIES,
     SH_ST_RUN_KEEP,
+    SH_ST_RUN_RELEASED,
     SH_ST_RESUME_FIND,
     SH_ST_RESUME_RUN,
     SH_ST_GENERATION_TEXT,
@@ -278,7 +279,11 @@ enum sh_rule_state sh_store_rule_state(const struct sh_store *s, struct sh_slice
 /* A run of op ended well, or failed with this error: count, and pause the rule if it is time. */
 bool sh_store_rule_ran(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
                        bool failed, struct sh_slice error, struct sh_error *err);
-/* The row of a run that was not even begun. */
+/* May the run have its effects (*takes)? Not while its rule is paused; nor while it is resumed,
+ * unless SH_OP_RESUME has given it out. */
+bool sh_store_rule_takes(struct sh_store *s, const struct sh_op_settle *op,
+                         const struct sh_run *run, bool *takes, struct sh_error *err);
+/* The row of a run that has had none and has said nothing. */
 bool sh_store_keep_run(struct sh_store *s, const struct sh_op_settle *op, const struct sh_run *run,
                        struct sh_error *err);
 bool sh_store_rule_set(struct sh_store *s, struct sh_op_rule_set *op, struct sh_error *err);

@@ -22,12 +22,13 @@ struct sh_store_rule {
     char *name;
     int64_t failures; /* in a row */
     enum sh_rule_state state;
+    int64_t pauses; /* so far: tells one pause from the next */
     UT_hash_handle hh;
 };
 
 struct undo { /* what was there before a change */
     struct sh_store_rule *rule;
-    int64_t failures;
+    int64_t failures, pauses;
     enum sh_rule_state state;
 };
 
@@ -89,8 +90,9 @@ static void change(struct sh_store *s, struct sh_store_rule *rule, int64_t failu
         r->cap_undo = r->cap_undo ? r->cap_undo * 2 : 16;
         r->undo = sh_realloc(r->undo, r->cap_undo * sizeof(*r->undo));
     }
-    r->undo[r->n_undo++] = (struct undo){rule, rule->failures, rule->state};
+    r->undo[r->n_undo++] = (struct undo){rule, rule->failures, rule->pauses, rule->state};
     rule->failures = failures;
+    rule->pauses += state == SH_RULE_PAUSED && rule->state != SH_RULE_PAUSED;
     rule->state = state;
 }
 
@@ -105,6 +107,7 @@ void sh_store_rules_back_to(struct sh_store *s, size_t mark)
     while (r->n_undo > mark) {
         const struct undo *u = &r->undo[--r->n_undo];
         u->rule->failures = u->failures;
+        u->rule->pauses = u->pauses;
         u->rule->state = u->state;
     }
 }
@@ -144,6 +147,7 @@ static bool load(struct sh_store *s, struct sh_error *err)
         rule = find_or_add(s, sh_sqlite_text(st, 0));
         rule->failures = sqlite3_column_int64(st, 1);
         rule->state = state_of(sh_sqlite_text(st, 2));
+        rule->pauses = sqlite3_column_int64(st, 3);
     }
     return got == 0;
 }
@@ -200,8 +204,9 @@ static bool put_state(struct sh_store *s, const struct sh_store_rule *rule, cons
     sh_sqlite_bind_str(st, 1, rule->name);
     sh_sqlite_bind_int(st, 2, rule->failures);
     sh_sqlite_bind_str(st, 3, sh_rule_state_name(rule->state));
-    sh_sqlite_bind_int(st, 4, now_ms);
-    sh_sqlite_bind_str(st, 5, by);
+    sh_sqlite_bind_int(st, 4, rule->pauses);
+    sh_sqlite_bind_int(st, 5, now_ms);
+    sh_sqlite_bind_str(st, 6, by);
     return sh_sqlite_run(st, err);
 }
 
@@ -283,11 +288,31 @@ bool sh_store_rule_ran(struct sh_store *s, struct sh_op_settle *op, const struct
     if (failed)
         return s->config.quarantine <= 0 || failed_again(s, op, run, error, err);
     struct sh_store_rule *rule = find(s, run->rule);
-    /* a paused one: this run was under way before; why it is paused stays to be read */
-    if (!rule || rule->failures == 0 || rule->state == SH_RULE_PAUSED)
+    if (!rule || rule->failures == 0)
         return true;
     change(s, rule, 0, rule->state);
     return put_count(s, rule, NULL, NULL, err);
+}
+
+/* While a rule is resumed, its rows of RETRY are those that SH_OP_RESUME has given out (or that
+ * failed after that). All else is to come after what is still kept. A run that was not even begun
+ * has nothing to take: it is kept. */
+bool sh_store_rule_takes(struct sh_store *s, const struct sh_op_settle *op,
+                         const struct sh_run *run, bool *takes, struct sh_error *err)
+{
+    const enum sh_rule_state state = sh_store_rule_state(s, run->rule);
+    int64_t released = 0;
+    *takes = state == SH_RULE_ON || run->outcome == SH_RUN_GONE;
+    if (*takes || state == SH_RULE_PAUSED || run->outcome == SH_RUN_PAUSED)
+        return true;
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_RUN_RELEASED, err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_int(st, 1, sh_id_order(op->event_id));
+    sh_sqlite_bind_text(st, 2, run->rule);
+    bool ok = sh_sqlite_int(st, &released, err);
+    *takes = released != 0;
+    return ok;
 }
 
 bool sh_store_keep_run(struct sh_store *s, const struct sh_op_settle *op, const struct sh_run *run,
@@ -375,7 +400,7 @@ bool sh_store_rules_op(struct sh_store *s, struct sh_op_rules *op, struct sh_err
             op->items =
                 sh_realloc(op->items, (op->n_items ? op->n_items * 2 : 1) * sizeof(*op->items));
         op->items[op->n_items++] =
-            (struct sh_rule_held){.rule = sh_strdup(rule->name), .state = rule->state};
+            (struct sh_rule_held){sh_strdup(rule->name), rule->state, rule->pauses};
     }
     return true;
 }
@@ -386,6 +411,7 @@ void sh_store_resume_begin(struct sh_op_resume *op)
     op->items = NULL;
     op->n_items = 0;
     op->state = SH_RULE_ON;
+    op->now_pauses = 0;
 }
 
 /* *more: the bound on bytes left some out. */
@@ -431,7 +457,8 @@ bool sh_store_resume(struct sh_store *s, struct sh_op_resume *op, struct sh_erro
     struct sh_store_rule *rule = find(s, sh_slice_str(op->rule));
     bool more = false;
     op->state = rule ? rule->state : SH_RULE_ON;
-    if (op->state != SH_RULE_RESUMING)
+    op->now_pauses = rule ? rule->pauses : 0;
+    if (op->state != SH_RULE_RESUMING || op->pauses != op->now_pauses)
         return true;
     if (op->limit == 0 || op->limit > RESUME_MOST)
         return sh_error_set(err, SH_EINVAL, "resume limit %zu out of range 1..%d", op->limit,

@@ -93,14 +93,16 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
 
     /* 2: what went live when and why; rules that fail. cause: start, files, signal, api;
      * changes: [{"file","change"}] against the one before. state: on, paused, resuming; by: engine,
-     * or who asked; since_ms: of that state; error, event_id: of the failure that made it so */
+     * or who asked; since_ms: of that state; pauses: so far; error, event_id: of the failure that
+     * made it so */
     "CREATE TABLE sh_generation_lives("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT, generation TEXT NOT NULL, live_ms INTEGER NOT NULL,"
     " cause TEXT NOT NULL, changes TEXT NOT NULL) STRICT;"
     "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes)"
     " SELECT id, live_ms, 'start', '[]' FROM sh_generations ORDER BY live_ms;"
     "CREATE TABLE sh_rules("
-    " rule TEXT PRIMARY KEY, failures INTEGER NOT NULL, state TEXT NOT NULL,"
+    " rule TEXT PRIMARY KEY, failures INTEGER NOT NULL, state TEXT NOT NULL, pauses INTEGER NOT "
+    "NULL,"
     " since_ms INTEGER NOT NULL, by TEXT, error TEXT, event_id TEXT) STRICT, WITHOUT ROWID;"
     "CREATE INDEX sh_runs_paused ON sh_runs(rule, seq) WHERE outcome = 'paused';",
 };
@@ -250,14 +252,15 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_GENERATION_TEXT] = "SELECT name, is_rule, text FROM sh_generation_files"
                               " WHERE generation = ?1 ORDER BY name",
     [SH_ST_DATA_VERSION] = "PRAGMA data_version",
-    [SH_ST_RULES_LOAD] = "SELECT rule, failures, state FROM sh_rules",
+    [SH_ST_RULES_LOAD] = "SELECT rule, failures, state, pauses FROM sh_rules",
     [SH_ST_RULE_COUNT] =
-        "INSERT INTO sh_rules(rule, failures, state, since_ms, error, event_id)"
-        " VALUES(?1, ?2, 'on', ?3, ?4, ?5)"
+        "INSERT INTO sh_rules(rule, failures, state, pauses, since_ms, error, event_id)"
+        " VALUES(?1, ?2, 'on', 0, ?3, ?4, ?5)"
         " ON CONFLICT(rule) DO UPDATE SET failures = ?2, error = ?4, event_id = ?5",
     [SH_ST_RULE_STATE] =
-        "INSERT INTO sh_rules(rule, failures, state, since_ms, by) VALUES(?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT(rule) DO UPDATE SET failures = ?2, state = ?3, since_ms = ?4, by = ?5",
+        "INSERT INTO sh_rules(rule, failures, state, pauses, since_ms, by)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(rule) DO UPDATE SET failures = ?2,"
+        " state = ?3, pauses = ?4, since_ms = ?5, by = ?6",
     [SH_ST_RULE_KEPT] = "SELECT count(*) FROM sh_runs WHERE outcome = 'paused' AND rule = ?1",
     [SH_ST_RULE_KEEP_RETRIES] = "UPDATE sh_runs SET outcome = 'paused', next_ms = NULL"
                                 " WHERE outcome = 'retry' AND rule = ?1",
@@ -266,6 +269,8 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                        " VALUES(?1, ?2, ?3, 'paused', 0, '[]', NULL, 0, ?4, NULL, NULL, NULL)"
                        " ON CONFLICT(seq, rule) DO UPDATE SET outcome = 'paused', next_ms = NULL"
                        " WHERE outcome = 'retry'",
+    [SH_ST_RUN_RELEASED] =
+        "SELECT count(*) FROM sh_runs WHERE seq = ?1 AND rule = ?2 AND outcome = 'retry'",
     [SH_ST_RESUME_FIND] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
         " e.body, e.due_ms FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"

@@ -258,6 +258,19 @@ static bool count_run(struct sh_store *s, struct sh_op_settle *op, const struct 
     return sh_store_rule_ran(s, op, run, run->outcome == SH_RUN_FAILED, run->error, err);
 }
 
+/* Its rule is paused: whatever came of it, it has no effect, and goes again when that is over. */
+static bool keep_run(struct sh_store *s, struct sh_op_settle *op, struct sh_run *run,
+                     struct sh_error *err)
+{
+    const struct row row = {
+        .outcome = SH_RUN_PAUSED, .attempts = run->attempt, .error = run->error};
+    bool fresh;
+    run->kept = true;
+    if (run->outcome != SH_RUN_FAILED)
+        return sh_store_keep_run(s, op, run, err);
+    return put_row(s, op, run, &row, &fresh, err) && (!fresh || count_run(s, op, run, err));
+}
+
 static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_run *run,
                        struct sh_error *err)
 {
@@ -266,11 +279,11 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
                       .error = run->error,
                       .next_ms = run->retry_at_ms};
     const bool held = run->outcome == SH_RUN_PAUSED;
-    bool hold = !held, looked_up = run->n_reads > 0, fresh;
-    if (held && sh_store_rule_state(s, run->rule) != SH_RULE_ON) {
-        run->kept = true;
-        return sh_store_keep_run(s, op, run, err);
-    }
+    bool hold = !held, looked_up = run->n_reads > 0, fresh, takes;
+    if (!sh_store_rule_takes(s, op, run, &takes, err))
+        return false;
+    if (!takes)
+        return keep_run(s, op, run, err);
     if (run->outcome == SH_RUN_DONE && run->n_reads && !reads_hold(s, run, &hold, &looked_up, err))
         return false;
     if (!hold) { /* no attempt is used up: the run was not at fault */
@@ -280,8 +293,6 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
                                          : SH_SLICE("what the run had read was changed meanwhile"),
                            .next_ms = run->now_ms};
     }
-    if (row.outcome == SH_RUN_RETRY && sh_store_rule_state(s, run->rule) == SH_RULE_PAUSED)
-        row.outcome = SH_RUN_PAUSED;
     row.with_effects = row.outcome == SH_RUN_DONE && run->n_effects > 0;
     row.with_lookups = looked_up || (!hold && run->n_reads);
     if (row.with_effects && (!sh_store_decode(s, run, err) || !brief_effects(s, run, err)))
@@ -292,9 +303,8 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
         return true; /* settled before: this result comes too late */
     if (hold && !count_run(s, op, run, err))
         return false;
-    /* also when it is this very run that made its rule paused */
-    run->kept = (row.outcome == SH_RUN_RETRY || row.outcome == SH_RUN_PAUSED) &&
-                sh_store_rule_state(s, run->rule) == SH_RULE_PAUSED;
+    /* if it is this very run that made its rule paused, its row has become so too */
+    run->kept = row.outcome == SH_RUN_RETRY && sh_store_rule_state(s, run->rule) == SH_RULE_PAUSED;
     run->conflict = !hold && !run->kept;
     return !row.with_effects || sh_store_apply(s, op, run, err);
 }
