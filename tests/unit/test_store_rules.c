@@ -650,7 +650,7 @@ static void test_shared(void **state)
 }
 
 /* Engine and command line at once: nothing lost, whatever meets what. */
-enum { TOGGLES = 150 };
+enum { TOGGLES = 60 };
 
 struct hand {
     pthread_t thread;
@@ -667,7 +667,7 @@ static void *toggle(void *arg)
         struct sh_op_rule_set op = {
             .op.kind = SH_OP_RULE_SET, .rule = "R", .pause = i % 2 == 0, .by = "toggle"};
         h->toggles += kit_run(&side, &op.op);
-        usleep(3000);
+        usleep(10000);
     }
     sh_store_close(side.s);
     return NULL;
