@@ -23,6 +23,10 @@ static int cmd_help(int argc, char **argv);
 static const struct entry commands[] = {
     {"serve", sh_cmd_serve, "run the engine"},
     {"check", sh_cmd_check, "read configuration and rules, and say everything that is wrong"},
+    {"reload", sh_cmd_reload, "have the running engine take up its rules anew"},
+    {"status", sh_cmd_status, "say how the running engine is"},
+    {"generations", sh_cmd_generations, "list the rule sets that went live, and what they changed"},
+    {"diff", sh_cmd_diff, "show how two rule sets differ"},
     {"try", sh_cmd_try, "dry run: what the rules would do with an event"},
     {"send", sh_cmd_send, "post events, or a sample day, to a running engine"},
     {"events", sh_cmd_list, "list stored events"},
@@ -44,7 +48,7 @@ static void list_commands(FILE *f)
                "Usage: switchhook COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < COUNT(commands); i++)
         if (commands[i].summary)
-            fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
+            fprintf(f, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fprintf(f, "\nswitchhook COMMAND --help says more about one.\n");
 }
 

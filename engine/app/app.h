@@ -11,6 +11,10 @@ int sh_main(int argc, char **argv);
 int sh_cmd_serve(int argc, char **argv);
 int sh_cmd_worker(int argc, char **argv);
 int sh_cmd_check(int argc, char **argv);
+int sh_cmd_reload(int argc, char **argv);
+int sh_cmd_status(int argc, char **argv);
+int sh_cmd_generations(int argc, char **argv);
+int sh_cmd_diff(int argc, char **argv);
 int sh_cmd_try(int argc, char **argv);
 int sh_cmd_send(int argc, char **argv);
 int sh_cmd_list(int argc, char **argv);      /* events, runs, records, callbacks, outbox, timers */

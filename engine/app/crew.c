@@ -97,6 +97,9 @@ static bool take_loaded(struct worker *w, struct sh_slice payload)
         sh_err("a worker could not load the rules that loaded before", "worker", SH_NUM(w->number));
     }
     cJSON_Delete(report);
+    if (w->up && c->config.one_by_one && w->number < c->config.workers &&
+        !c->workers[w->number].born_us)
+        start(&c->workers[w->number]);
     if (w->up && c->config.up)
         c->config.up(c->config.load_arg);
     return true;
@@ -438,7 +441,8 @@ struct sh_crew *sh_crew_new(const struct sh_crew_config *config)
         w->crew = c;
         w->number = i + 1;
         w->respawn = sh_timer_new(config->base, on_respawn, w);
-        start(w);
+        if (i == 0 || !config->one_by_one)
+            start(w);
     }
     return c;
 }

@@ -31,6 +31,7 @@ struct sh_crew_config {
     void (*lookup)(void *arg, struct sh_slice call,
                    void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg);
     size_t workers;
+    bool one_by_one; /* start each worker when the one before is up: less of a burst */
     /* A worker is up (again); may be NULL. Not before `loaded` has been called. With load_arg. */
     void (*up)(void *arg);
     /* The dispatcher was pumped: what it gave to another crew than this one waits for

@@ -152,8 +152,7 @@ static void answer(struct asker *list, const cJSON *outcome)
 {
     for (struct asker *a = list, *next; a; a = next) {
         next = a->next;
-        if (outcome)
-            a->done(a->arg, outcome);
+        a->done(a->arg, outcome);
         free(a);
     }
 }
@@ -312,6 +311,7 @@ static void load(struct sh_reload *r)
     crew.loaded = on_loaded;
     crew.up = on_up;
     crew.load_arg = r;
+    crew.one_by_one = true; /* the live crew and ingress need the processors too */
     r->crew = sh_crew_new(&crew);
 }
 
@@ -372,11 +372,27 @@ static void add_asker(struct asker **list, void (*done)(void *arg, const cJSON *
     *list = a;
 }
 
+/* Those who asked hear that nothing comes of it. */
+static void turn_away(struct sh_reload *r)
+{
+    struct asker *now = r->askers, *later = r->next_askers;
+    cJSON *o = outcome_new(r, false, false);
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(o, "errors"),
+                         fault("", 0, "the engine is stopping"));
+    r->askers = r->next_askers = NULL;
+    answer(now, o);
+    answer(later, o);
+    cJSON_Delete(o);
+}
+
 void sh_reload_ask(struct sh_reload *r, enum sh_reload_cause cause,
                    void (*done)(void *arg, const cJSON *outcome), void *arg)
 {
-    if (r->stopped)
+    if (r->stopped) {
+        add_asker(&r->askers, done, arg);
+        turn_away(r);
         return;
+    }
     if (r->step == AT_REST) {
         add_asker(&r->askers, done, arg);
         begin(r, cause);
@@ -462,6 +478,7 @@ void sh_reload_stop(struct sh_reload *r)
     if (!r || r->stopped)
         return;
     r->stopped = true;
+    turn_away(r);
     sh_task_free(r->glance);
     sh_task_free(r->task);
     r->glance = r->task = NULL;
@@ -479,8 +496,6 @@ void sh_reload_free(struct sh_reload *r)
         return;
     sh_reload_stop(r);
     clear_round(r);
-    answer(r->askers, NULL);
-    answer(r->next_askers, NULL);
     sh_timer_free(r->look);
     sh_timer_free(r->move);
     cJSON_Delete(r->last);

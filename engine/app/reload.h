@@ -33,7 +33,7 @@ struct sh_reload_config {
 /* Starts to watch, if that is configured. Never NULL; a watcher that cannot be had is logged, and
  * the looks every few seconds do alone. */
 struct sh_reload *sh_reload_new(const struct sh_reload_config *config) SH_WARN_UNUSED;
-/* Ask for a round. done (may be NULL) gets its outcome, borrowed, once; not if freed before:
+/* Ask for a round. done (may be NULL) gets its outcome, borrowed, once:
  * {"ok":bool,"changed":bool,"cause","at","took_ms","generation","before","rules":n,
  *  "changes":[{"file","change"}],"errors":[{"file","line","msg"}],"warnings":[..]}
  * ok without changed: what is in the folders is live already. generation: what was read, or null if
@@ -47,7 +47,7 @@ struct sh_reload_stats {
     bool busy, watching;
 };
 void sh_reload_stats(const struct sh_reload *r, struct sh_reload_stats *out);
-/* Ends a round under way without an outcome, and waits for its thread. From then on nothing is
+/* Ends a round under way: those who asked hear so. Waits for its thread. From then on nothing is
  * asked, watched or put live. Before the store is closed. NULL is a no-op. */
 void sh_reload_stop(struct sh_reload *r);
 void sh_reload_free(struct sh_reload *r); /* after the store is closed; NULL is a no-op */

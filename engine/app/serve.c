@@ -2,6 +2,7 @@
  * serve.c: the live engine on its loop. */
 #include "app/serve.h"
 
+#include "app/control.h"
 #include "app/feed.h"
 #include "app/ingress.h"
 #include "app/live.h"
@@ -49,6 +50,8 @@ struct server {
     struct sh_timekeeper *timekeeper;
     struct sh_ingress *ingress;
     struct sh_feed *feed;
+    struct sh_status *status;
+    struct sh_control *control;
     struct sh_op_count count;
     struct sh_op_generation keep;
     struct sh_op_prune prune_op;
@@ -131,6 +134,7 @@ static void on_tick(void *arg)
     sh_timer_set(s->tick, TICK_MS);
     if (!s->live)
         return;
+    sh_status_tick(s->status);
     const char *reason = reason_to_refuse(s);
     sh_ingress_set_refusing(s->ingress, reason);
     sh_dispatch_tick(s->dispatch, sh_now_ms());
@@ -168,8 +172,9 @@ static void on_drain(void *arg)
     struct server *s = arg;
     struct sh_dispatch_stats stats;
     sh_dispatch_stats(s->dispatch, &stats);
-    if (sh_ingress_pending(s->ingress) == 0 && stats.active == 0 &&
-        sh_outbox_in_flight(s->outbox) == 0 && !sh_timekeeper_busy(s->timekeeper))
+    if (sh_ingress_pending(s->ingress) == 0 && sh_control_pending(s->control) == 0 &&
+        stats.active == 0 && sh_outbox_in_flight(s->outbox) == 0 &&
+        !sh_timekeeper_busy(s->timekeeper))
         sh_loop_stop(s->base);
     else
         sh_timer_set(s->tick, 10);
@@ -186,6 +191,8 @@ static void on_signal(void *arg)
     sh_info("stopping");
     sh_ingress_set_refusing(s->ingress, "the engine is stopping");
     sh_ingress_stop(s->ingress);
+    sh_reload_stop(sh_live_reload(s->rules));
+    sh_control_stop(s->control);
     sh_timekeeper_stop(s->timekeeper);
     sh_dispatch_stop(s->dispatch);
     sh_outbox_stop(s->outbox);
@@ -236,7 +243,30 @@ static int64_t backlog(void *arg)
 
 static void on_other(void *arg, struct sh_http_request *req)
 {
-    sh_ingress_not_found(((struct server *)arg)->ingress, req);
+    struct server *s = arg;
+    if (!sh_control_metrics(s->control, req))
+        sh_ingress_not_found(s->ingress, req);
+}
+
+static const char *refusing(void *arg)
+{
+    return reason_to_refuse(arg);
+}
+
+static bool start_control(struct server *s, struct sh_error *err)
+{
+    const struct sh_status_config status = {.config = s->config,
+                                            .store = s->store,
+                                            .live = s->rules,
+                                            .dispatch = s->dispatch,
+                                            .ingress = s->ingress,
+                                            .refusing = refusing,
+                                            .arg = s};
+    s->status = sh_status_new(&status);
+    const struct sh_control_config control = {
+        .base = s->base, .dir = s->config->data, .live = s->rules, .status = s->status};
+    s->control = sh_control_new(&control, err);
+    return s->control != NULL;
 }
 
 static void on_lookup(void *arg, struct sh_slice call,
@@ -348,7 +378,7 @@ static void go_live(struct server *s)
     start_outbox(s);
     start_timekeeper(s);
     s->ingress = sh_ingress_new(s->base, s->config, s->store, on_event, s, &err);
-    if (!s->ingress) {
+    if (!s->ingress || !start_control(s, &err)) {
         fprintf(stderr, "switchhook: %s\n", err.msg);
         leave(s, SH_EXIT_BAD);
         return;
@@ -528,6 +558,8 @@ static void finish(struct server *s)
     sh_store_close(s->store);
     sh_ingress_free(s->ingress);
     sh_feed_free(s->feed);
+    sh_control_free(s->control);
+    sh_status_free(s->status);
     sh_timekeeper_free(s->timekeeper);
     sh_dispatch_free(s->dispatch);
     sh_live_free(s->rules);

@@ -71,7 +71,8 @@ enum sh_op_kind {
     SH_OP_RETRIES, /* struct sh_op_pending: runs that are due again */
     SH_OP_OUTBOX,  /* struct sh_op_outbox */
     SH_OP_COUNT,   /* struct sh_op_count */
-    SH_OP_FEED     /* struct sh_op_feed */
+    SH_OP_FEED,    /* struct sh_op_feed */
+    SH_OP_OLDEST   /* struct sh_op_oldest */
 };
 
 /* Head of every operation; made by the caller (the struct must stay until done). */
@@ -343,6 +344,17 @@ struct sh_op_count {
     struct sh_op op;
     int64_t unfinished, retries, dead_runs, queued, dead_items, timers; /* out */
     int64_t paused_rules, kept_runs;                                    /* out */
+};
+
+/* The oldest work of each kind that is not finished: when it came (Unix ms), 0 = none, and its id:
+ * an event that waits for its rules; one with a run that waits for its retry; an outbox item. */
+struct sh_oldest {
+    int64_t since_ms;
+    char id[80];
+};
+struct sh_op_oldest {
+    struct sh_op op;
+    struct sh_oldest event, retry, item; /* out */
 };
 
 /* --- Rows for people: the command line, the simulator, later the API ------------------------ */

@@ -122,6 +122,7 @@ enum sh_stmt {
     SH_ST_OUTBOX_FRESH,
     SH_ST_OUTBOX_NEXT,
     SH_ST_COUNTS,
+    SH_ST_OLDEST,
     SH_ST_COUNT
 };
 extern const char *const sh_store_sql[SH_ST_COUNT];

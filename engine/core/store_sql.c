@@ -323,6 +323,12 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_OUTBOX_NEXT] =
         "SELECT next_ms FROM sh_outbox INDEXED BY sh_outbox_later WHERE state = 'queued'"
         " AND next_ms <> 0 AND next_ms > ?1 ORDER BY next_ms LIMIT 1",
+    [SH_ST_OLDEST] =
+        "SELECT 1, received_ms, id FROM sh_events WHERE seq = (SELECT min(seq) FROM sh_unfinished)"
+        " UNION ALL SELECT 2, received_ms, id FROM sh_events WHERE seq ="
+        " (SELECT min(seq) FROM sh_runs INDEXED BY sh_runs_retry WHERE outcome = 'retry')"
+        " UNION ALL SELECT 3, created_ms, id FROM sh_outbox WHERE seq ="
+        " (SELECT min(seq) FROM sh_outbox INDEXED BY sh_outbox_due WHERE state = 'queued')",
     [SH_ST_COUNTS] = "SELECT (SELECT count(*) FROM sh_unfinished),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'retry'),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'dead'),"

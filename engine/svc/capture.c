@@ -43,8 +43,10 @@ static bool spawn(const char *path, char *const argv[], int out, pid_t *pid, str
 /* Append, dropping the oldest where there is no room. */
 static void keep(struct sh_buf *out, const char *p, size_t n)
 {
-    if (n > out->max)
+    if (n > out->max) {
+        p += n - out->max;
         n = out->max;
+    }
     if (out->len + n > out->max) {
         size_t drop = out->len + n - out->max;
         memmove(out->data, out->data + drop, out->len - drop);
