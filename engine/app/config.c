@@ -120,6 +120,8 @@ static void read_quarantine(struct sh_cfg *cfg, const cJSON *node, const char *p
                                                  1000000,      NULL};
     if (cJSON_IsFalse(node))
         ((struct sh_config *)base)->quarantine = 0;
+    else if (!cJSON_IsNumber(node))
+        sh_cfg_expected(cfg, path, "a whole number, or false for never", node);
     else
         sh_cfg_value(cfg, &number, node, path, base);
 }

@@ -70,6 +70,9 @@ void sh_dispatch_take_back(struct sh_dispatch *d, uint64_t token);
  * second. */
 void sh_dispatch_tick(struct sh_dispatch *d, int64_t now_ms);
 void sh_dispatch_stats(const struct sh_dispatch *d, struct sh_dispatch_stats *out);
+/* Every rule that is paused or being resumed. */
+void sh_dispatch_held(const struct sh_dispatch *d,
+                      void (*fn)(void *arg, const char *rule, enum sh_rule_state state), void *arg);
 /* Give nothing out any more; what is out may still settle. */
 void sh_dispatch_stop(struct sh_dispatch *d);
 /* Free everything. Operations still with the store must have been reaped or the store closed. */

@@ -109,6 +109,14 @@ bool sh_hold_brings(struct sh_dispatch *d, const char *rule, uint32_t attempt)
     return h && h->state == SH_RULE_RESUMING && attempt == 0;
 }
 
+void sh_dispatch_held(const struct sh_dispatch *d,
+                      void (*fn)(void *arg, const char *rule, enum sh_rule_state state), void *arg)
+{
+    for (const struct hold *h = d->holds; h; h = h->hh.next)
+        if (h->state != SH_RULE_ON)
+            fn(arg, h->rule, h->state);
+}
+
 bool sh_hold_was(const struct item *it, struct sh_slice rule)
 {
     for (size_t i = 0; i < it->n_held; i++)

@@ -109,10 +109,19 @@ describe("a rule that fails", function()
       return #engine:cli("outbox", "--state", "sent", "--json") == 1
     end, 10, "the alert's mail")
 
+    -- status says so
+    local rows, out, code = engine:cli("status", "--json")
+    assert.equal(1, code)
+    assert.same({ rules = 1, kept = sent, list = { { rule = "Log calls", state = "paused" } } },
+      rows[1].paused)
+    _, out = engine:cli "status"
+    assert.matches('paused rules "Log calls", ' .. sent .. " runs kept", out, 1, true)
+    assert.matches("switchhook_kept_runs " .. sent, engine:request("GET", "/metrics").body, 1, true)
+
     -- what is kept is neither done nor a dead letter, and no retry runs it
     assert.equal(sent, #engine:cli("events", "--type", "call", "--state", "stored", "--json"))
     assert.equal(sent, #engine:cli("runs", "--state", "paused", "--json"))
-    local _, _, code = engine:cli("redrive", "--all")
+    _, _, code = engine:cli("redrive", "--all")
     assert.equal(1, code)
 
     engine:kill9()
@@ -127,8 +136,8 @@ describe("a rule that fails", function()
     support.write_file(engine.dir .. "/rules/log.lua", mended)
     engine:start()
     wait_state("paused", sent)
-    local _, out, ok = engine:cli("rules", "resume", "Log calls")
-    assert.equal(0, ok)
+    _, out, code = engine:cli("rules", "resume", "Log calls")
+    assert.equal(0, code)
     assert.matches("Log calls: resumed; " .. sent .. " runs are kept", out)
     send(200) -- while it is resumed
     wait_state("on", 0, 20)
