@@ -110,11 +110,11 @@ describe("a rule that fails", function()
     end, 10, "the alert's mail")
 
     -- status says so
-    local rows, out, code = engine:cli("status", "--json")
+    local rows, _, code = engine:cli("status", "--json")
     assert.equal(1, code)
     assert.same({ rules = 1, kept = sent, list = { { rule = "Log calls", state = "paused" } } },
       rows[1].paused)
-    _, out = engine:cli "status"
+    local _, out = engine:cli "status"
     assert.matches('paused rules "Log calls", ' .. sent .. " runs kept", out, 1, true)
     assert.matches("switchhook_kept_runs " .. sent, engine:request("GET", "/metrics").body, 1, true)
 
