@@ -281,14 +281,17 @@ static void print_change(const struct sh_op_rule_set *op, bool json)
         cJSON_Delete(row);
         return;
     }
+    const char *runs = op->kept == 1 ? "run" : "runs";
     sh_print_text(stdout, op->rule, NULL);
     if (op->was == op->state)
-        printf(": is %s already", sh_rule_state_name(op->state));
+        printf(": is %s already; %" PRId64 " %s kept.\n", sh_rule_state_name(op->state), op->kept,
+               runs);
+    else if (op->state == SH_RULE_PAUSED)
+        printf(": paused; %" PRId64 " %s kept so far.\n", op->kept, runs);
     else
-        printf(": %s", op->state == SH_RULE_PAUSED ? "paused" : "resumed");
-    printf("; %" PRId64 " %s kept.\n", op->kept, op->kept == 1 ? "run is" : "runs are");
-    if (op->state == SH_RULE_RESUMING)
-        printf("They go again, oldest first; without a running engine, when it starts.\n");
+        printf(": resumed; %" PRId64 " %s, oldest first%s.\n", op->kept,
+               op->kept == 1 ? "kept run goes again" : "kept runs go again",
+               op->kept ? " (without a running engine: when it starts)" : "");
 }
 
 static int set(const struct sh_options *o, const struct sh_config *c, const char *dir, bool pause)

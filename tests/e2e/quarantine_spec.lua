@@ -138,7 +138,7 @@ describe("a rule that fails", function()
     wait_state("paused", sent)
     _, out, code = engine:cli("rules", "resume", "Log calls")
     assert.equal(0, code)
-    assert.matches("Log calls: resumed; " .. sent .. " runs are kept", out)
+    assert.matches("Log calls: resumed; " .. sent .. " kept runs go again", out)
     send(200) -- while it is resumed
     wait_state("on", 0, 20)
     wait_counted()
