@@ -37,6 +37,7 @@ static const struct entry commands[] = {
     {"timers", sh_cmd_list, "list events that will be emitted, and when clock rules run next"},
     {"rules", sh_cmd_rules, "list rules and how they stand; pause one, resume it"},
     {"redrive", sh_cmd_redrive, "bring dead letters back"},
+    {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL}, /* started by serve */
     {"version", sh_cmd_version, "say the version, and those of the libraries"},
     {"help", cmd_help, "this list"},

@@ -244,6 +244,26 @@ static void print_disk(const cJSON *s)
            wal);
 }
 
+static void print_sandbox(const cJSON *s)
+{
+    const cJSON *box = sh_json_member(s, "sandbox"), *missing = sh_json_member(box, "missing"), *m;
+    title("sandbox");
+    if (!cJSON_IsObject(box)) {
+        printf("not known yet\n");
+        return;
+    }
+    if (!missing || !missing->child)
+        printf("seccomp, Landlock %" PRId64 ", no new privileges, limits: all hold\n",
+               number(s, "sandbox", "landlock"));
+    cJSON_ArrayForEach(m, missing)
+    {
+        printf("%s%s%s%s", m == missing->child ? "" : "             ", warn_style(true),
+               m == missing->child ? "missing: " : "and ", warn_end(true));
+        sh_print_text(stdout, cJSON_IsString(m) ? m->valuestring : "?", "");
+        printf("\n");
+    }
+}
+
 /* Does something need a person? */
 static bool needs_someone(const cJSON *s)
 {
@@ -271,8 +291,8 @@ static int go(const struct sh_options *o)
         sh_print_json(s);
     } else {
         static void (*const lines[])(const cJSON *) = {
-            print_engine, print_generation, print_reload, print_workers, print_backlog,
-            print_rates,  print_oldest,     print_dead,   print_paused,  print_disk};
+            print_engine, print_generation, print_reload, print_workers, print_backlog, print_rates,
+            print_oldest, print_dead,       print_paused, print_disk,    print_sandbox};
         for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
             lines[i](s);
     }

@@ -2,6 +2,7 @@
  * crew.c: worker processes under watch. */
 #include "app/crew_impl.h"
 
+#include "app/sandbox.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -89,6 +90,7 @@ static bool take_loaded(struct worker *w, struct sh_slice payload)
     if (!report)
         return false;
     w->up = cJSON_IsTrue(sh_json_member(report, "ok"));
+    sh_sandbox_note(&c->sandbox, sh_json_member(report, "sandbox"));
     if (!c->reported) {
         c->reported = true;
         keep_rules(c, report);
@@ -422,6 +424,11 @@ cJSON *sh_crew_json(const struct sh_crew *c)
     return list;
 }
 
+const cJSON *sh_crew_sandbox(const struct sh_crew *c)
+{
+    return c->sandbox;
+}
+
 int64_t sh_crew_restarts(const struct sh_crew *c)
 {
     return c->restarts;
@@ -469,6 +476,7 @@ void sh_crew_free(struct sh_crew *c, int wait_ms)
     }
     free(c->rules);
     free(c->places);
+    cJSON_Delete(c->sandbox);
     sh_crew_drop_lookups(c);
     free(c->workers);
     free(c);

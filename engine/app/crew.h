@@ -63,6 +63,9 @@ bool sh_crew_is_over(const struct sh_crew *c);
 /* Workers, each with what it does: [{"pid","state":"loading"|"up"|"stuck"|"down","jobs","parked"}],
  * the caller's. */
 cJSON *sh_crew_json(const struct sh_crew *c) SH_WARN_UNUSED;
+/* How the workers are locked up (svc/lockup.h), as the first of them that was reported; borrowed,
+ * NULL before that. */
+const cJSON *sh_crew_sandbox(const struct sh_crew *c);
 /* End all workers (they get end of file, then SIGKILL after wait_ms) and free. */
 void sh_crew_free(struct sh_crew *c, int wait_ms);
 

@@ -61,6 +61,7 @@ struct sh_crew {
     char **rules;  /* names in report order, for the pulse */
     char **places; /* "rules/a.lua:3" of each */
     size_t n_rules;
+    cJSON *sandbox; /* what the first worker's lock-up reported; NULL before */
     bool reported, closing, retired;
     int early_deaths; /* of workers, before any had loaded */
     struct lookup *lookups;

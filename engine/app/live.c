@@ -7,6 +7,7 @@
 #include "svc/loop.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_RETIRED 8   /* crews that finish; a reload waits when there are so many */
 #define SWEEP_MS    100 /* between looks whether one is over */
@@ -19,7 +20,9 @@ struct sh_live {
     cJSON *rules;
     int64_t since_ms, restarts;
     struct sh_reload *reload;
-    struct sh_timer *sweep;
+    struct sh_timer *sweep, *start_again;
+    struct sh_generation *fallback; /* to start again with; owned until then */
+    bool fell_back;
     struct {
         struct sh_crew *crew;
         struct sh_generation
@@ -28,10 +31,32 @@ struct sh_live {
     size_t n_retired;
 };
 
+/* The generation that the store had live last, if it is another than the one at hand. */
+static struct sh_generation *live_before(const struct sh_live *l)
+{
+    struct sh_error err;
+    struct sh_store_view *view = sh_store_view_open(l->config.config->data, &err);
+    struct sh_generation *g = view ? sh_store_view_generation(view, "live", &err) : NULL;
+    sh_store_view_close(view);
+    if (g && l->generation && strcmp(g->id, l->generation->id) == 0) {
+        sh_generation_free(g);
+        return NULL;
+    }
+    return g;
+}
+
 static void on_loaded(void *arg, const cJSON *report)
 {
     struct sh_live *l = arg;
-    if (report)
+    const bool ok = report && cJSON_IsTrue(sh_json_member(report, "ok"));
+    if (!ok && !l->fell_back && (l->fallback = live_before(l)) != NULL) {
+        l->fell_back = true;
+        l->config.fell_back(l->config.arg, l->fallback->id, report,
+                            "rule workers end while they load the rules");
+        sh_timer_set(l->start_again, 0); /* we are inside the crew */
+        return;
+    }
+    if (ok)
         l->rules = cJSON_Duplicate(sh_json_member(report, "rules"), true);
     l->config.loaded(l->config.arg, report);
 }
@@ -62,6 +87,17 @@ static struct sh_crew_config crew_config(struct sh_live *l)
                                    .workers = (size_t)c->workers,
                                    .loaded = on_loaded,
                                    .arg = l};
+}
+
+static void on_start_again(void *arg)
+{
+    struct sh_live *l = arg;
+    sh_crew_free(l->crew, 0);
+    sh_generation_free(l->generation);
+    l->generation = l->fallback;
+    l->fallback = NULL;
+    const struct sh_crew_config crew = crew_config(l);
+    l->crew = sh_crew_new(&crew);
 }
 
 /* --- retired crews -----------------------------------------------------------------------------
@@ -127,6 +163,8 @@ void sh_live_open(struct sh_live *l)
                                             .swap = on_swap,
                                             .arg = l};
     l->reload = sh_reload_new(&config);
+    if (l->fell_back && !l->config.config->reload_watch)
+        sh_reload_ask(l->reload, SH_RELOAD_FILES, NULL, NULL); /* for the record: status shows it */
 }
 
 struct sh_reload *sh_live_reload(struct sh_live *l)
@@ -189,14 +227,20 @@ size_t sh_live_retired(const struct sh_live *l)
 struct sh_live *sh_live_new(const struct sh_live_config *config, struct sh_error *err)
 {
     const struct sh_config *c = config->config;
-    struct sh_generation *g = sh_generation_read(c->rules, c->scripts, err);
-    if (!g)
-        return NULL;
     struct sh_live *l = sh_alloc(1, sizeof(*l));
     l->config = *config;
-    l->generation = g;
     l->since_ms = sh_now_ms();
+    l->generation = sh_generation_read(c->rules, c->scripts, err);
+    if (!l->generation && (l->generation = live_before(l)) != NULL) {
+        l->fell_back = true;
+        config->fell_back(config->arg, l->generation->id, NULL, err->msg);
+    }
+    if (!l->generation) {
+        free(l);
+        return NULL;
+    }
     l->sweep = sh_timer_new(config->base, on_sweep, l);
+    l->start_again = sh_timer_new(config->base, on_start_again, l);
     const struct sh_crew_config crew = crew_config(l);
     l->crew = sh_crew_new(&crew);
     return l;
@@ -222,6 +266,8 @@ void sh_live_free(struct sh_live *l)
         sh_generation_free(l->retired[i].generation);
     sh_generation_free(l->generation);
     cJSON_Delete(l->rules);
+    sh_generation_free(l->fallback);
     sh_timer_free(l->sweep);
+    sh_timer_free(l->start_again);
     free(l);
 }

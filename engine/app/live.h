@@ -17,12 +17,18 @@ struct sh_live_config {
                    void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg);
     /* The first generation has been loaded, or not (crew.h). */
     void (*loaded)(void *arg, const cJSON *report);
+    /* What is in the folders cannot be read (report NULL, why says so) or loaded (report says so):
+     * the engine starts with the generation that was live before, `id`. `loaded` comes after that.
+     */
+    void (*fell_back)(void *arg, const char *id, const cJSON *report, const char *why);
     /* Another generation is live from here on; these are its rules. */
     void (*swapped)(void *arg, const cJSON *rules);
     void *arg;
 };
 
-/* Read the folders and start the first crew. NULL and *err as sh_generation_read(). */
+/* Read the folders and start the first crew. A set that cannot be read or loaded must not keep an
+ * engine down that has run before: the generation that the store had live last takes its place.
+ * Reads the store, before the loop runs. NULL and *err as sh_generation_read(). */
 struct sh_live *sh_live_new(const struct sh_live_config *config,
                             struct sh_error *err) SH_WARN_UNUSED;
 /* Whom results are told. From then on jobs may be given. */

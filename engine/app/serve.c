@@ -8,6 +8,7 @@
 #include "app/live.h"
 #include "app/options.h"
 #include "app/outside.h"
+#include "app/rules.h"
 #include "app/timekeeper.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -395,33 +396,49 @@ static void go_live(struct server *s)
     sh_live_open(s->rules);
 }
 
-static void print_faults(const cJSON *report, const char *what)
+static void print_faults(const struct server *s, const cJSON *report)
 {
-    const cJSON *fault;
-    cJSON_ArrayForEach(fault, sh_json_member(report, what))
-    {
-        const char *file = sh_json_string(fault, "file"), *msg = sh_json_string(fault, "msg");
-        int64_t line = 0;
-        if (!sh_json_get_int(sh_json_member(fault, "line"), &line))
-            line = 0;
-        fprintf(stderr, "%s:%" PRId64 ": %s\n", file ? file : "rules", line, msg ? msg : "?");
+    sh_rules_print_faults(stderr, report, s->config->rules, s->config->scripts);
+}
+
+static void on_kept(struct sh_op *op)
+{
+    struct server *s = op->arg;
+    if (!op->ok) {
+        fprintf(stderr, "switchhook: cannot keep the rule set: %s\n", op->err.msg);
+        leave(s, SH_EXIT_BAD);
+        return;
     }
+    s->kept = true;
+    go_live(s);
 }
 
 static void on_loaded(void *arg, const cJSON *report)
 {
     struct server *s = arg;
-    print_faults(report, "warnings");
+    print_faults(s, report);
     s->rules_ok = report && cJSON_IsTrue(sh_json_member(report, "ok"));
     if (!s->rules_ok) {
-        print_faults(report, "errors");
         if (!report)
             fprintf(stderr, "switchhook: rule workers end while they load the rules (see above)\n");
         fprintf(stderr, "switchhook: the rules did not load; nothing was started\n");
         leave(s, SH_EXIT_BAD);
         return;
     }
-    go_live(s);
+    s->keep = (struct sh_op_generation){.op = {.kind = SH_OP_GENERATION, .done = on_kept, .arg = s},
+                                        .generation = sh_live_generation(s->rules),
+                                        .cause = "start"};
+    sh_store_submit(s->store, &s->keep.op);
+}
+
+static void on_fell_back(void *arg, const char *id, const cJSON *report, const char *why)
+{
+    print_faults(arg, report);
+    if (!report)
+        fprintf(stderr, "switchhook: %s\n", why);
+    sh_err("the rules do not load: starting with the generation that was live before; mend the "
+           "files and they are taken up",
+           "generation", id);
 }
 
 /* Another generation is live. */
@@ -447,18 +464,6 @@ static void on_counted(struct sh_op *op)
     }
     s->counted = true;
     s->unfinished = s->count.unfinished;
-    go_live(s);
-}
-
-static void on_kept(struct sh_op *op)
-{
-    struct server *s = op->arg;
-    if (!op->ok) {
-        fprintf(stderr, "switchhook: cannot keep the rule set: %s\n", op->err.msg);
-        leave(s, SH_EXIT_BAD);
-        return;
-    }
-    s->kept = true;
     go_live(s);
 }
 
@@ -518,16 +523,13 @@ static bool start(struct server *s, struct sh_error *err)
                                          .store = s->store,
                                          .lookup = on_lookup,
                                          .loaded = on_loaded,
+                                         .fell_back = on_fell_back,
                                          .swapped = on_swapped,
                                          .arg = s};
     s->rules = sh_live_new(&rules, err);
     if (!s->rules)
         return false;
-    s->keep = (struct sh_op_generation){.op = {.kind = SH_OP_GENERATION, .done = on_kept, .arg = s},
-                                        .generation = sh_live_generation(s->rules),
-                                        .cause = "start"};
     s->count = (struct sh_op_count){.op = {.kind = SH_OP_COUNT, .done = on_counted, .arg = s}};
-    sh_store_submit(s->store, &s->keep.op);
     sh_store_submit(s->store, &s->count.op);
     return true;
 }

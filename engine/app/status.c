@@ -202,6 +202,9 @@ static cJSON *tree(const struct sh_status *s)
     add_int(dead, "outbox", s->count.dead_items);
     add_paused(s, root);
     add_disk(s, root);
+    const cJSON *sandbox = sh_crew_sandbox(sh_live_crew(s->config.live));
+    cJSON_AddItemToObject(root, "sandbox",
+                          sandbox ? cJSON_Duplicate(sandbox, true) : cJSON_CreateNull());
     return root;
 }
 

@@ -15,9 +15,9 @@ struct sh_child {
 };
 
 /* posix_spawn /proc/self/exe with argv, in our process group, so that a signal to the group
- * reaches all; default signal handling, empty mask; standard streams are ours. Of the environment
- * it gets PATH, HOME, LANG, LC_ALL, TZ, TZDIR and the sanitizers' options, and nothing else: no
- * secrets, no LD_PRELOAD. */
+ * reaches all; default signal handling, empty mask; standard streams are ours (a child that locks
+ * itself up replaces them, lockup.h). Of the environment it gets PATH, HOME, LANG, LC_ALL, TZ,
+ * TZDIR and the sanitizers' options, and nothing else: no secrets, no LD_PRELOAD. */
 bool sh_child_start(char *const argv[], size_t page_bytes, struct sh_child *child,
                     struct sh_error *err) SH_WARN_UNUSED;
 /* SIGKILL. */

@@ -265,6 +265,31 @@ end }
     sink:close()
   end)
 
+  it("starts with what was live before when the folders hold nothing that loads", function()
+    start { rules = { ["v.lua"] = version(1) } }
+    ask()
+    for round, text in ipairs { "rule (", false } do
+      engine:stop()
+      if text then rules("v.lua", text) else os.remove(engine.dir .. "/rules/v.lua") end
+      engine:start()
+      assert.equal(1, ask())
+      assert.is_false(wait_failed(1).last.ok)
+      assert.matches("starting with the generation that was live before", engine:log())
+      assert.equal(1, #engine:cli("generations", "--json"), "round " .. round)
+    end
+    rules("v.lua", version(2))
+    wait_live(2)
+    assert.equal(2, ask())
+  end)
+
+  it("does not start with rules that do not load where there were none before", function()
+    engine = support.engine { rules = { ["v.lua"] = "rule (" }, start = false }
+    local ok, why = pcall(engine.start, engine)
+    assert.is_false(ok)
+    assert.matches("rules/v%.lua:1: ", why)
+    assert.equal(0, #engine:cli("generations", "--json"))
+  end)
+
   it("shows how two generations differ, and what a reload would bring", function()
     start { rules = { ["v.lua"] = version(1) }, config = config "reload = { watch = false }" }
     local first = live().generation
