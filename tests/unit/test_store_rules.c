@@ -310,6 +310,36 @@ static void test_op_taken_back(void **state)
     assert_string_equal(row_of("R"), "1 on - " NO);
 }
 
+/* No room: nothing is kept, the count neither; the same settle again counts once. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    static char error[200000];
+    struct kit_settle s;
+    memset(error, 'x', sizeof(error) - 1);
+    fail_times("R", N - 1);
+    kit_settle_init(&s, new_event());
+    struct sh_run *r = kit_add_run(&s, "R", SH_RUN_FAILED);
+    r->error = sh_slice_str(error);
+    r->retry_at_ms = sh_now_ms() + 60000;
+    assert_int_equal(sqlite3_exec(k.s->w.db, "PRAGMA max_page_count=1", NULL, NULL, NULL),
+                     SQLITE_OK); /* as many as there are */
+    for (int i = 0; i < 3; i++) {
+        assert_false(kit_run(&k, &s.op.op));
+        assert_int_equal(s.op.op.err.code, SH_EFULL);
+        assert_int_equal(s.op.n_emitted, 0);
+    }
+    assert_int_equal(sqlite3_exec(k.s->w.db, "PRAGMA max_page_count=1000000", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_string_equal(row_of("R"), "2 on - " NO);
+    assert_true(kit_run(&k, &s.op.op));
+    assert_int_equal(s.op.n_emitted, 1);
+    assert_int_equal(r->outcome, SH_RUN_PAUSED);
+    kit_settle_free(&s);
+    assert_string_equal(kit_sql(&k, "SELECT failures || ' ' || length(error) FROM sh_rules"),
+                        "3 4093"); /* said in short */
+}
+
 /* --- pausing ------------------------------------------------------------------- */
 
 static void test_alert(void **state)
@@ -719,6 +749,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused_runs_count, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batch_done_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_op_taken_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_alert, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pausing_keeps_retries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_under_way_when_paused, setup, teardown),
