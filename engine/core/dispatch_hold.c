@@ -128,9 +128,9 @@ bool sh_hold_was(const struct item *it, struct sh_slice rule)
 void sh_hold_free(struct sh_dispatch *d)
 {
     struct hold *h, *next;
-    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer does not follow the hash macros
     HASH_ITER(hh, d->holds, h, next)
     {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer does not follow the macros
         HASH_DEL(d->holds, h);
         free(h->rule);
         free(h);

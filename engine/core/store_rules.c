@@ -50,9 +50,9 @@ void sh_store_rules_free(struct sh_store_rules *r)
     struct sh_store_rule *rule, *next;
     if (!r)
         return;
-    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer does not follow the hash macros
     HASH_ITER(hh, r->by_name, rule, next)
     {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer does not follow the macros
         HASH_DEL(r->by_name, rule);
         free(rule->name);
         free(rule);
