@@ -16,6 +16,9 @@ int sh_cmd_status(int argc, char **argv);
 int sh_cmd_generations(int argc, char **argv);
 int sh_cmd_diff(int argc, char **argv);
 int sh_cmd_try(int argc, char **argv);
+int sh_cmd_test(int argc, char **argv);
+int sh_cmd_new(int argc, char **argv);
+int sh_cmd_init(int argc, char **argv);
 int sh_cmd_send(int argc, char **argv);
 int sh_cmd_list(int argc, char **argv);      /* events, runs, records, callbacks, outbox, timers */
 int sh_cmd_callbacks(int argc, char **argv); /* the list, or what is done to one */

@@ -48,9 +48,9 @@ struct sh_reload {
     struct sh_generation *candidate;
     struct sh_error err; /* why it could not be read */
     struct sh_crew *crew;
-    bool loaded, specs_ok;
+    bool loaded;
     cJSON *report;          /* of the candidate; owned */
-    char *specs_why;        /* owned */
+    cJSON *spec_fault;      /* owned */
     cJSON *orphans;         /* warnings; owned */
     int64_t crowd_until_us; /* LOADING: then those that are up are enough */
     struct sh_op_generation keep;
@@ -68,15 +68,6 @@ static const char *cause_name(enum sh_reload_cause cause)
 }
 
 /* --- outcomes -------------------------------------------------------------------------------- */
-
-static cJSON *fault(const char *file, int64_t line, const char *msg)
-{
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "file", file);
-    cJSON_AddItemToObject(o, "line", sh_json_int(line));
-    cJSON_AddStringToObject(o, "msg", msg);
-    return o;
-}
 
 static void append(cJSON *out, const cJSON *list)
 {
@@ -168,8 +159,8 @@ static void clear_round(struct sh_reload *r)
     cJSON_Delete(r->report);
     cJSON_Delete(r->orphans);
     r->report = r->orphans = NULL;
-    free(r->specs_why);
-    r->specs_why = NULL;
+    cJSON_Delete(r->spec_fault);
+    r->spec_fault = NULL;
     r->loaded = false;
 }
 
@@ -194,14 +185,20 @@ static void finish(struct sh_reload *r, cJSON *o)
     begin(r, r->again_cause);
 }
 
-static void fail(struct sh_reload *r, const char *file, const char *msg)
+/* The round has failed. fault: one more than the report's (taken), or NULL. */
+static void fail_with(struct sh_reload *r, cJSON *fault)
 {
     cJSON *o = outcome_new(r, false, false);
-    if (msg)
-        cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(o, "errors"), fault(file, 0, msg));
+    if (fault)
+        cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(o, "errors"), fault);
     snprintf(r->failed, sizeof(r->failed), "%s", r->candidate ? r->candidate->id : "");
     r->stats.failed++;
     finish(r, o);
+}
+
+static void fail(struct sh_reload *r, const char *file, const char *msg)
+{
+    fail_with(r, sh_reload_fault(file, 0, msg));
 }
 
 /* --- the steps ------------------------------------------------------------------------------- */
@@ -244,9 +241,9 @@ static void keep(struct sh_reload *r)
 static void check_work(void *arg)
 {
     struct sh_reload *r = arg;
-    r->specs_ok = !r->config.config->reload_specs ||
-                  sh_reload_specs(r->config.config, r->candidate->id, &r->specs_why);
-    if (r->specs_ok)
+    if (r->config.config->reload_specs)
+        r->spec_fault = sh_reload_specs(r->config.config, r->candidate->id);
+    if (!r->spec_fault)
         sh_reload_orphans(r->config.config, r->report, r->orphans);
 }
 
@@ -255,10 +252,12 @@ static void on_checked(void *arg)
     struct sh_reload *r = arg;
     sh_task_free(r->task);
     r->task = NULL;
-    if (r->specs_ok)
-        keep(r);
+    cJSON *fault = r->spec_fault;
+    r->spec_fault = NULL;
+    if (fault)
+        fail_with(r, fault);
     else
-        fail(r, "specs", r->specs_why);
+        keep(r);
 }
 
 static void check(struct sh_reload *r)
@@ -289,7 +288,7 @@ static void go_on_loading(struct sh_reload *r)
     if (!r->report) {
         fail(r, "rules", "rule workers end while they load these rules (the log says how)");
     } else if (!cJSON_IsTrue(sh_json_member(r->report, "ok"))) {
-        fail(r, "", NULL);
+        fail_with(r, NULL);
     } else if (sh_crew_ready(r->crew) >= r->config.crew.workers ||
                (sh_crew_ready(r->crew) > 0 && sh_mono_us() >= r->crowd_until_us)) {
         check(r);
@@ -378,7 +377,7 @@ static void turn_away(struct sh_reload *r)
     struct asker *now = r->askers, *later = r->next_askers;
     cJSON *o = outcome_new(r, false, false);
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(o, "errors"),
-                         fault("", 0, "the engine is stopping"));
+                         sh_reload_fault("", 0, "the engine is stopping"));
     r->askers = r->next_askers = NULL;
     answer(now, o);
     answer(later, o);

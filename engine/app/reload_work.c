@@ -22,6 +22,15 @@
 #define SAID_BYTES  3000 /* of a failing spec's last words */
 #define MAX_PARENTS 16   /* folders above, for a .git */
 
+cJSON *sh_reload_fault(const char *file, int64_t line, const char *msg)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "file", file);
+    cJSON_AddItemToObject(o, "line", sh_json_int(line));
+    cJSON_AddStringToObject(o, "msg", msg);
+    return o;
+}
+
 /* --- the folders at rest --------------------------------------------------------------------- */
 
 static void nap(void)
@@ -84,10 +93,12 @@ struct sh_generation *sh_reload_read(const struct sh_config *config, struct sh_w
 
 /* --- specs ----------------------------------------------------------------------------------- */
 
+#define FIRST "first failure: " /* begins the last line that switchhook test says */
+
 /* The end of what it said, from the start of a line. */
-static char *last_words(const struct sh_buf *said, const char *otherwise)
+static char *last_words(const struct sh_buf *said)
 {
-    const char *text = said->data && said->len ? said->data : otherwise;
+    const char *text = said->data && said->len ? said->data : "the specs failed";
     if (said->len == said->max && strchr(text, '\n'))
         text = strchr(text, '\n') + 1;
     char *words = sh_strdup(text);
@@ -96,38 +107,65 @@ static char *last_words(const struct sh_buf *said, const char *otherwise)
     return words;
 }
 
-static bool run_specs(const struct sh_config *c, char **why)
+/* "first failure: specs/x_spec.lua:12: name", if it says so, is where the fault is. */
+static cJSON *spec_fault(char *words)
+{
+    char *line = words, *at;
+    for (char *p = words; (p = strstr(p, FIRST)) != NULL; p++)
+        if (p == words || p[-1] == '\n')
+            line = p;
+    long number = 0;
+    char *file = strncmp(line, FIRST, strlen(FIRST)) == 0 ? line + strlen(FIRST) : NULL,
+         *name = NULL;
+    if (file && (at = strstr(file, ".lua:")) != NULL) {
+        number = strtol(at + 5, &name, 10);
+        at[4] = '\0';
+    }
+    if (!name)
+        return sh_reload_fault("specs", 0, words);
+    char *rest = line > words ? (line[-1] = '\0', words) : (char *)"";
+    char *msg = sh_strf("the spec \"%s\" fails\n%s", name + strspn(name, ": "), rest);
+    cJSON *fault = sh_reload_fault(file, number, msg);
+    free(msg);
+    return fault;
+}
+
+static cJSON *run_specs(const struct sh_config *c)
 {
     char *argv[] = {"switchhook", "test",     "--rules", c->rules, "--scripts",
                     c->scripts,   "--config", c->file,   NULL};
     struct sh_error err;
     struct sh_buf said;
     int code = 0;
+    cJSON *fault = NULL;
     if (!c->file)
         argv[6] = NULL;
     sh_buf_init(&said, SAID_BYTES);
     bool ran = sh_capture("/proc/self/exe", argv, c->reload_spec_ms, sh_task_cancelled, &said,
                           &code, &err);
+    char *words =
+        ran ? last_words(&said) : sh_strf("the specs did not come to an end: %s", err.msg);
     if (!ran)
-        *why = sh_strf("the specs did not come to an end: %s", err.msg);
+        fault = sh_reload_fault("specs", 0, words);
     else if (code != 0)
-        *why = last_words(&said, "the specs failed");
+        fault = spec_fault(words);
+    free(words);
     sh_buf_free(&said);
-    return ran && code == 0;
+    return fault;
 }
 
-bool sh_reload_specs(const struct sh_config *config, const char *id, char **why)
+cJSON *sh_reload_specs(const struct sh_config *config, const char *id)
 {
     struct sh_error err;
-    *why = NULL;
-    if (!run_specs(config, why))
-        return false;
+    cJSON *fault = run_specs(config);
+    if (fault)
+        return fault;
     struct sh_generation *now = sh_reload_read(config, NULL, &err);
-    bool same = now && strcmp(now->id, id) == 0;
-    if (!same)
-        *why = sh_strdup("the files changed while the specs ran; they are read again");
+    if (!now || strcmp(now->id, id) != 0)
+        fault = sh_reload_fault(config->rules, 0,
+                                "the files changed while the specs ran; they are read again");
     sh_generation_free(now);
-    return same;
+    return fault;
 }
 
 /* --- what nobody would handle ------------------------------------------------------------------
@@ -155,11 +193,7 @@ static void warn(cJSON *warnings, const char *type, int64_t timers, int64_t call
         sh_strf("%" PRId64 " waiting %s will emit \"%s\", which no rule is for",
                 timers ? timers : callbacks,
                 timers ? (many ? "timers" : "timer") : (many ? "callbacks" : "callback"), type);
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "file", "");
-    cJSON_AddItemToObject(o, "line", sh_json_int(0));
-    cJSON_AddStringToObject(o, "msg", msg);
-    cJSON_AddItemToArray(warnings, o);
+    cJSON_AddItemToArray(warnings, sh_reload_fault("", 0, msg));
     free(msg);
 }
 

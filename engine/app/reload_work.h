@@ -14,9 +14,13 @@
 struct sh_generation *sh_reload_read(const struct sh_config *config, struct sh_watcher *watcher,
                                      struct sh_error *err) SH_WARN_UNUSED;
 
-/* Run the project's specs (`switchhook test`) on the folders. False, and what was said in *why
- * (owned, "" never). After success the folders must still hold the generation of this id. */
-bool sh_reload_specs(const struct sh_config *config, const char *id, char **why) SH_WARN_UNUSED;
+/* {"file","line","msg"} of an outcome's lists; the caller's. */
+cJSON *sh_reload_fault(const char *file, int64_t line, const char *msg) SH_WARN_UNUSED;
+
+/* Run the project's specs (`switchhook test`) on the folders. NULL: they passed, and the folders
+ * still hold the generation of this id. Else the fault, the caller's: where the first failing spec
+ * stands, and what was said. */
+cJSON *sh_reload_specs(const struct sh_config *config, const char *id) SH_WARN_UNUSED;
 
 /* Add a warning for each type of event that waits in the store and that none of the report's rules
  * is for. */

@@ -49,6 +49,9 @@ struct sh_store *sh_store_open(const struct sh_store_config *config,
 /* Finish what is queued, checkpoint, close. Operations not yet reaped are dropped: done() is not
  * called, the memory stays the caller's. NULL is a no-op. */
 void sh_store_close(struct sh_store *s);
+/* Empty a store in memory: as if just opened, but for generations, for ids, which go on, and for
+ * the views of collections, which keep their columns. A tenth of the time that opening takes. */
+bool sh_store_clear(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
 
 enum sh_op_kind {
     /* writer */

@@ -115,12 +115,14 @@ struct sh_load { /* while a generation is loaded */
 };
 
 struct sh_key;
+struct sh_cover_map;
 
 struct sh_host {
     lua_State *L;
     struct sh_budgets budgets;
     struct sh_host_calls calls;
-    struct sh_load *load; /* not NULL while loading */
+    struct sh_load *load;       /* not NULL while loading */
+    struct sh_cover_map *cover; /* lines that run are counted; NULL: no */
     struct sh_rule *rules;
     size_t n_rules, cap_rules;
     struct sh_watch *watch;
@@ -186,6 +188,12 @@ void sh_lua_recheck(lua_State *L, int status);
 bool sh_lua_ran_out(struct sh_host *h, lua_State *L, int status); /* notes a memory kill */
 void sh_lua_open_protected(
     lua_State *L); /* pcall, xpcall, error-safe coroutine.*; into top table */
+
+/* --- cover.c -------------------------------------------------------------------------------- */
+struct sh_cover_map *sh_cover_map_new(struct sh_cover *c, const struct sh_generation *g);
+void sh_cover_map_free(struct sh_cover_map *m);
+/* The hook of a coroutine at rest: the one that counts lines, or none. */
+void sh_cover_arm(struct sh_host *h, lua_State *co);
 
 /* --- fail.c --------------------------------------------------------------------------------- */
 /* Raise with the position of the nearest frame of the author. [-0, +0, v] */

@@ -304,6 +304,8 @@ bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **repo
                            .warnings = cJSON_CreateArray(),
                            .module = sh_alloc(g->n_files, sizeof(int))};
     h->load = &load;
+    if (h->calls.cover)
+        h->cover = sh_cover_map_new(h->calls.cover, g);
     load_files(h, g);
     bool ok = cJSON_GetArraySize(load.errors) == 0;
     if (ok && h->n_rules == 0)

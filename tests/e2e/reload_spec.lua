@@ -290,6 +290,32 @@ end }
     assert.equal(0, #engine:cli("generations", "--json"))
   end)
 
+  it("runs the project's own specs first, where that is configured", function()
+    start { config = config "reload = { specs = true }", rules = { ["v.lua"] = version(1), ["v_spec.lua"] = [[
+describe("the version", function()
+  it("is a small number", function()
+    hook.send { event = "tick", call_id = "x" }
+    assert.is_true(hook.record("ran", "x").version < 10)
+  end)
+end)
+]] } }
+    rules("v.lua", version(2))
+    wait_live(2)
+    assert.equal(2, ask())
+    rules("v.lua", version(11))
+    local last = wait_failed(1).last
+    assert.matches("v_spec%.lua$", last.errors[1].file)
+    assert.equal(2, last.errors[1].line)
+    assert.matches("is a small number", last.errors[1].msg)
+    local _, out, code = engine:cli("status")
+    assert.equal(1, code)
+    assert.matches("v_spec%.lua:2: the spec ", out)
+    assert.equal(2, ask())
+    rules("v.lua", version(3))
+    wait_live(3)
+    assert.equal(3, ask())
+  end)
+
   it("shows how two generations differ, and what a reload would bring", function()
     start { rules = { ["v.lua"] = version(1) }, config = config "reload = { watch = false }" }
     local first = live().generation
