@@ -38,6 +38,7 @@ static const struct entry commands[] = {
     {"callbacks", sh_cmd_callbacks, "list phone calls to be made; done, snooze, cancel, reassign"},
     {"outbox", sh_cmd_list, "list what leaves the machine"},
     {"timers", sh_cmd_list, "list events that will be emitted, and when clock rules run next"},
+    {"rules", sh_cmd_rules, "list rules and how they stand; pause one, resume it"},
     {"redrive", sh_cmd_redrive, "bring dead letters back"},
     {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL}, /* started by serve */

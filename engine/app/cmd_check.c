@@ -3,11 +3,9 @@
 #include "app/app.h"
 
 #include "app/config.h"
-#include "app/guard.h"
 #include "app/options.h"
 #include "app/print.h"
 #include "app/rules.h"
-#include "lua/host.h"
 #include "svc/json.h"
 
 #include <stdlib.h>
@@ -37,19 +35,6 @@ struct check {
     const char *scripts;       /* NULL: none there */
 };
 
-static void no_read(void *arg, uint64_t read_id, const struct sh_read_request *q)
-{
-    (void)arg;
-    (void)read_id;
-    (void)q;
-}
-
-static void no_result(void *arg, const struct sh_result *r)
-{
-    (void)arg;
-    (void)r;
-}
-
 /* asked: the command line names the scripts folder, so it must be there. */
 static bool load_rules(struct check *k, bool asked)
 {
@@ -62,19 +47,7 @@ static bool load_rules(struct check *k, bool asked)
     struct sh_generation *g = sh_generation_read(k->config.rules, k->scripts, &k->rules_err);
     if (!g)
         return false;
-    struct sh_guard *guard = sh_guard_new(2 * k->config.budgets.wall_ms);
-    const struct sh_host_calls calls = {
-        .settings = &k->config.settings,
-        .read = no_read,
-        .finished = no_result,
-        .pulse = sh_guard_pulse(guard),
-    };
-    struct sh_host *host = sh_host_new(&k->config.budgets, &calls);
-    sh_guard_enter(guard);
-    bool ok = sh_host_load(host, g, &k->report);
-    sh_guard_leave(guard);
-    sh_host_free(host);
-    sh_guard_free(guard);
+    bool ok = sh_rules_load(g, &k->config.budgets, &k->config.settings, &k->report);
     sh_generation_free(g);
     return ok;
 }

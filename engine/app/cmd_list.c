@@ -59,7 +59,7 @@ static const struct sh_option run_options[] = {
     LIMIT_OPTION,
     SINCE_OPTION,
     {"event", "ID", "of this event"},
-    {"state", "OUTCOME", "done, retry or dead"},
+    {"state", "OUTCOME", "done, retry, paused or dead"},
 };
 static const struct sh_option record_options[] = {
     DATA_OPTION,  CONFIG_OPTION, JSON_OPTION,
@@ -133,7 +133,9 @@ struct listing {
 
 static const struct listing listings[] = {
     {{"events", NULL, "List stored events, oldest first.",
-      "States: stored (rules have still to run), done, dead (a rule used up its attempts).",
+      "States: stored (rules have still to run, or it is kept for one that is paused), done, dead "
+      "(a\n"
+      "rule used up its attempts).",
       "  switchhook events --data var --state dead\n"
       "  switchhook events --id 019756a2-3c1e-7000-8000-0123456789ab",
       SET(event_options), 0, 0},
@@ -306,7 +308,7 @@ static bool read_since(const struct sh_options *o, int64_t *since_ms)
 static bool check_state(const struct listing *l, const char *state)
 {
     static const char *const events[] = {"stored", "done", "dead", NULL};
-    static const char *const runs[] = {"done", "retry", "dead", NULL};
+    static const char *const runs[] = {"done", "retry", "paused", "dead", NULL};
     static const char *const outbox[] = {"queued", "sent", "dead", NULL};
     static const char *const callbacks[] = {"open",   "scheduled", "snoozed",   "due",
                                             "missed", "done",      "cancelled", NULL};

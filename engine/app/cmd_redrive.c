@@ -22,9 +22,11 @@ static const struct sh_command command = {
     .name = "redrive",
     .args = "[ID]",
     .summary = "Bring dead letters back: the runs of an event, one outbox item, or all of them.",
-    .details = "Their attempts start from 0 again, due now, with the same keys, so that receivers\n"
-               "recognise what they had already. Works beside a running engine, which takes them\n"
-               "up within a second. Exit code 1 if there was nothing to bring back.",
+    .details =
+        "Their attempts start from 0 again, due now, with the same keys, so that receivers\n"
+        "recognise what they had already. Works beside a running engine, which takes them\n"
+        "up within a second. Exit code 1 if there was nothing to bring back. What is kept for\n"
+        "a paused rule is no dead letter: switchhook rules resume NAME.",
     .example = "  switchhook redrive 019756a2-3c1e-7000-8000-0123456789ab --data var\n"
                "  switchhook redrive --all --rule \"Missed call\"",
     .options = options,

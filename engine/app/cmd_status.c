@@ -212,6 +212,25 @@ static void print_dead(const cJSON *s)
            bad ? " (switchhook runs --state dead, outbox --state dead; redrive)" : "");
 }
 
+static void print_paused(const cJSON *s)
+{
+    const cJSON *r;
+    const bool bad = number(s, "paused", "rules") > 0;
+    title("paused rules");
+    printf("%s%s", warn_style(bad), bad ? "" : "none");
+    cJSON_ArrayForEach(r, sh_json_member(sh_json_member(s, "paused"), "list"))
+    {
+        printf("%s\"", r->prev && r->prev->next ? ", " : "");
+        sh_print_text(stdout, text(r, "rule"), NULL);
+        printf("\"%s", strcmp(text(r, "state"), "paused") == 0 ? "" : " (being resumed)");
+    }
+    printf("%s", warn_end(bad));
+    if (bad)
+        printf(", %" PRId64 " runs kept (switchhook rules resume NAME)",
+               number(s, "paused", "kept"));
+    printf("\n");
+}
+
 static void print_disk(const cJSON *s)
 {
     char free_text[32], db[32], wal[32];
@@ -251,7 +270,7 @@ static bool needs_someone(const cJSON *s)
     const cJSON *last = sh_json_member(sh_json_member(s, "reload"), "last");
     return cJSON_IsFalse(sh_json_member(last, "ok")) || sh_json_string(s, "refusing") ||
            number(s, "workers", "up") == 0 || number(s, "dead", "runs") > 0 ||
-           number(s, "dead", "outbox") > 0;
+           number(s, "dead", "outbox") > 0 || number(s, "paused", "rules") > 0;
 }
 
 static int go(const struct sh_options *o)
@@ -272,8 +291,8 @@ static int go(const struct sh_options *o)
         sh_print_json(s);
     } else {
         static void (*const lines[])(const cJSON *) = {
-            print_engine, print_generation, print_reload, print_workers, print_backlog,
-            print_rates,  print_oldest,     print_dead,   print_disk,    print_sandbox};
+            print_engine, print_generation, print_reload, print_workers, print_backlog, print_rates,
+            print_oldest, print_dead,       print_paused, print_disk,    print_sandbox};
         for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
             lines[i](s);
     }

@@ -113,6 +113,19 @@ static void read_http(struct sh_cfg *cfg, const cJSON *node, const char *path, v
     sh_cfg_table(cfg, node, path, sh_cfg_http_keys, sh_cfg_n_http_keys, base);
 }
 
+/* A number, or false for never. */
+static void read_quarantine(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base)
+{
+    static const struct sh_cfg_setting number = {"quarantine", SH_CFG_INT, AT(quarantine), 0,
+                                                 1000000,      NULL};
+    if (cJSON_IsFalse(node))
+        ((struct sh_config *)base)->quarantine = 0;
+    else if (!cJSON_IsNumber(node))
+        sh_cfg_expected(cfg, path, "a whole number, or false for never", node);
+    else
+        sh_cfg_value(cfg, &number, node, path, base);
+}
+
 static const struct sh_cfg_setting top_keys[] = {
     {"listen", SH_CFG_CUSTOM, 0, 0, 0, read_listen},
     {"data", SH_CFG_PATHNAME, AT(data), 0, 0, NULL},
@@ -127,6 +140,7 @@ static const struct sh_cfg_setting top_keys[] = {
     {"url", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_url},
     {"workers", SH_CFG_INT, AT(workers), 1, 64, NULL},
     {"retry", SH_CFG_CUSTOM, 0, 0, 0, read_retry},
+    {"quarantine", SH_CFG_CUSTOM, 0, 0, 0, read_quarantine},
     {"limits", SH_CFG_CUSTOM, 0, 0, 0, read_limits},
     {"budgets", SH_CFG_CUSTOM, 0, 0, 0, read_budgets},
     {"reload", SH_CFG_CUSTOM, 0, 0, 0, read_reload},
@@ -176,6 +190,7 @@ static void set_defaults(struct sh_config *c, const char *folder)
                  .connections = 64,
                  .pause_max_ms = MINUTE},
         .settings = {.zone = sh_strdup(default_zone())},
+        .quarantine = SH_DEF_QUARANTINE,
         .callback_email = true,
         .callback_missed_ms = DAY,
         .budgets = {SH_DEF_CPU_MS, SH_DEF_WALL_MS, SH_DEF_MEMORY_BYTES, SH_DEF_MAX_EFFECTS,

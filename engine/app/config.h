@@ -64,6 +64,7 @@ struct sh_config {
     long workers;      /* default: online CPUs, at most 8 */
     int64_t *retry_ms; /* delays after each failed attempt; then a dead letter */
     size_t n_retry;
+    int64_t quarantine;     /* failures in a row that pause a rule, default 20; 0 = never */
     int64_t *mail_retry_ms; /* the same for mail: default 10 s, 1 min, 5 min, 30 min, 2 h, 6 h,
                                12 h, 12 h: 32 h together */
     size_t n_mail_retry;

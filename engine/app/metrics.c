@@ -56,6 +56,8 @@ static const struct {
     {"backlog_timers", "gauge", "Timers that wait for their time.", "backlog.timers"},
     {"dead_runs", "gauge", "Runs that are dead letters.", "dead.runs"},
     {"dead_outbox", "gauge", "Deliveries that are dead letters.", "dead.outbox"},
+    {"paused_rules", "gauge", "Rules that are paused or being resumed.", "paused.rules"},
+    {"kept_runs", "gauge", "Runs that are kept until their rule is resumed.", "paused.kept"},
     {"workers_up", "gauge", "Rule workers that take jobs.", "workers.up"},
     {"worker_restarts_total", "counter", "Rule workers that ended.", "workers.restarts"},
     {"reloads_total", "counter", "Generations that went live since the start.", "reload.live"},

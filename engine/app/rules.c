@@ -2,7 +2,9 @@
  * rules.c: rules for the command line. */
 #include "app/rules.h"
 
+#include "app/guard.h"
 #include "app/print.h"
+#include "lua/host.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -43,6 +45,36 @@ struct sh_generation *sh_rules_read(const char *rules_dir, const char *scripts_d
         g = sh_generation_read(rules_dir, scripts, err);
     free(beside);
     return g;
+}
+
+static void no_read(void *arg, uint64_t read_id, const struct sh_read_request *q)
+{
+    (void)arg;
+    (void)read_id;
+    (void)q;
+}
+
+static void no_result(void *arg, const struct sh_result *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+bool sh_rules_load(const struct sh_generation *g, const struct sh_budgets *budgets,
+                   const struct sh_settings *settings, cJSON **report)
+{
+    struct sh_guard *guard = sh_guard_new(2 * budgets->wall_ms);
+    const struct sh_host_calls calls = {.settings = settings,
+                                        .read = no_read,
+                                        .finished = no_result,
+                                        .pulse = sh_guard_pulse(guard)};
+    struct sh_host *host = sh_host_new(budgets, &calls);
+    sh_guard_enter(guard);
+    bool ok = sh_host_load(host, g, report);
+    sh_guard_leave(guard);
+    sh_host_free(host);
+    sh_guard_free(guard);
+    return ok;
 }
 
 /* "rules/a.lua" of a generation as the path that a person can open. */

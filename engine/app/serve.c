@@ -502,6 +502,7 @@ static bool open_store(struct server *s, struct sh_error *err)
                                            .threads = true,
                                            .wake = sh_waker_ring,
                                            .wake_arg = s->waker,
+                                           .quarantine = s->config->quarantine,
                                            .callback_email = s->config->callback_email,
                                            .callback_missed_ms = s->config->callback_missed_ms,
                                            .zone = s->config->settings.zone};

@@ -148,6 +148,23 @@ static int64_t size_of(const char *dir, const char *name)
     return n;
 }
 
+static void add_rule(void *list, const char *rule, enum sh_rule_state state)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "rule", rule);
+    cJSON_AddStringToObject(o, "state", sh_rule_state_name(state));
+    cJSON_AddItemToArray(list, o);
+}
+
+static void add_paused(const struct sh_status *s, cJSON *root)
+{
+    cJSON *o = cJSON_AddObjectToObject(root, "paused");
+    cJSON *list = cJSON_AddArrayToObject(o, "list");
+    sh_dispatch_held(s->config.dispatch, add_rule, list);
+    add_int(o, "rules", cJSON_GetArraySize(list));
+    add_int(o, "kept", s->count.kept_runs);
+}
+
 static void add_disk(const struct sh_status *s, cJSON *root)
 {
     const char *dir = s->config.config->data;
@@ -183,6 +200,7 @@ static cJSON *tree(const struct sh_status *s)
     cJSON *dead = cJSON_AddObjectToObject(root, "dead");
     add_int(dead, "runs", s->count.dead_runs);
     add_int(dead, "outbox", s->count.dead_items);
+    add_paused(s, root);
     add_disk(s, root);
     const cJSON *sandbox = sh_crew_sandbox(sh_live_crew(s->config.live));
     cJSON_AddItemToObject(root, "sandbox",

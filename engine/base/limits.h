@@ -46,6 +46,9 @@
 #define SH_DEF_BODY_TIMEOUT_MS   30000
 #define SH_DEF_IDLE_TIMEOUT_MS   60000
 
+/* Rules: defaults */
+#define SH_DEF_QUARANTINE 20 /* failures in a row that pause a rule */
+
 /* Dispatch: defaults */
 #define SH_DEF_BACKLOG        1000000            /* events stored and not yet run, then 503 */
 #define SH_DEF_MEMORY_EVENTS  10000              /* of those, kept in memory */

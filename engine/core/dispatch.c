@@ -31,6 +31,7 @@ void sh_item_free(struct item *it)
 {
     sh_item_set_rules(it, NULL, 0, false);
     sh_event_free(it->event);
+    free(it->held);
     free(it);
 }
 
@@ -74,15 +75,27 @@ static void make_ready(struct sh_dispatch *d, struct lane *lane, bool front)
         DL_APPEND(d->ready, lane);
 }
 
+/* Behind everything; what is resumed: before what came later and is not under way. */
+static void put_into(const struct sh_dispatch *d, struct lane *lane, struct item *it)
+{
+    struct item **at = &lane->head;
+    if (!it->resumed && lane->tail)
+        at = &lane->tail->next;
+    else if (lane->head && (lane->busy || d->alone == lane->head))
+        at = &lane->head->next;
+    while (*at && (*at)->order < it->order)
+        at = &(*at)->next;
+    it->lane = lane;
+    it->next = *at;
+    *at = it;
+    if (!it->next)
+        lane->tail = it;
+}
+
 void sh_dispatch_enqueue(struct sh_dispatch *d, struct item *it, bool front)
 {
     struct lane *lane = lane_of(d, it->event);
-    it->lane = lane;
-    if (lane->tail)
-        lane->tail->next = it;
-    else
-        lane->head = it;
-    lane->tail = it;
+    put_into(d, lane, it);
     if (it->first)
         HASH_ADD(hh_order, d->by_order, order, sizeof(it->order), it);
     d->stats.in_memory++;
@@ -119,6 +132,26 @@ void sh_dispatch_again(struct sh_dispatch *d, struct item *it)
     make_ready(d, it->lane, true);
 }
 
+void sh_dispatch_again_in_order(struct sh_dispatch *d, struct item *it)
+{
+    struct lane *lane = it->lane;
+    struct item *last = NULL;
+    for (struct item *other = it->next; other; other = other->next)
+        if (other->resumed && other->order < it->order)
+            last = other;
+    if (last) {
+        lane->head = it->next;
+        it->next = last->next;
+        last->next = it;
+        if (!it->next)
+            lane->tail = it;
+        if (d->alone == it) /* it will be again, when it is at the head */
+            d->alone = NULL;
+    }
+    sh_dispatch_again(d, it);
+}
+
+/* names: those of its rules, then those that are held. */
 static struct sh_job job_of(const struct item *it, const struct sh_slice *names)
 {
     const struct sh_event *e = it->event;
@@ -133,6 +166,8 @@ static struct sh_job job_of(const struct item *it, const struct sh_slice *names)
         .due_ms = e->due_ms,
         .now_ms = sh_now_ms(),
         .attempt = it->attempt,
+        .hold = names + it->n_rules,
+        .n_hold = it->n_held,
     };
     if (it->whole) /* "everything": what has its row as done is not applied twice by the store */
         return job;
@@ -143,9 +178,12 @@ static struct sh_job job_of(const struct item *it, const struct sh_slice *names)
 
 static bool give_out(struct sh_dispatch *d, struct item *it)
 {
-    struct sh_slice names[it->n_rules + 1];
+    sh_hold_for(d, it);
+    struct sh_slice names[it->n_rules + it->n_held + 1];
     for (size_t i = 0; i < it->n_rules; i++)
         names[i] = sh_slice_str(it->rules[i]);
+    for (size_t i = 0; i < it->n_held; i++)
+        names[it->n_rules + i] = sh_slice_str(it->held[i]);
     it->token = ++d->last_token;
     memcpy(it->generation, d->generation, sizeof(it->generation));
     const struct sh_job job = job_of(it, names);
@@ -175,7 +213,7 @@ static bool needs_alone(const struct item *it)
 
 void sh_dispatch_pump(struct sh_dispatch *d)
 {
-    if (d->stopped)
+    if (d->stopped || d->rules_wanted)
         return;
     while (!d->alone && d->ready) {
         if (needs_alone(d->ready->head))
@@ -231,6 +269,7 @@ void sh_dispatch_start(struct sh_dispatch *d, int64_t unfinished)
 {
     d->stats.unfinished = unfinished;
     d->spilled = true;
+    d->rules_wanted = true;
     sh_dispatch_tick(d, sh_now_ms());
 }
 
@@ -239,6 +278,8 @@ void sh_dispatch_tick(struct sh_dispatch *d, int64_t now_ms)
     sh_dispatch_resubmit(d);
     if (d->stopped)
         return;
+    sh_dispatch_look(d);
+    sh_dispatch_resume(d);
     /* retries first: after a crash, a run that was to go again at once is before its lane's next */
     sh_dispatch_load_retries(d, now_ms);
     sh_dispatch_load(d);
@@ -296,5 +337,6 @@ void sh_dispatch_free(struct sh_dispatch *d)
         following = s->next;
         sh_settle_free(s);
     }
+    sh_hold_free(d);
     free(d);
 }

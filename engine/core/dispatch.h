@@ -7,6 +7,9 @@
  * run whose reads had changed is run again at once, and after SH_DISPATCH_CONFLICTS times alone,
  * with nothing beside it, so that it always gets through.
  *
+ * A rule that is paused (store.h) gets nothing: its events are kept in the store, and go again, in
+ * their order, when it is resumed; other rules run on. See dispatch_hold.c.
+ *
  * Memory is bounded: past memory_events or memory_bytes newly stored events stay in the journal
  * only, and are read back in order when there is room. At start everything unfinished comes in by
  * the same way. On the loop thread only; no clock, no process and no libevent in here. */
@@ -39,6 +42,8 @@ struct sh_dispatch_stats {
     int64_t unfinished;                         /* stored and not yet run: the backlog */
     int64_t in_memory, bytes_in_memory, active; /* active: given out or settling */
     int64_t settled, runs_done, runs_failed, runs_dead, conflicts, lost;
+    int64_t runs_kept;  /* not run: their rule is paused */
+    int64_t rules_held; /* now: paused, or being resumed */
 };
 
 struct sh_dispatch *sh_dispatch_new(const struct sh_dispatch_config *config) SH_WARN_UNUSED;
@@ -65,6 +70,9 @@ void sh_dispatch_take_back(struct sh_dispatch *d, uint64_t token);
  * second. */
 void sh_dispatch_tick(struct sh_dispatch *d, int64_t now_ms);
 void sh_dispatch_stats(const struct sh_dispatch *d, struct sh_dispatch_stats *out);
+/* Every rule that is paused or being resumed. */
+void sh_dispatch_held(const struct sh_dispatch *d,
+                      void (*fn)(void *arg, const char *rule, enum sh_rule_state state), void *arg);
 /* Give nothing out any more; what is out may still settle. */
 void sh_dispatch_stop(struct sh_dispatch *d);
 /* Free everything. Operations still with the store must have been reaped or the store closed. */

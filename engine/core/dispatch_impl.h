@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * dispatch_impl.h: what the three files of the dispatcher share. */
+ * dispatch_impl.h: what the files of the dispatcher share. */
 #ifndef SH_CORE_DISPATCH_IMPL_H
 #define SH_CORE_DISPATCH_IMPL_H
 
@@ -22,6 +22,9 @@ struct item {
     bool whole;   /* a redriven SH_RULE_ALL: all rules, and that row is done with it */
     char **rules; /* owned */
     size_t n_rules;
+    const char **held; /* rules that were held when it was given out; the array is owned */
+    size_t n_held;
+    bool resumed; /* was kept for a rule, and goes again */
     int conflicts, losses;
     struct lane *lane;
     struct item *next; /* in the lane */
@@ -35,6 +38,17 @@ struct lane {
     bool busy;                /* head is given out or settling */
     bool ready;               /* in the ready list */
     struct lane *prev, *next; /* ready list */
+    UT_hash_handle hh;
+};
+
+/* A rule that is, or was, not on. Stays until the end, so that names and pointers may be kept. */
+struct hold {
+    char *rule;
+    enum sh_rule_state state;
+    int64_t pauses; /* as the store counts them */
+    bool drained;   /* resuming: what was in memory of before the pause is gone: slices may come */
+    bool slice_out; /* the next ones are being fetched */
+    size_t in_memory; /* retries and resumed runs of it that are marked */
     UT_hash_handle hh;
 };
 
@@ -59,10 +73,13 @@ struct sh_dispatch {
     struct lane *lanes, *ready;
     struct item *by_token, *by_order;
     struct retry_mark *marks;
+    struct hold *holds;
     struct settle *stalled; /* settles the store refused for now */
     struct item *alone;     /* waits for, or has, its turn with nothing beside it */
     uint64_t last_token;
     bool stopped;
+    bool rules_wanted; /* nothing is given out before it is known which rules are paused */
+    bool rules_out;    /* the store is being asked */
     /* reading back from the journal */
     bool spilled; /* the journal holds events that memory does not */
     bool page_out, retries_out;
@@ -70,8 +87,6 @@ struct sh_dispatch {
     int64_t spilled_to; /* order of the newest event known to be in the journal only */
     struct sh_dispatch_stats stats;
 };
-
-#define SH_RULE_ALL "*" /* stands in the rule's place where no rule can be blamed */
 
 /* dispatch.c */
 struct item *sh_item_new(struct sh_event *event);
@@ -82,11 +97,26 @@ void sh_dispatch_enqueue(struct sh_dispatch *d, struct item *it, bool front);
 void sh_dispatch_finish(struct sh_dispatch *d, struct item *it);
 /* The head of its lane goes again. */
 void sh_dispatch_again(struct sh_dispatch *d, struct item *it);
+/* The same, but what came before it and is resumed goes first. */
+void sh_dispatch_again_in_order(struct sh_dispatch *d, struct item *it);
 /* dispatch_load.c */
 bool sh_retry_mark(struct sh_dispatch *d, int64_t order, const char *rule); /* false: was marked */
 void sh_retry_unmark(struct sh_dispatch *d, int64_t order, const char *rule);
 void sh_dispatch_load(struct sh_dispatch *d);
 void sh_dispatch_load_retries(struct sh_dispatch *d, int64_t now_ms);
+/* dispatch_hold.c */
+/* How a rule stands, as the store has just said. */
+void sh_hold_note(struct sh_dispatch *d, struct sh_slice rule, enum sh_rule_state state);
+/* Which rules are held for the item, into it->held: it is about to be given out. */
+void sh_hold_for(struct sh_dispatch *d, struct item *it);
+/* A run of this rule alone came into memory (+1) or left it (-1). */
+void sh_hold_count(struct sh_dispatch *d, const char *rule, int change);
+/* Is this due run for SH_OP_RESUME to bring, in its order? attempt: so far. */
+bool sh_hold_brings(struct sh_dispatch *d, const char *rule, uint32_t attempt);
+bool sh_hold_was(const struct item *it, struct sh_slice rule); /* held when it was given out? */
+void sh_dispatch_look(struct sh_dispatch *d);   /* ask the store which rules are paused */
+void sh_dispatch_resume(struct sh_dispatch *d); /* fetch what was kept, where there is room */
+void sh_hold_free(struct sh_dispatch *d);
 /* dispatch_settle.c */
 void sh_dispatch_resubmit(struct sh_dispatch *d);
 void sh_settle_free(struct settle *s);

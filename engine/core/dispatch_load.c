@@ -29,6 +29,7 @@ bool sh_retry_mark(struct sh_dispatch *d, int64_t order, const char *rule)
     m = sh_alloc(1, sizeof(*m));
     m->name = name;
     HASH_ADD_KEYPTR(hh, d->marks, m->name, strlen(m->name), m);
+    sh_hold_count(d, rule, 1);
     return true;
 }
 
@@ -41,6 +42,7 @@ void sh_retry_unmark(struct sh_dispatch *d, int64_t order, const char *rule)
         HASH_DEL(d->marks, m);
         free(m->name);
         free(m);
+        sh_hold_count(d, rule, -1);
     }
     free(name);
 }
@@ -113,7 +115,8 @@ void sh_dispatch_load(struct sh_dispatch *d)
 
 static void take_retry(struct sh_dispatch *d, struct sh_pending *p)
 {
-    if (p->n_rules != 1 || !sh_retry_mark(d, sh_id_order(p->event->id), p->rules[0]))
+    if (p->n_rules != 1 || sh_hold_brings(d, p->rules[0], p->attempt) ||
+        !sh_retry_mark(d, sh_id_order(p->event->id), p->rules[0]))
         return;
     struct item *it = sh_item_new(p->event);
     p->event = NULL;

@@ -38,6 +38,11 @@ static size_t keep_runs(const struct sh_dispatch *d, const struct item *it, stru
         run.attempt = it->attempt;
         run.retry_at_ms = run.outcome == SH_RUN_FAILED ? retry_at(d, it->attempt, now_ms) : 0;
         run.conflict = false;
+        if (run.outcome == SH_RUN_PAUSED && !sh_hold_was(it, run.rule)) {
+            run.outcome = SH_RUN_FAILED; /* a worker is not to keep what nobody asked it to */
+            run.error = SH_SLICE("the worker says that the rule is paused, and it is not");
+            run.retry_at_ms = retry_at(d, it->attempt, now_ms);
+        }
         runs[kept++] = run;
     }
     return kept;
@@ -188,7 +193,9 @@ static bool is_parked(const struct sh_run *run)
 
 static void count(struct sh_dispatch *d, const struct sh_run *run)
 {
-    if (run->conflict)
+    if (run->kept)
+        d->stats.runs_kept++;
+    else if (run->conflict)
         d->stats.conflicts++;
     else if (run->outcome == SH_RUN_DONE)
         d->stats.runs_done++;
@@ -203,9 +210,11 @@ static void report_failure(const struct settle *s, const struct sh_run *run, con
     char id[SH_ID_TEXT];
     char *rule = sh_slice_dup(run->rule), *error = sh_slice_dup(run->error);
     bool again = !refusal && is_parked(run);
-    sh_warn(again ? "run failed, will be retried" : "run failed for good: dead letter", "event",
-            sh_id_text(s->op.event_id, id), "rule", rule, "attempt", SH_NUM(run->attempt), "error",
-            refusal ? refusal : error);
+    sh_warn(run->kept ? "run failed, is kept: its rule is paused"
+            : again   ? "run failed, will be retried"
+                      : "run failed for good: dead letter",
+            "event", sh_id_text(s->op.event_id, id), "rule", rule, "attempt", SH_NUM(run->attempt),
+            "error", refusal ? refusal : error);
     free(rule);
     free(error);
 }
@@ -219,6 +228,9 @@ static size_t judge(struct settle *s, char ***rules)
         const struct sh_run *run = &s->op.runs[i];
         const char *refusal = s->op.run_errors ? s->op.run_errors[i] : NULL;
         count(s->d, run);
+        sh_hold_note(s->d, run->rule, run->rule_state);
+        if (run->kept && run->error.n == 0)
+            continue; /* held, as it should be */
         if (run->conflict) {
             *rules = sh_realloc(*rules, (n + 1) * sizeof(**rules));
             (*rules)[n++] = sh_slice_dup(run->rule);
@@ -235,7 +247,17 @@ static void unmark(struct sh_dispatch *d, const struct item *it)
         sh_retry_unmark(d, it->order, it->rules[i]);
 }
 
-/* These runs of the item saw a record change: they alone go again, as retries of their own. */
+/* Was there one that is not just back from being held? */
+static bool saw_a_change(const struct item *it, char *const *rules, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!sh_hold_was(it, sh_slice_str(rules[i])))
+            return true;
+    return false;
+}
+
+/* These runs of the item saw a record change, or their rule is resumed: they alone go again, as
+ * retries of their own. */
 static void again_for(struct sh_dispatch *d, struct item *it, char **rules, size_t n)
 {
     unmark(d, it);
@@ -245,9 +267,9 @@ static void again_for(struct sh_dispatch *d, struct item *it, char **rules, size
         HASH_DELETE(hh_order, d->by_order, it);
     it->first = false;
     it->whole = false;
-    it->conflicts++;
+    it->conflicts += saw_a_change(it, rules, n);
     sh_item_set_rules(it, rules, n, true);
-    sh_dispatch_again(d, it);
+    sh_dispatch_again_in_order(d, it);
 }
 
 /* A suspect was charged and parked; the event's other rules have yet to run. */
@@ -329,6 +351,7 @@ static void on_settled(struct sh_op *op)
         LL_PREPEND(d->stalled, s);
         return;
     }
+    sh_dispatch_resume(d);
     sh_dispatch_load(d);
     sh_dispatch_pump(d);
 }

@@ -156,7 +156,24 @@ void sh_frame_job(struct sh_buf *out, const struct sh_job *job)
     sh_buf_bytes(out, job->body);
     write_names(out, job->only, job->n_only);
     write_names(out, job->skip, job->n_skip);
+    write_names(out, job->hold, job->n_hold);
     sh_frame_end(out, place);
+}
+
+/* The next list into names behind the *n that are there; *at: where it begins. */
+static bool read_names(struct sh_reader *r, size_t most, struct sh_slice **names, size_t *n,
+                       size_t *at)
+{
+    uint64_t more = sh_read_uint(r);
+    *at = *n;
+    if (r->bad || more > most)
+        return false;
+    if (!more)
+        return true;
+    *names = sh_realloc(*names, (*n + (size_t)more) * sizeof(**names));
+    for (uint64_t i = 0; i < more; i++)
+        (*names)[(*n)++] = sh_read_bytes(r);
+    return !r->bad;
 }
 
 bool sh_frame_read_job(struct sh_slice payload, struct sh_job *job, struct sh_slice **names)
@@ -175,20 +192,19 @@ bool sh_frame_read_job(struct sh_slice payload, struct sh_job *job, struct sh_sl
     job->explain = sh_read_u8(&r) != 0;
     job->body = sh_read_bytes(&r);
     *names = NULL;
-    for (int side = 0; side < 2; side++) {
-        uint64_t n = sh_read_uint(&r);
-        if (r.bad || n > payload.n || (n && *names)) /* a job has one list or the other */
-            break;
-        if (!n)
-            continue;
-        *names = sh_alloc((size_t)n, sizeof(**names));
-        for (size_t i = 0; i < n; i++)
-            (*names)[i] = sh_read_bytes(&r);
-        *(side ? &job->skip : &job->only) = *names;
-        *(side ? &job->n_skip : &job->n_only) = (size_t)n;
-    }
-    if (!r.bad && job->token != 0 && r.p == r.end)
+    size_t n = 0, only, skip, hold; /* where each begins; a job has only or skip, not both */
+    bool ok = read_names(&r, payload.n, names, &n, &only) &&
+              read_names(&r, payload.n, names, &n, &skip) &&
+              read_names(&r, payload.n, names, &n, &hold);
+    if (ok && (skip == 0 || hold == skip) && job->token != 0 && r.p == r.end) {
+        job->n_only = skip;
+        job->n_skip = hold - skip;
+        job->n_hold = n - hold;
+        job->only = job->n_only ? *names : NULL;
+        job->skip = job->n_skip ? *names + skip : NULL;
+        job->hold = job->n_hold ? *names + hold : NULL;
         return true;
+    }
     free(*names);
     *names = NULL;
     return false;
@@ -281,6 +297,12 @@ static bool logs_sound(struct sh_slice logs)
     return logs.n == 0 || (logs.p[0] == '[' && sh_json_check(logs.p, logs.n, &fault));
 }
 
+/* RETRY and DEAD are for the store to say. */
+static bool outcome_sound(enum sh_outcome o)
+{
+    return (o >= SH_RUN_DONE && o <= SH_RUN_SKIPPED_WHEN) || o == SH_RUN_PAUSED;
+}
+
 /* A run of one letter's name, all else 0 or empty: what n runs need at least. */
 #define MIN_RUN_BYTES 19
 
@@ -297,10 +319,10 @@ static bool read_run(struct sh_reader *r, struct sh_run *run)
     run->n_reads = (uint32_t)sh_read_uint(r);
     run->reads = sh_read_bytes(r);
     run->logs = sh_read_bytes(r);
-    return !r->bad && run->outcome >= SH_RUN_DONE && run->outcome <= SH_RUN_SKIPPED_WHEN &&
-           run->rule.n > 0 && run->rule.n <= SH_MAX_NAME_BYTES && sh_utf8_ok(run->rule) &&
-           sh_utf8_ok(run->error) && logs_sound(run->logs) &&
-           effects_sound(run->effects, run->n_effects) && reads_sound(run->reads, run->n_reads);
+    return !r->bad && outcome_sound(run->outcome) && run->rule.n > 0 &&
+           run->rule.n <= SH_MAX_NAME_BYTES && sh_utf8_ok(run->rule) && sh_utf8_ok(run->error) &&
+           logs_sound(run->logs) && effects_sound(run->effects, run->n_effects) &&
+           reads_sound(run->reads, run->n_reads);
 }
 
 bool sh_frame_read_result(struct sh_slice payload, struct sh_result *result)

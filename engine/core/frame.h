@@ -49,7 +49,8 @@ void sh_frame_load(struct sh_buf *out, const struct sh_budgets *b, const struct 
 bool sh_frame_read_load(struct sh_slice payload, struct sh_budgets *b, struct sh_settings *s,
                         struct sh_generation **g) SH_WARN_UNUSED;
 void sh_frame_job(struct sh_buf *out, const struct sh_job *job);
-/* Slices borrow from payload; *names (owned, free()) holds the arrays behind only and skip. */
+/* Slices borrow from payload; *names (owned, free()) holds the arrays behind only, skip and hold.
+ */
 bool sh_frame_read_job(struct sh_slice payload, struct sh_job *job,
                        struct sh_slice **names) SH_WARN_UNUSED;
 void sh_frame_answer(struct sh_buf *out, uint64_t read_id, struct sh_slice answer);

@@ -13,6 +13,12 @@ const char *sh_outcome_name(enum sh_outcome o)
     return (size_t)o < sizeof(names) / sizeof(*names) ? names[o] : "?";
 }
 
+const char *sh_rule_state_name(enum sh_rule_state s)
+{
+    static const char *const names[] = {"on", "paused", "resuming"};
+    return (size_t)s < sizeof(names) / sizeof(*names) ? names[s] : "?";
+}
+
 void sh_read_request_write(struct sh_buf *out, const struct sh_read_request *q)
 {
     sh_buf_u8(out, (uint8_t)q->kind);

@@ -21,6 +21,8 @@ struct sh_job {
     size_t n_only;
     const struct sh_slice *skip; /* never these (already settled) */
     size_t n_skip;
+    const struct sh_slice *hold; /* paused rules: where `on` fits, PAUSED and none of their code */
+    size_t n_hold;
 };
 
 enum sh_outcome {
@@ -33,7 +35,17 @@ enum sh_outcome {
     SH_RUN_DEAD = 7,         /* in the store: attempts used up */
     SH_RUN_PAUSED = 8        /* kept until its rule, which is paused, is resumed */
 };
-const char *sh_outcome_name(enum sh_outcome o); /* "done", "failed", "retry", "dead", ... */
+
+/* What becomes of a rule's events. */
+enum sh_rule_state {
+    SH_RULE_ON = 0,   /* it runs on them */
+    SH_RULE_PAUSED,   /* they are kept for it */
+    SH_RULE_RESUMING, /* what was kept goes again, oldest first; new ones are still kept */
+};
+const char *sh_rule_state_name(enum sh_rule_state s); /* "on", "paused", "resuming" */
+const char *sh_outcome_name(enum sh_outcome o);       /* "done", "failed", "retry", "dead", ... */
+
+#define SH_RULE_ALL "*" /* stands in the rule's place where no rule can be blamed */
 
 /* One rule on one event. Slices borrowed from the frame or host buffers. */
 struct sh_run {
@@ -50,7 +62,10 @@ struct sh_run {
     struct sh_slice logs;  /* JSON array of {"level","text"}; "" = none */
     /* Between dispatch and store, not in frames: */
     int64_t retry_at_ms; /* FAILED: when again; 0 = never, a dead letter */
-    bool conflict;       /* set by the store: a read had changed, nothing was applied */
+    bool conflict; /* set by the store: a read had changed, or PAUSED and its rule is not any more:
+                      nothing was applied, it goes again at once */
+    bool kept;     /* set by the store: the row waits for its rule to be resumed */
+    enum sh_rule_state rule_state; /* set by the store: of its rule, after this run */
 };
 
 struct sh_result { /* what became of one job */

@@ -215,6 +215,7 @@ struct sh_store *sh_store_open(const struct sh_store_config *config, struct sh_e
     s->dedupe = sh_store_dedupe_new();
     s->dedupe_move_at = SH_STORE_DEDUPE_MOVE;
     s->views = sh_store_views_new();
+    s->rules = sh_store_rules_new();
     sh_buf_init(&s->brief, SH_STORE_BRIEF_BYTES);
     sh_buf_init(&s->doc, (size_t)SH_MAX_DOC_BYTES);
     sh_buf_init(&s->held.doc, SH_MAX_DOC_BYTES);
@@ -242,6 +243,7 @@ void sh_store_close(struct sh_store *s)
     sh_store_disk_close(s);
     sh_store_dedupe_free(s->dedupe);
     sh_store_views_free(s->views);
+    sh_store_rules_free(s->rules);
     free(s->fx);
     sh_buf_free(&s->brief);
     sh_buf_free(&s->doc);

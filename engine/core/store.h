@@ -33,9 +33,10 @@ struct sh_store_config {
     bool callback_email;        /* when a callback falls due: an email to its assignee */
     int64_t callback_missed_ms; /* one that is due for so long counts as missed; 0 = never */
     const char *zone;           /* zone.h name for times in texts; NULL = "UTC"; borrowed */
-    bool shared; /* beside a running engine, for redrive and callbacks (and reading): no lock,
-                    no check, no threads (threads must be false). Its transactions wait up
-                    to 5 s for the engine's and the other way round */
+    int64_t quarantine;         /* a rule that failed so often in a row is paused; 0 = never */
+    bool shared; /* beside a running engine, for redrive, callbacks and rules (and reading): no
+                    lock, no check, no threads (threads must be false). Its transactions wait
+                    up to 5 s for the engine's and the other way round */
 };
 
 /* Open or create <dir>/switchhook.db, apply migrations, start the threads. Creates dir (0700).
@@ -64,6 +65,9 @@ enum sh_op_kind {
     SH_OP_CLOCKS,     /* struct sh_op_clocks */
     SH_OP_CALLBACK,   /* struct sh_op_callback */
     SH_OP_FEED_NEW,   /* struct sh_op_feed_new */
+    SH_OP_RULE_SET,   /* struct sh_op_rule_set */
+    SH_OP_RULES,      /* struct sh_op_rules: on the writer, in order with what changes them */
+    SH_OP_RESUME,     /* struct sh_op_resume */
     /* reader */
     SH_OP_READ,    /* struct sh_op_read */
     SH_OP_PENDING, /* struct sh_op_pending */
@@ -110,7 +114,17 @@ struct sh_op_accept {
  * now), apply effects, write the run's row. FAILED with retry_at_ms > 0 becomes RETRY, else DEAD;
  * GONE becomes DEAD. An effect that cannot be applied (records.incr on text) makes that run DEAD
  * with the reason (out: outcome and run_errors), its other effects undone. A run whose row says
- * DONE already is left alone, whatever this second result says. */
+ * DONE already is left alone, whatever this second result says.
+ *
+ * Rules that fail (store_rules.c): each FAILED run and each refused one counts for its rule, DONE
+ * starts the count again, everything else says nothing. At config.quarantine in a row the rule is
+ * paused in the same transaction: its waiting retries become PAUSED, and an event is emitted of
+ * source "engine", type "rule_paused", key the rule's name (out: emitted), with the body
+ * {"rule","failures","error","event_id","event_type","generation","paused_at"}.
+ * While a rule is paused none of its runs has effects: whatever it says, it becomes PAUSED (out:
+ * kept), to run again when the rule is resumed. The same while it is resumed, but for the runs that
+ * SH_OP_RESUME has given out. A PAUSED run whose rule is on again comes back: conflict = true, its
+ * row says RETRY, due now. */
 struct sh_op_settle {
     struct sh_op op;
     struct sh_id event_id;
@@ -223,6 +237,49 @@ struct sh_op_redrive {
     size_t n_runs, n_items; /* out: how many were brought back */
 };
 
+/* Pause a rule, or resume it: what was kept for it goes again by SH_OP_RESUME. SH_EINVAL: resume of
+ * one that is not paused. Pause of a paused one, resume of a resuming one: no change. That a rule
+ * of that name exists is for the caller to know. Also in a shared store. */
+struct sh_op_rule_set {
+    struct sh_op op;
+    const char *rule; /* borrowed until done */
+    bool pause;
+    const char *by; /* who; borrowed until done; NULL = "person" */
+    /* out */
+    enum sh_rule_state was, state; /* before and after; resumed with nothing kept: ON */
+    int64_t kept;                  /* runs that are kept for it */
+};
+
+struct sh_rule_held {
+    char *rule;
+    enum sh_rule_state state; /* PAUSED or RESUMING */
+    int64_t pauses;           /* so far: tells one pause from the next */
+};
+/* Which rules are not on. Also sees what was changed through a shared store. */
+struct sh_op_rules {
+    struct sh_op op;
+    struct sh_rule_held *items; /* out: sh_rules_held_free() */
+    size_t n_items;
+};
+void sh_rules_held_free(struct sh_rule_held *items, size_t n);
+
+struct sh_pending;
+/* The oldest runs kept for a rule that is being resumed, up to limit and max_bytes of bodies (at
+ * least one): their rows say RETRY, due now, attempts from 0. When these are the last, the rule is
+ * on in the same transaction. pauses: how often the rule had been paused when the caller made sure
+ * that none of its runs is in memory; if it was paused again since, nothing is given out. */
+struct sh_op_resume {
+    struct sh_op op;
+    const char *rule; /* borrowed until done */
+    int64_t pauses;
+    size_t limit, max_bytes;
+    /* out */
+    struct sh_pending *items; /* by arrival; sh_pending_free() */
+    size_t n_items;
+    enum sh_rule_state state; /* RESUMING: there may be more. ON: no more. PAUSED: paused again */
+    int64_t now_pauses;
+};
+
 struct sh_op_prune { /* one small slice of old, finished things */
     struct sh_op op;
     int64_t before_ms; /* received (events, with their runs), sent (outbox) earlier than this */
@@ -238,7 +295,7 @@ struct sh_op_read { /* a run's question; answer encoded as run.h says, always ok
 
 struct sh_pending { /* one event with work left */
     struct sh_event *event;
-    char **rules; /* PENDING: rules that have a row already (skip); RETRIES: the one to run */
+    char **rules; /* PENDING: rules that have a row already (skip); else the one to run */
     size_t n_rules;
     uint32_t attempt; /* RETRIES: attempts used so far */
 };
@@ -289,6 +346,7 @@ void sh_outbox_items_free(struct sh_outbox_item *items, size_t n);
 struct sh_op_count {
     struct sh_op op;
     int64_t unfinished, retries, dead_runs, queued, dead_items, timers; /* out */
+    int64_t paused_rules, kept_runs;                                    /* out */
 };
 
 /* The oldest work of each kind that is not finished: when it came (Unix ms), 0 = none, and its id:
@@ -311,12 +369,13 @@ enum sh_list_what {
     SH_LIST_CALLBACKS,
     SH_LIST_OUTBOX,
     SH_LIST_TIMERS,
-    SH_LIST_GENERATIONS
+    SH_LIST_GENERATIONS,
+    SH_LIST_RULES
 };
 struct sh_list_query {
     enum sh_list_what what;
     const char *collection; /* RECORDS: required */
-    const char *id;         /* this event, record, callback or outbox item alone */
+    const char *id;         /* this event, record, callback, outbox item or rule alone */
     const char *event_id;   /* RUNS, CALLBACKS, OUTBOX: of this event alone */
     const char *state;      /* events: stored|done|dead; runs: outcome; outbox: state;
                                callbacks: status, or "open" */
@@ -331,11 +390,14 @@ struct sh_list_query {
  * outbox {id, kind, to, state, attempts, error, event_id, key, next_at} with .id also lane, status,
  * answer, recipients, payload and sent_to (where the carrier said it went, or null);
  * timer {name, kind ("timer" | "clock"), due_at, type, key, event_id, every, zone, local};
- * generation {generation, live_at, cause, changes [{file, change}], live}: one row for each time that
- * one went live; change: "added", "changed", "removed" against the one before; live: it is the one;
- * run {event_id, rule, generation, outcome, attempts, effects, error, duration_ms, logs}
- * (effects: array of brief effects), with .event_id in the query also lookups [{request, answer}].
- * Times RFC 3339 UTC with milliseconds. The row is the callee's loan. Returning false stops. */
+ * generation {generation, live_at, cause, changes [{file, change}], live}: one row for each time
+ * that one went live; change: "added", "changed", "removed" against the one before; live: it is the
+ * one; rule {rule, state ("on" | "paused" | "resuming"), failures (in a row), kept (runs), since,
+ * by, error, event_id}: each that ever failed or was paused; since and by of that state (null: on),
+ * error and event_id of the last failure in the row; run {event_id, rule, generation, outcome,
+ * attempts, effects, error, duration_ms, logs} (effects: array of brief effects), with .event_id in
+ * the query also lookups [{request, answer}]. Times RFC 3339 UTC with milliseconds. The row is the
+ * callee's loan. Returning false stops. */
 typedef bool sh_list_fn(void *arg, const cJSON *row);
 
 /* Read-only view of a data folder, also beside a running engine. Errors: SH_ENOTFOUND no store

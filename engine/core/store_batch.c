@@ -42,6 +42,12 @@ static void reset_op(struct sh_op *op)
     case SH_OP_CALLBACK:
         ((struct sh_op_callback *)op)->n_queued = 0;
         break;
+    case SH_OP_RULES:
+        sh_store_rules_begin((struct sh_op_rules *)op);
+        break;
+    case SH_OP_RESUME:
+        sh_store_resume_begin((struct sh_op_resume *)op);
+        break;
     default:
         break;
     }
@@ -50,9 +56,10 @@ static void reset_op(struct sh_op *op)
 static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
 {
     if (s->config.shared && op->kind != SH_OP_REDRIVE && op->kind != SH_OP_CALLBACK &&
-        op->kind != SH_OP_FEED_NEW)
+        op->kind != SH_OP_FEED_NEW && op->kind != SH_OP_RULE_SET)
         return sh_error_set(err, SH_EINVAL,
-                            "beside a running engine only redrives and callbacks can be written");
+                            "beside a running engine only redrives, callbacks and the state of "
+                            "rules can be written");
     switch (op->kind) {
     case SH_OP_ACCEPT:
         return sh_store_accept(s, (struct sh_op_accept *)op, err);
@@ -74,6 +81,12 @@ static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_err
         return sh_store_callback_op(s, (struct sh_op_callback *)op, err);
     case SH_OP_FEED_NEW:
         return sh_store_feed_new(s, (struct sh_op_feed_new *)op, err);
+    case SH_OP_RULE_SET:
+        return sh_store_rule_set(s, (struct sh_op_rule_set *)op, err);
+    case SH_OP_RULES:
+        return sh_store_rules_op(s, (struct sh_op_rules *)op, err);
+    case SH_OP_RESUME:
+        return sh_store_resume(s, (struct sh_op_resume *)op, err);
     default:
         return sh_error_set(err, SH_EINVAL, "the writer has no operation %d", (int)op->kind);
     }
@@ -82,7 +95,7 @@ static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_err
 /* One operation that can be taken back alone. False: the batch is lost. */
 static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *err)
 {
-    size_t mark = sh_store_dedupe_mark(s);
+    size_t mark = sh_store_dedupe_mark(s), rules = sh_store_rules_mark(s);
     uint64_t version_limit = s->version_limit;
     if (!sh_store_do(&s->w, SH_ST_SAVE_OP, err))
         return false;
@@ -93,6 +106,7 @@ static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *er
         if (!sh_store_do(&s->w, SH_ST_BACK_OP, err))
             return false;
         sh_store_dedupe_back_to(s, mark);
+        sh_store_rules_back_to(s, rules);
         s->version_limit = version_limit;
         reset_op(op);
         op->err = why;
@@ -130,9 +144,10 @@ static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct
             reset_op(op);
         return false;
     }
-    if (apply_all(s, ops, safe, err) && commit(s, err)) {
+    if (sh_store_rules_refresh(s, err) && apply_all(s, ops, safe, err) && commit(s, err)) {
         s->version_kept = s->version_limit;
         sh_store_dedupe_committed(s);
+        sh_store_rules_committed(s);
         sh_store_views_committed(s);
         return true;
     }
@@ -141,6 +156,7 @@ static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct
         sqlite3_exec(s->w.db, "ROLLBACK", NULL, NULL, NULL);
     s->version_limit = s->version_kept;
     sh_store_dedupe_back_to(s, mark);
+    sh_store_rules_back_to(s, 0);
     sh_store_dedupe_rolled_back(s);
     sh_store_views_rolled_back(s);
     return false;

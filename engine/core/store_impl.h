@@ -91,6 +91,16 @@ enum sh_stmt {
     SH_ST_GENERATION_FILE,
     SH_ST_GENERATION_LIVE,
     SH_ST_GENERATION_NOTE,
+    SH_ST_DATA_VERSION,
+    SH_ST_RULES_LOAD,
+    SH_ST_RULE_COUNT,
+    SH_ST_RULE_STATE,
+    SH_ST_RULE_KEPT,
+    SH_ST_RULE_KEEP_RETRIES,
+    SH_ST_RUN_KEEP,
+    SH_ST_RUN_RELEASED,
+    SH_ST_RESUME_FIND,
+    SH_ST_RESUME_RUN,
     SH_ST_GENERATION_TEXT,
     SH_ST_REDRIVE_RUNS,
     SH_ST_REDRIVE_ITEMS,
@@ -151,6 +161,7 @@ struct sh_store_queue {
 
 struct sh_store_dedupe; /* which dedupe ids are stored, store_dedupe.c */
 struct sh_store_views;  /* known fields of every collection, store_views.c */
+struct sh_store_rules;  /* rules that fail or are paused, store_rules.c */
 
 struct sh_store {
     struct sh_store_config config;
@@ -185,6 +196,7 @@ struct sh_store {
     struct sh_store_dedupe *dedupe;
     size_t dedupe_move_at; /* new dedupe ids that start a move to the large index */
     struct sh_store_views *views;
+    struct sh_store_rules *rules;
     struct sh_effect *fx; /* scratch: effects of the run in hand */
     size_t fx_cap;
     struct sh_buf brief, doc; /* scratch */
@@ -252,6 +264,35 @@ bool sh_store_dedupe_step(struct sh_store *s, struct sh_error *err);
 void sh_store_dedupe_committed(struct sh_store *s);
 void sh_store_dedupe_rolled_back(struct sh_store *s); /* after sh_store_dedupe_back_to() */
 
+/* --- store_rules.c: rules that fail -------------------------------------------- */
+struct sh_store_rules *sh_store_rules_new(void) SH_WARN_UNUSED;
+void sh_store_rules_free(struct sh_store_rules *r);
+/* Once, before anything is handed out: what a resumed rule was given and had not yet run when the
+ * process ended is kept again, so that it comes in order. */
+bool sh_store_rules_recover(struct sh_store *s, struct sh_error *err);
+/* At the start of a transaction: read what another process has changed. */
+bool sh_store_rules_refresh(struct sh_store *s, struct sh_error *err);
+/* As sh_store_dedupe_mark() and its like. */
+size_t sh_store_rules_mark(const struct sh_store *s);
+void sh_store_rules_back_to(struct sh_store *s, size_t mark);
+void sh_store_rules_committed(struct sh_store *s);
+enum sh_rule_state sh_store_rule_state(const struct sh_store *s, struct sh_slice rule);
+/* A run of op ended well, or failed with this error: count, and pause the rule if it is time. */
+bool sh_store_rule_ran(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
+                       bool failed, struct sh_slice error, struct sh_error *err);
+/* May the run have its effects (*takes)? Not while its rule is paused; nor while it is resumed,
+ * unless SH_OP_RESUME has given it out. */
+bool sh_store_rule_takes(struct sh_store *s, const struct sh_op_settle *op,
+                         const struct sh_run *run, bool *takes, struct sh_error *err);
+/* The row of a run that has had none and has said nothing. */
+bool sh_store_keep_run(struct sh_store *s, const struct sh_op_settle *op, const struct sh_run *run,
+                       struct sh_error *err);
+bool sh_store_rule_set(struct sh_store *s, struct sh_op_rule_set *op, struct sh_error *err);
+bool sh_store_rules_op(struct sh_store *s, struct sh_op_rules *op, struct sh_error *err);
+void sh_store_rules_begin(struct sh_op_rules *op); /* out members to nothing */
+bool sh_store_resume(struct sh_store *s, struct sh_op_resume *op, struct sh_error *err);
+void sh_store_resume_begin(struct sh_op_resume *op);
+
 /* --- store_effect.c ---------------------------------------------------------- */
 /* The run's effects into s->fx. */
 bool sh_store_decode(struct sh_store *s, const struct sh_run *run, struct sh_error *err);
@@ -299,8 +340,16 @@ bool sh_store_queue_item(struct sh_store *s, const struct sh_store_item *item, s
 bool sh_store_emit(struct sh_store *s, struct sh_event *e, struct sh_event ***list, size_t *n,
                    struct sh_error *err) SH_WARN_UNUSED;
 
+/* --- store_read.c -------------------------------------------------------------- */
+/* The event at a row whose columns begin as those of SH_ST_PENDING. */
+struct sh_event *sh_store_event_of(sqlite3_stmt *st) SH_WARN_UNUSED;
+
 /* --- store_outbox.c ---------------------------------------------------------- */
 bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_error *err);
+/* What a peer, a rule or a person said, as text that may stand in a row and in an event: UTF-8
+ * (other bytes become U+FFFD), of bounded length. In scratch (the caller frees it) if it had to be
+ * changed. NULL stays NULL. */
+const char *sh_store_said(struct sh_buf *scratch, const char *text);
 /* Dead items go back in line: op->id an item, or NULL for all. */
 bool sh_store_redrive_items(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
 /* What was sent before op->before_ms, up to limit, and pauses that are over. Adds to removed. */

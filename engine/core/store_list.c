@@ -35,7 +35,8 @@ struct kind {
 
 #define STORED                                                                                     \
     "(e.seq IN (SELECT seq FROM sh_unfinished) OR"                                                 \
-    " EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'retry'))"
+    " EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'retry') OR"              \
+    " EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'paused'))"
 #define DEAD "EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'dead')"
 
 #define CALLBACK_HISTORY                                                                           \
@@ -210,6 +211,21 @@ static cJSON *generation_row(sqlite3_stmt *st, bool whole)
     return row;
 }
 
+static cJSON *rule_row(sqlite3_stmt *st, bool whole)
+{
+    (void)whole;
+    cJSON *row = cJSON_CreateObject();
+    add_text(row, "rule", st, 1);
+    add_text(row, "state", st, 2);
+    add_number(row, "failures", st, 3);
+    add_number(row, "kept", st, 4);
+    add_time(row, "since", st, 5);
+    add_text(row, "by", st, 6);
+    add_text(row, "error", st, 7);
+    add_text(row, "event_id", st, 8);
+    return row;
+}
+
 static cJSON *record_row(sqlite3_stmt *st)
 {
     cJSON *row = cJSON_CreateObject();
@@ -291,6 +307,17 @@ static const struct kind kinds[] = {
                              .by_event = "",
                              .by_since = " AND live_ms >= ?7",
                              .row = generation_row},
+    [SH_LIST_RULES] = {.columns = "0, rule, state, failures, (SELECT count(*) FROM sh_runs r"
+                                  " WHERE r.outcome = 'paused' AND r.rule = sh_rules.rule),"
+                                  " CASE WHEN state <> 'on' THEN since_ms END,"
+                                  " CASE WHEN state <> 'on' THEN by END, error, event_id",
+                       .from = "sh_rules",
+                       .key = "rule IS NULL, rule", /* 0: a bare one would name a column */
+                       .key_down = "rule DESC",
+                       .by_id = " AND rule = ?3",
+                       .by_event = " AND event_id = ?9",
+                       .by_since = " AND since_ms >= ?7",
+                       .row = rule_row},
 };
 
 static const char *state_clause(const struct sh_list_query *q)
@@ -307,13 +334,15 @@ static const char *state_clause(const struct sh_list_query *q)
     case SH_LIST_GENERATIONS:
         return ""; /* they have none */
     case SH_LIST_OUTBOX:
+    case SH_LIST_RULES:
         return " AND state = ?5";
     default:
         break;
     }
     if (strcmp(q->state, "stored") == 0) /* by the small indexes, not by looking at every event */
         return " AND e.seq IN (SELECT seq FROM sh_unfinished UNION"
-               " SELECT seq FROM sh_runs WHERE outcome = 'retry') AND ?5 = 'stored'";
+               " SELECT seq FROM sh_runs WHERE outcome = 'retry' UNION"
+               " SELECT seq FROM sh_runs WHERE outcome = 'paused') AND ?5 = 'stored'";
     if (strcmp(q->state, "dead") == 0)
         return " AND e.seq IN (SELECT seq FROM sh_runs WHERE outcome = 'dead')"
                " AND NOT " STORED " AND ?5 = 'dead'";

@@ -11,9 +11,7 @@
 
 /* --- verdicts ---------------------------------------------------------------- */
 
-/* What a peer said, as text that may stand in a row and in an event: UTF-8 (other bytes become
- * U+FFFD, such as those of a character that was cut in two), of bounded length. NULL stays NULL. */
-static const char *said(struct sh_buf *scratch, const char *text)
+const char *sh_store_said(struct sh_buf *scratch, const char *text)
 {
     struct sh_slice s = sh_slice_str(text);
     if (!text || (s.n <= SH_STORE_SAID_BYTES && sh_utf8_ok(s)))
@@ -182,7 +180,8 @@ bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_
     if (op->state == SH_DELIVERY_RETRY && !op->uncharged && op->next_ms <= 0)
         return sh_error_set(err, SH_EINVAL, "outbox item \"%s\": a retry needs its time",
                             op->item_id);
-    const char *error = said(&buf_error, op->error), *answer = said(&buf_answer, op->answer);
+    const char *error = sh_store_said(&buf_error, op->error),
+               *answer = sh_store_said(&buf_answer, op->answer);
     int got = update_item(s, op, error, answer, &told, err);
     ok = got >= 0;
     if (got == 0) /* nothing was written: companions need no second try */

@@ -70,7 +70,7 @@ static bool read_op(struct sh_store *s, struct sh_op_read *op, struct sh_error *
 
 /* --- work left --------------------------------------------------------------- */
 
-static struct sh_event *event_of(sqlite3_stmt *st)
+struct sh_event *sh_store_event_of(sqlite3_stmt *st)
 {
     struct sh_event *e = sh_event_new();
     struct sh_slice id = sh_sqlite_text(st, 1), body = sh_sqlite_text(st, 9);
@@ -124,7 +124,7 @@ static bool collect(struct sh_store *s, struct sh_op_pending *op, sqlite3_stmt *
             op->items = sh_realloc(op->items, cap * sizeof(*op->items));
         }
         struct sh_pending *p = &op->items[op->n_items++];
-        *p = (struct sh_pending){.event = event_of(st)};
+        *p = (struct sh_pending){.event = sh_store_event_of(st)};
         if (retries) {
             add_rule(p, sh_sqlite_dup(st, 11));
             p->attempt = (uint32_t)sqlite3_column_int64(st, 12);
@@ -188,6 +188,8 @@ static bool count_op(struct sh_store *s, struct sh_op_count *op, struct sh_error
     op->queued = sqlite3_column_int64(st, 3);
     op->dead_items = sqlite3_column_int64(st, 4);
     op->timers = sqlite3_column_int64(st, 5);
+    op->paused_rules = sqlite3_column_int64(st, 6);
+    op->kept_runs = sqlite3_column_int64(st, 7);
     sqlite3_reset(st);
     return true;
 }

@@ -274,7 +274,8 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
     s->r = &s->w;
     if (s->config.shared)
         return true; /* what follows is the engine's to know and to change */
-    if (!load_counters(s, err) || !sh_store_views_load(s, err) || !sh_store_dedupe_load(s, err))
+    if (!load_counters(s, err) || !sh_store_views_load(s, err) || !sh_store_dedupe_load(s, err) ||
+        !sh_store_rules_recover(s, err))
         return false;
     if (!s->config.threads)
         return true;

@@ -93,14 +93,16 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
 
     /* 2: what went live when and why; rules that fail. cause: start, files, signal, api;
      * changes: [{"file","change"}] against the one before. state: on, paused, resuming; by: engine,
-     * or who asked; since_ms: of that state; error, event_id: of the failure that made it so */
+     * or who asked; since_ms: of that state; pauses: so far; error, event_id: of the failure that
+     * made it so */
     "CREATE TABLE sh_generation_lives("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT, generation TEXT NOT NULL, live_ms INTEGER NOT NULL,"
     " cause TEXT NOT NULL, changes TEXT NOT NULL) STRICT;"
     "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes)"
     " SELECT id, live_ms, 'start', '[]' FROM sh_generations ORDER BY live_ms;"
     "CREATE TABLE sh_rules("
-    " rule TEXT PRIMARY KEY, failures INTEGER NOT NULL, state TEXT NOT NULL,"
+    " rule TEXT PRIMARY KEY, failures INTEGER NOT NULL, state TEXT NOT NULL, pauses INTEGER NOT "
+    "NULL,"
     " since_ms INTEGER NOT NULL, by TEXT, error TEXT, event_id TEXT) STRICT, WITHOUT ROWID;"
     "CREATE INDEX sh_runs_paused ON sh_runs(rule, seq) WHERE outcome = 'paused';",
 };
@@ -249,6 +251,32 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                               " VALUES(?1, ?2, ?3, ?4)",
     [SH_ST_GENERATION_TEXT] = "SELECT name, is_rule, text FROM sh_generation_files"
                               " WHERE generation = ?1 ORDER BY name",
+    [SH_ST_DATA_VERSION] = "PRAGMA data_version",
+    [SH_ST_RULES_LOAD] = "SELECT rule, failures, state, pauses FROM sh_rules",
+    [SH_ST_RULE_COUNT] =
+        "INSERT INTO sh_rules(rule, failures, state, pauses, since_ms, error, event_id)"
+        " VALUES(?1, ?2, 'on', 0, ?3, ?4, ?5)"
+        " ON CONFLICT(rule) DO UPDATE SET failures = ?2, error = ?4, event_id = ?5",
+    [SH_ST_RULE_STATE] =
+        "INSERT INTO sh_rules(rule, failures, state, pauses, since_ms, by)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(rule) DO UPDATE SET failures = ?2,"
+        " state = ?3, pauses = ?4, since_ms = ?5, by = ?6",
+    [SH_ST_RULE_KEPT] = "SELECT count(*) FROM sh_runs WHERE outcome = 'paused' AND rule = ?1",
+    [SH_ST_RULE_KEEP_RETRIES] = "UPDATE sh_runs SET outcome = 'paused', next_ms = NULL"
+                                " WHERE outcome = 'retry' AND rule = ?1",
+    /* what is done or dead stays so; of a retry, its last error stays */
+    [SH_ST_RUN_KEEP] = "INSERT INTO sh_runs(" RUN_COLUMNS ")"
+                       " VALUES(?1, ?2, ?3, 'paused', 0, '[]', NULL, 0, ?4, NULL, NULL, NULL)"
+                       " ON CONFLICT(seq, rule) DO UPDATE SET outcome = 'paused', next_ms = NULL"
+                       " WHERE outcome = 'retry'",
+    [SH_ST_RUN_RELEASED] =
+        "SELECT count(*) FROM sh_runs WHERE seq = ?1 AND rule = ?2 AND outcome = 'retry'",
+    [SH_ST_RESUME_FIND] =
+        "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
+        " e.body, e.due_ms FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
+        " WHERE r.outcome = 'paused' AND r.rule = ?1 ORDER BY r.seq LIMIT ?2",
+    [SH_ST_RESUME_RUN] = "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?3"
+                         " WHERE seq = ?1 AND rule = ?2 AND outcome = 'paused'",
     [SH_ST_REDRIVE_RUNS] =
         "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?1"
         " WHERE outcome = 'dead' AND (?3 IS NULL OR rule = ?3)"
@@ -261,6 +289,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " AND NOT EXISTS(SELECT 1 FROM sh_unfinished u WHERE u.seq = e.seq)"
         " AND NOT EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'retry')"
         " AND NOT EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'dead')"
+        " AND NOT EXISTS(SELECT 1 FROM sh_runs r WHERE r.seq = e.seq AND r.outcome = 'paused')"
         " ORDER BY seq LIMIT ?3",
     [SH_ST_PRUNE_EVENT] = "DELETE FROM sh_events WHERE seq = ?1",
     [SH_ST_PRUNE_DEDUPE] = "DELETE FROM sh_dedupe WHERE hash = ?1 AND seq = ?2",
@@ -279,7 +308,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_RETRIES] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
         " e.body, e.due_ms, r.rule, r.attempts FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
-        " WHERE r.outcome = 'retry' AND r.next_ms <= ?1 ORDER BY r.next_ms LIMIT ?2",
+        " WHERE r.outcome = 'retry' AND r.next_ms <= ?1 ORDER BY r.next_ms, r.seq LIMIT ?2",
     [SH_ST_RETRIES_NEXT] =
         "SELECT min(next_ms) FROM sh_runs WHERE outcome = 'retry' AND next_ms > ?1",
     [SH_ST_READ_BEGIN] = "BEGIN",
@@ -307,5 +336,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                      " (SELECT count(*) FROM sh_outbox WHERE state = 'dead'),"
                      /* without the clock rules */
                      " (SELECT count(*) FROM sh_timers) - (SELECT count(*) FROM sh_timers"
-                     " WHERE name >= 'c:' AND name < 'c;')",
+                     " WHERE name >= 'c:' AND name < 'c;'),"
+                     " (SELECT count(*) FROM sh_rules WHERE state = 'paused'),"
+                     " (SELECT count(*) FROM sh_runs WHERE outcome = 'paused')",
 };

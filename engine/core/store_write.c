@@ -88,7 +88,7 @@ void sh_store_settle_begin(struct sh_op_settle *op)
 {
     sh_op_settle_clear(op);
     for (size_t i = 0; i < op->n_runs; i++)
-        op->runs[i].conflict = false;
+        op->runs[i].conflict = op->runs[i].kept = false;
 }
 
 static enum sh_outcome stored_outcome(const struct sh_run *run)
@@ -109,6 +109,8 @@ void sh_store_settle_finish(struct sh_op_settle *op)
         struct sh_run *run = &op->runs[i];
         if (op->run_errors && op->run_errors[i])
             run->outcome = SH_RUN_DEAD;
+        else if (run->kept)
+            run->outcome = SH_RUN_PAUSED;
         else if (run->conflict)
             run->outcome = SH_RUN_RETRY;
         else
@@ -248,6 +250,27 @@ static bool put_row(struct sh_store *s, const struct sh_op_settle *op, const str
     return ok;
 }
 
+static bool count_run(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
+                      struct sh_error *err)
+{
+    if (run->outcome != SH_RUN_DONE && run->outcome != SH_RUN_FAILED)
+        return true;
+    return sh_store_rule_ran(s, op, run, run->outcome == SH_RUN_FAILED, run->error, err);
+}
+
+/* Its rule is paused: whatever came of it, it has no effect, and goes again when that is over. */
+static bool keep_run(struct sh_store *s, struct sh_op_settle *op, struct sh_run *run,
+                     struct sh_error *err)
+{
+    const struct row row = {
+        .outcome = SH_RUN_PAUSED, .attempts = run->attempt, .error = run->error};
+    bool fresh;
+    run->kept = true;
+    if (run->outcome != SH_RUN_FAILED)
+        return sh_store_keep_run(s, op, run, err);
+    return put_row(s, op, run, &row, &fresh, err) && (!fresh || count_run(s, op, run, err));
+}
+
 static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_run *run,
                        struct sh_error *err)
 {
@@ -255,13 +278,19 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
                       .attempts = run->attempt,
                       .error = run->error,
                       .next_ms = run->retry_at_ms};
-    bool hold = true, looked_up = run->n_reads > 0, fresh;
+    const bool held = run->outcome == SH_RUN_PAUSED;
+    bool hold = !held, looked_up = run->n_reads > 0, fresh, takes;
+    if (!sh_store_rule_takes(s, op, run, &takes, err))
+        return false;
+    if (!takes)
+        return keep_run(s, op, run, err);
     if (run->outcome == SH_RUN_DONE && run->n_reads && !reads_hold(s, run, &hold, &looked_up, err))
         return false;
     if (!hold) { /* no attempt is used up: the run was not at fault */
         row = (struct row){.outcome = SH_RUN_RETRY,
                            .attempts = run->attempt ? run->attempt - 1 : 0,
-                           .error = SH_SLICE("what the run had read was changed meanwhile"),
+                           .error = held ? SH_SLICE("its rule was resumed meanwhile")
+                                         : SH_SLICE("what the run had read was changed meanwhile"),
                            .next_ms = run->now_ms};
     }
     row.with_effects = row.outcome == SH_RUN_DONE && run->n_effects > 0;
@@ -272,49 +301,55 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
         return false;
     if (!fresh)
         return true; /* settled before: this result comes too late */
-    run->conflict = !hold;
+    if (hold && !count_run(s, op, run, err))
+        return false;
+    /* if it is this very run that made its rule paused, its row has become so too */
+    run->kept = row.outcome == SH_RUN_RETRY && sh_store_rule_state(s, run->rule) == SH_RULE_PAUSED;
+    run->conflict = !hold && !run->kept;
     return !row.with_effects || sh_store_apply(s, op, run, err);
 }
 
-/* The store refused this run: its row says dead, with the reason. */
-static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, size_t mark,
-                     struct sh_error *err)
+/* The store refused this run, and all it did was taken back: its row says dead, with the reason. */
+static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, struct sh_error *err)
 {
     struct sh_error why = *err;
     bool fresh;
     if (!sh_store_do(&s->w, SH_ST_BACK_RUN, err))
         return false;
-    sh_store_dedupe_back_to(s, mark);
     const struct row row = {.outcome = SH_RUN_DEAD,
                             .attempts = op->runs[i].attempt,
                             .error = sh_slice_str(why.msg),
                             .with_lookups = op->runs[i].n_reads > 0};
     if (!put_row(s, op, &op->runs[i], &row, &fresh, err))
         return false;
-    op->runs[i].conflict = false;
+    op->runs[i].conflict = op->runs[i].kept = false;
     if (!op->run_errors)
         op->run_errors = sh_alloc(op->n_runs, sizeof(*op->run_errors));
     op->run_errors[i] = sh_strdup(why.msg);
-    return true;
+    return !fresh || sh_store_rule_ran(s, op, &op->runs[i], true, sh_slice_str(why.msg), err);
 }
 
 static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t i,
                             struct sh_error *err)
 {
     size_t n_emitted = op->n_emitted, n_queued = op->n_queued, n_timed = op->n_timed;
-    size_t mark = sh_store_dedupe_mark(s);
+    size_t mark = sh_store_dedupe_mark(s), rules = sh_store_rules_mark(s);
     uint64_t version_limit = s->version_limit;
     if (!sh_store_do(&s->w, SH_ST_SAVE_RUN, err))
         return false;
     if (!settle_run(s, op, &op->runs[i], err) || !sh_store_flush_record(s, err)) {
         sh_store_drop_record(s);
-        if (sh_store_dooms_batch(err->code) || !bury_run(s, op, i, mark, err))
+        if (sh_store_dooms_batch(err->code))
             return false;
         while (op->n_emitted > n_emitted)
             sh_event_free(op->emitted[--op->n_emitted]);
         op->n_queued = n_queued;
         op->n_timed = n_timed;
         s->version_limit = version_limit; /* taken back on disk with the run */
+        sh_store_dedupe_back_to(s, mark);
+        sh_store_rules_back_to(s, rules);
+        if (!bury_run(s, op, i, err))
+            return false;
     }
     return sh_store_do(&s->w, SH_ST_FREE_RUN, err);
 }
@@ -322,9 +357,11 @@ static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t 
 bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, struct sh_error *err)
 {
     sh_store_count_emits(s, op);
-    for (size_t i = 0; i < op->n_runs; i++)
+    for (size_t i = 0; i < op->n_runs; i++) {
         if (safe ? !settle_run_safe(s, op, i, err) : !settle_run(s, op, &op->runs[i], err))
             return false;
+        op->runs[i].rule_state = sh_store_rule_state(s, op->runs[i].rule);
+    }
     if (!sh_store_flush_record(s, err))
         return false;
     if (!op->closes)

@@ -65,6 +65,19 @@ static void off_clock(struct sh_host *h, struct sh_job_state *js, size_t rule, s
     }
 }
 
+/* The rule is to run; or, if it is paused, the event is to be kept for it. */
+static void start_or_hold(struct sh_host *h, struct sh_job_state *js, size_t rule,
+                          const struct sh_job *job)
+{
+    struct sh_lua_run *r = sh_lua_run_new(h, js, rule);
+    if (!named(job->hold, job->n_hold, h->rules[rule].name)) {
+        js->open++;
+        return;
+    }
+    r->outcome = SH_RUN_PAUSED;
+    r->phase = SH_PHASE_OVER;
+}
+
 /* A clock's event concerns the rule whose `every` it is, and no other. */
 static void choose_clock(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job)
 {
@@ -75,8 +88,7 @@ static void choose_clock(struct sh_host *h, struct sh_job_state *js, const struc
             (job->n_skip && named(job->skip, job->n_skip, h->rules[i].name)))
             continue;
         if (mine) {
-            sh_lua_run_new(h, js, i);
-            js->open++;
+            start_or_hold(h, js, i, job);
         } else {
             off_clock(h, js, i, job->key);
         }
@@ -102,8 +114,7 @@ static void choose(struct sh_host *h, struct sh_job_state *js, const struct sh_j
             (job->n_skip && named(job->skip, job->n_skip, h->rules[rule].name)))
             continue;
         if (matched) {
-            sh_lua_run_new(h, js, rule);
-            js->open++;
+            start_or_hold(h, js, rule, job);
         } else {
             unmatched(h, js, rule, job->type);
         }

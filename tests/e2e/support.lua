@@ -267,9 +267,20 @@ local function process_state(pid)
   return text and text:match "%) (%a)"
 end
 
+-- A killed process whose other threads still end (one may be in an fsync) still holds its files.
+local function threads_of(pid)
+  local n = 0
+  pcall(function()
+    for name in lfs.dir(("/proc/%d/task"):format(pid)) do
+      n = n + (name:match "^%d" and 1 or 0)
+    end
+  end)
+  return n
+end
+
 local function is_running(pid)
   local state = process_state(pid)
-  return state ~= nil and state ~= "Z" and state ~= "X"
+  return state ~= nil and (state ~= "Z" and state ~= "X" or threads_of(pid) > 1)
 end
 
 -- Everything the engine has written to standard error since it started last.

@@ -76,10 +76,21 @@ static void check_result(struct sh_slice payload)
 
 static void check_job(struct sh_slice payload)
 {
-    struct sh_job job;
-    struct sh_slice *names;
-    if (sh_frame_read_job(payload, &job, &names))
-        free(names);
+    struct sh_job job, again;
+    struct sh_slice *names, *names2;
+    struct sh_buf out;
+    if (!sh_frame_read_job(payload, &job, &names))
+        return;
+    sh_buf_init(&out, SH_MAX_FRAME_BYTES);
+    sh_frame_job(&out, &job);
+    sh_require(sh_frame_read_job(again_of(&out, SH_FRAME_JOB), &again, &names2));
+    sh_require(again.n_only == job.n_only && again.n_skip == job.n_skip &&
+               again.n_hold == job.n_hold);
+    for (size_t i = 0; i < job.n_hold; i++)
+        same(job.hold[i], again.hold[i]);
+    free(names);
+    free(names2);
+    sh_buf_free(&out);
 }
 
 static void check_load(struct sh_slice payload)

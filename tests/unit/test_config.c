@@ -79,6 +79,7 @@ static void test_defaults(void **state)
     assert_string_equal(c.mail.from, "switchhook <switchhook@localhost>");
     assert_int_equal(c.budgets.cpu_ms, 200);
     assert_int_equal(c.retain_ms, 90LL * 86400000);
+    assert_int_equal(c.quarantine, 20);
     assert_default_calls(&c);
     cJSON_Delete(faults);
     sh_config_clear(&c);
@@ -186,6 +187,15 @@ static void test_keys(void **state)
     expect_fault("return { workers = 0 }", 1, "workers", "0 is out of range; expected 1 to 64");
     expect_fault("return { retain = \"5 weeks\" }", 1, "retain", "expected a duration");
     expect_fault("return { retain = -1 }", 1, "retain", "expected a duration");
+    struct sh_config c;
+    expect_ok("return { quarantine = false }", &c);
+    assert_int_equal(c.quarantine, 0);
+    sh_config_clear(&c);
+    expect_ok("return { quarantine = 5 }", &c);
+    assert_int_equal(c.quarantine, 5);
+    sh_config_clear(&c);
+    expect_fault("return { quarantine = true }", 1, "quarantine", "or false for never");
+    expect_fault("return { quarantine = -1 }", 1, "quarantine", "expected");
     expect_fault("return { min_free = \"1 Mb\" }", 1, "min_free", "expected a size");
     expect_fault("return { limits = { headers = 10 } }", 1, "limits.headers",
                  "10 B is out of range; expected 1 KiB to 1 MiB");

@@ -376,7 +376,8 @@ static void test_frames_split_across_reads(void **state)
 static void test_job_round_trip(void **state)
 {
     (void)state;
-    struct sh_slice skip[2] = {str("A"), str("B")}, *names, body = str("{\"event\":\"x\"}");
+    struct sh_slice skip[2] = {str("A"), str("B")}, hold[3] = {str("C"), str("D"), str("E")};
+    struct sh_slice *names, body = str("{\"event\":\"x\"}");
     const struct sh_job job = {.token = 9,
                                .id = {0x0123456789abcdef, 0x8fedcba987654321},
                                .source = str("webphone"),
@@ -388,7 +389,9 @@ static void test_job_round_trip(void **state)
                                .now_ms = 6,
                                .attempt = 3,
                                .skip = skip,
-                               .n_skip = 2};
+                               .n_skip = 2,
+                               .hold = hold,
+                               .n_hold = 3};
     struct sh_buf out;
     struct sh_job back;
     sh_buf_init(&out, 10000);
@@ -398,11 +401,64 @@ static void test_job_round_trip(void **state)
     assert_int_equal(back.n_only, 0);
     assert_int_equal(back.n_skip, 2);
     assert_slice(back.skip[1], "B");
+    assert_int_equal(back.n_hold, 3);
+    assert_slice(back.hold[0], "C");
+    assert_slice(back.hold[2], "E");
     assert_slice(back.body, "{\"event\":\"x\"}");
     assert_int_equal(back.attempt, 3);
     assert_int_equal(back.due_ms, 4);
     free(names);
     sh_buf_free(&out);
+}
+
+/* Only rules to run, only held ones, none of either; never both kinds of choice. */
+static void test_job_lists(void **state)
+{
+    (void)state;
+    struct sh_slice a = str("A"), b = str("B"), *names;
+    for (int i = 0; i < 8; i++) {
+        const struct sh_job job = {.token = 1,
+                                   .only = &a,
+                                   .n_only = i & 1,
+                                   .skip = &b,
+                                   .n_skip = (size_t)(i >> 1 & 1),
+                                   .hold = &b,
+                                   .n_hold = (size_t)(i >> 2)};
+        struct sh_buf out;
+        struct sh_job back;
+        sh_buf_init(&out, 1000);
+        sh_frame_job(&out, &job);
+        bool ok = sh_frame_read_job(only_frame(&out, SH_FRAME_JOB), &back, &names);
+        assert_int_equal(ok, (i & 3) != 3);
+        if (ok) {
+            assert_int_equal(back.n_only, job.n_only);
+            assert_int_equal(back.n_skip, job.n_skip);
+            assert_int_equal(back.n_hold, job.n_hold);
+            if (back.n_hold)
+                assert_slice(back.hold[0], "B");
+        }
+        free(names);
+        sh_buf_free(&out);
+    }
+}
+
+/* A worker may say that it held a rule; what is the store's to say, it may not. */
+static void test_outcomes(void **state)
+{
+    (void)state;
+    for (int o = 0; o < 12; o++) {
+        struct sh_run run = {.rule = str("R"), .outcome = (enum sh_outcome)o};
+        const struct sh_result r = {.token = 1, .runs = &run, .n_runs = 1};
+        struct sh_result back;
+        struct sh_buf out;
+        sh_buf_init(&out, 1000);
+        sh_frame_result(&out, &r);
+        bool ok = sh_frame_read_result(only_frame(&out, SH_FRAME_RESULT), &back);
+        assert_int_equal(ok, (o >= SH_RUN_DONE && o <= SH_RUN_SKIPPED_WHEN) || o == SH_RUN_PAUSED);
+        if (ok)
+            free(back.runs);
+        sh_buf_free(&out);
+    }
 }
 
 static void test_effect_key_is_stable(void **state)
@@ -481,6 +537,8 @@ int main(void)
         cmocka_unit_test(test_load_round_trip),
         cmocka_unit_test(test_frames_split_across_reads),
         cmocka_unit_test(test_job_round_trip),
+        cmocka_unit_test(test_job_lists),
+        cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_effect_key_is_stable),
         cmocka_unit_test(test_generation_names_its_content),
     };

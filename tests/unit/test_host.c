@@ -189,6 +189,42 @@ static void test_only_and_skip(void **state)
     assert_string_equal(kit.runs[1].rule, "c");
 }
 
+/* A rule that is held does not run, not even its `when`; others do. What it is not for, is not
+ * kept.
+ */
+static void test_hold(void **state)
+{
+    (void)state;
+    kit_must_load(
+        "rule 'a' { on = 't', when = function() error 'when' end, run = function() end }\n"
+        "rule 'b' { on = '*', run = function() emit('x', {}) end }\n"
+        "rule 'c' { on = 'u', run = function() error 'c' end }");
+    const struct sh_slice hold[] = {SH_SLICE("a"), SH_SLICE("c"), SH_SLICE("gone")};
+    struct sh_job job = kit_a_job("t", "{}");
+    job.hold = hold;
+    job.n_hold = 3;
+    sh_host_job(kit.host, &job);
+    assert_int_equal(kit.n_runs, 2);
+    assert_string_equal(kit.runs[0].rule, "a");
+    assert_int_equal(kit.runs[0].outcome, SH_RUN_PAUSED);
+    assert_string_equal(kit.runs[0].error, "");
+    assert_int_equal(kit.runs[0].n_effects, 0);
+    assert_int_equal(kit.runs[1].outcome, SH_RUN_DONE);
+    assert_int_equal(kit.runs[1].n_effects, 1);
+    job.only = &hold[0]; /* a retry of it, and nothing to start at all */
+    job.n_only = 1;
+    sh_host_job(kit.host, &job);
+    assert_int_equal(kit.n_runs, 1);
+    assert_int_equal(kit.runs[0].outcome, SH_RUN_PAUSED);
+    job.n_only = 0;
+    job.skip = &hold[0];
+    job.n_skip = 1;
+    sh_host_job(kit.host, &job);
+    assert_int_equal(kit.n_runs, 1);
+    assert_string_equal(kit.runs[0].rule, "b");
+    assert_int_equal(sh_host_open_jobs(kit.host), 0);
+}
+
 /* --- globals, shared state ------------------------------------------------------------------- */
 
 static void test_globals(void **state)
@@ -450,6 +486,7 @@ int main(void)
         cmocka_unit_test_teardown(test_when_is_a_view, kit_teardown),
         cmocka_unit_test_teardown(test_matching, kit_teardown),
         cmocka_unit_test_teardown(test_only_and_skip, kit_teardown),
+        cmocka_unit_test_teardown(test_hold, kit_teardown),
         cmocka_unit_test_teardown(test_globals, kit_teardown),
         cmocka_unit_test_teardown(test_nothing_is_kept, kit_teardown),
         cmocka_unit_test_teardown(test_modules, kit_teardown),

@@ -294,6 +294,12 @@ static void test_tick_retried(void **state)
     job.n_skip = 1;
     sh_host_job(kit.host, &job);
     assert_int_equal(kit.n_runs, 0);
+    job = tick("both");
+    job.hold = &both;
+    job.n_hold = 1;
+    sh_host_job(kit.host, &job);
+    assert_int_equal(kit.n_runs, 1);
+    assert_int_equal(kit.runs[0].outcome, SH_RUN_PAUSED);
     job = tick("lost");
     job.only = &lost;
     job.n_only = 1;
