@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/zone.h"
 #include "svc/json.h"
 #include "svc/loop.h"
 
@@ -227,7 +228,7 @@ static void start(struct worker *w)
     struct sh_crew *c = w->crew;
     char *argv[] = {"switchhook", "worker", NULL};
     struct sh_error err;
-    if (!sh_child_start(argv, sizeof(struct sh_pulse), &w->child, &err)) {
+    if (!sh_child_start(argv, sizeof(struct sh_pulse), sh_zones_image(), &w->child, &err)) {
         sh_err("cannot start a worker", "error", err.msg);
         sh_timer_set(w->respawn, BACKOFF_MAX_MS);
         return;

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SOCKET = 3, PAGE = 4 };
+enum { SOCKET = 3, PAGE = 4, ZONES = 5 };
 
 #define READ_BYTES  (256U * 1024)
 #define FLUSH_BYTES (64U * 1024)
@@ -371,7 +371,9 @@ int sh_cmd_worker(int argc, char **argv)
     ignore_signals();
     tie_to_parent();
     close(PAGE);
-    sh_zones_load(NULL); /* while there still are files */
+    if (!sh_zones_open(ZONES))
+        sh_zones_load(NULL); /* while there still are files */
+    close(ZONES);
     sh_buf_init(&w.in, MAX_IN);
     sh_buf_init(&w.out, MAX_OUT);
     serve(&w);

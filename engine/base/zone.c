@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,26 +21,39 @@
 #define MAX_CIVIL_YEAR 500000000LL
 #define DEFAULT_DIR    "/usr/share/zoneinfo"
 
-/* Filled once by sh_zones_load(), read only afterwards. */
-static struct sh_zone **zones; /* by name */
+struct entry {
+    const char *name;
+    const uint8_t *bytes; /* of an image; NULL: read already */
+    size_t n;
+    const struct sh_zone *zone; /* NULL: not read yet, or no zone */
+};
+
+/* Filled once by sh_zones_load() and read only afterwards, or by sh_zones_open(). */
+static struct entry *zones; /* by name */
 static size_t n_zones;
 
 /* --- the database ----------------------------------------------------------------------------- */
 
-static void take_zone(int dir, const char *file, const char *name)
+static ssize_t read_zone(int dir, const char *file, uint8_t bytes[SH_TZIF_MAX_BYTES])
 {
-    uint8_t bytes[SH_TZIF_MAX_BYTES];
     struct stat st;
     ssize_t n = -1;
     int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return;
+        return -1;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SH_TZIF_MAX_BYTES)
-        n = read(fd, bytes, sizeof(bytes));
+        n = read(fd, bytes, SH_TZIF_MAX_BYTES);
     close(fd);
+    return n;
+}
+
+static void take_zone(int dir, const char *file, const char *name)
+{
+    uint8_t bytes[SH_TZIF_MAX_BYTES];
+    ssize_t n = read_zone(dir, file, bytes);
     struct sh_zone *z = n > 0 ? sh_tzif_parse(name, bytes, (size_t)n, NULL) : NULL;
     if (z)
-        zones[n_zones++] = z;
+        zones[n_zones++] = (struct entry){.name = sh_zone_name(z), .zone = z};
 }
 
 /* Names at the top that are no zones of their own. */
@@ -89,40 +103,148 @@ static void take_folder(int fd, const char *prefix, int depth)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(sh_zone_name(*(struct sh_zone *const *)a),
-                  sh_zone_name(*(struct sh_zone *const *)b));
+    return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
-static int name_is(const void *name, const void *zone)
+static int name_is(const void *name, const void *entry)
 {
-    return strcmp(name, sh_zone_name(*(struct sh_zone *const *)zone));
+    return strcmp(name, ((const struct entry *)entry)->name);
 }
 
 const struct sh_zone *sh_zone_find(const char *name)
 {
-    struct sh_zone **found = zones ? bsearch(name, zones, n_zones, sizeof(*zones), name_is) : NULL;
-    return found ? *found : NULL;
+    struct entry *e = zones ? bsearch(name, zones, n_zones, sizeof(*zones), name_is) : NULL;
+    if (e && !e->zone && e->bytes)
+        e->zone = sh_tzif_parse(e->name, e->bytes, e->n, NULL);
+    return e ? e->zone : NULL;
+}
+
+static void add_utc(void)
+{
+    if (sh_zone_find("UTC"))
+        return;
+    struct sh_zone *utc = sh_tzif_rule("UTC", "UTC0", NULL);
+    sh_require(utc);
+    zones[n_zones++] = (struct entry){.name = sh_zone_name(utc), .zone = utc};
+    qsort(zones, n_zones, sizeof(*zones), by_name);
+}
+
+static const char *folder(const char *dir)
+{
+    if (!dir)
+        dir = getenv("TZDIR");
+    return dir && *dir ? dir : DEFAULT_DIR;
 }
 
 size_t sh_zones_load(const char *dir)
 {
     if (zones)
         return n_zones;
-    if (!dir)
-        dir = getenv("TZDIR");
-    if (!dir || !*dir)
-        dir = DEFAULT_DIR;
-    zones = sh_alloc(MAX_ZONES + 1, sizeof(struct sh_zone *));
-    take_folder(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), "", 0);
+    zones = sh_alloc(MAX_ZONES + 1, sizeof(*zones));
+    take_folder(open(folder(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "", 0);
     qsort(zones, n_zones, sizeof(*zones), by_name);
-    if (!sh_zone_find("UTC")) {
-        struct sh_zone *utc = sh_tzif_rule("UTC", "UTC0", NULL);
-        sh_require(utc);
-        zones[n_zones++] = utc;
-        qsort(zones, n_zones, sizeof(*zones), by_name);
-    }
-    zones = sh_realloc(zones, n_zones * sizeof(struct sh_zone *));
+    add_utc();
+    zones = sh_realloc(zones, n_zones * sizeof(*zones));
     return n_zones;
+}
+
+/* --- an image for children ---------------------------------------------------------------------
+ */
+
+struct image_head { /* of each zone: its name and a NUL, then the file's bytes, then up to 8 */
+    uint32_t name_n, bytes_n;
+};
+#define IMAGE_MARK "sh-zones"
+
+static size_t padded(size_t n)
+{
+    return (n + 7) & ~(size_t)7;
+}
+
+static bool put(int fd, const void *p, size_t n)
+{
+    return write(fd, p, n) == (ssize_t)n;
+}
+
+static bool put_zone(int fd, int dir, const char *name)
+{
+    static const char zeros[8];
+    uint8_t bytes[SH_TZIF_MAX_BYTES];
+    ssize_t n = read_zone(dir, name, bytes);
+    if (n <= 0)
+        return true; /* gone since, or UTC without a file */
+    const struct image_head h = {(uint32_t)strlen(name) + 1, (uint32_t)n};
+    size_t all = sizeof(h) + h.name_n + h.bytes_n;
+    return put(fd, &h, sizeof(h)) && put(fd, name, h.name_n) && put(fd, bytes, h.bytes_n) &&
+           put(fd, zeros, padded(all) - all);
+}
+
+static int make_image(void)
+{
+    int fd = memfd_create("switchhook-zones", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int dir = open(folder(NULL), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && dir >= 0 && put(fd, IMAGE_MARK, 8);
+    for (size_t i = 0; ok && i < n_zones; i++)
+        ok = put_zone(fd, dir, zones[i].name);
+    ok =
+        ok && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
+    if (dir >= 0)
+        close(dir);
+    if (ok)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+int sh_zones_image(void)
+{
+    static int image = -2;
+    sh_zones_load(NULL);
+    if (image == -2)
+        image = make_image();
+    return image;
+}
+
+/* The zones of an image of n bytes; false: it is cut short. */
+static bool take_image(const uint8_t *p, size_t n)
+{
+    for (size_t at = 8; at < n && n_zones < MAX_ZONES;) {
+        struct image_head h;
+        if (n - at < sizeof(h))
+            return false;
+        memcpy(&h, p + at, sizeof(h));
+        const uint8_t *name = p + at + sizeof(h);
+        size_t all = sizeof(h) + (size_t)h.name_n + h.bytes_n;
+        if (all > n - at || h.name_n == 0 || name[h.name_n - 1] != '\0')
+            return false;
+        zones[n_zones++] =
+            (struct entry){.name = (const char *)name, .bytes = name + h.name_n, .n = h.bytes_n};
+        at += padded(all);
+    }
+    return true;
+}
+
+bool sh_zones_open(int fd)
+{
+    struct stat st;
+    if (zones || fstat(fd, &st) != 0 || st.st_size < 8)
+        return false;
+    const size_t n = (size_t)st.st_size;
+    uint8_t *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        return false;
+    zones = sh_alloc(MAX_ZONES + 1, sizeof(*zones));
+    if (memcmp(p, IMAGE_MARK, 8) != 0 || !take_image(p, n)) {
+        munmap(p, n);
+        free(zones);
+        zones = NULL;
+        n_zones = 0;
+        return false;
+    }
+    qsort(zones, n_zones, sizeof(*zones), by_name);
+    add_utc();
+    return true;
 }
 
 /* --- the machine's own zone ------------------------------------------------------------------- */
@@ -210,7 +332,7 @@ const char *sh_zone_nearest(const char *name)
     if (len == 0 || len > MAX_ZONE_NAME)
         return NULL;
     for (size_t i = 0; i < n_zones; i++) {
-        const char *whole = sh_zone_name(zones[i]), *city = strrchr(whole, '/');
+        const char *whole = zones[i].name, *city = strrchr(whole, '/');
         unsigned d = 2 * distance(name, whole, limit);
         if (city && !strchr(name, '/')) { /* "Amsterdam": a whole name goes first */
             unsigned short_d = 2 * distance(name, city + 1, limit) + 1;

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHILD_SOCKET = 3, CHILD_PAGE = 4 };
+enum { CHILD_SOCKET = 3, CHILD_PAGE = 4, CHILD_EXTRA = 5 };
 
 /* May the child know this variable ("NAME=value")? Everything else may be a secret, or change what
  * code it loads. */
@@ -46,7 +46,8 @@ static char **clean_environment(void)
     return clean;
 }
 
-static bool spawn(char *const argv[], int socket, int page, pid_t *pid, struct sh_error *err)
+static bool spawn(char *const argv[], int socket, int page, int extra, pid_t *pid,
+                  struct sh_error *err)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
@@ -55,6 +56,8 @@ static bool spawn(char *const argv[], int socket, int page, pid_t *pid, struct s
     sigfillset(&all);
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attr);
+    if (extra >= 0) /* first: it may be a descriptor that the others are moved to */
+        posix_spawn_file_actions_adddup2(&files, extra, CHILD_EXTRA);
     posix_spawn_file_actions_adddup2(&files, socket, CHILD_SOCKET);
     posix_spawn_file_actions_adddup2(&files, page, CHILD_PAGE);
     posix_spawnattr_setsigmask(&attr, &none);
@@ -76,7 +79,7 @@ static int move_up(int fd)
     return high;
 }
 
-bool sh_child_start(char *const argv[], size_t page_bytes, struct sh_child *child,
+bool sh_child_start(char *const argv[], size_t page_bytes, int extra, struct sh_child *child,
                     struct sh_error *err)
 {
     int pair[2] = {-1, -1}, page = memfd_create("switchhook-pulse", MFD_CLOEXEC);
@@ -94,7 +97,7 @@ bool sh_child_start(char *const argv[], size_t page_bytes, struct sh_child *chil
     }
     pair[1] = move_up(pair[1]);
     page = move_up(page);
-    if (pair[1] < 0 || page < 0 || !spawn(argv, pair[1], page, &child->pid, err))
+    if (pair[1] < 0 || page < 0 || !spawn(argv, pair[1], page, extra, &child->pid, err))
         goto fail;
     close(pair[1]);
     close(page);

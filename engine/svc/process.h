@@ -18,7 +18,7 @@ struct sh_child {
  * reaches all; default signal handling, empty mask; standard streams are ours (a child that locks
  * itself up replaces them, lockup.h). Of the environment it gets PATH, HOME, LANG, LC_ALL, TZ,
  * TZDIR and the sanitizers' options, and nothing else: no secrets, no LD_PRELOAD. */
-bool sh_child_start(char *const argv[], size_t page_bytes, struct sh_child *child,
+bool sh_child_start(char *const argv[], size_t page_bytes, int extra, struct sh_child *child,
                     struct sh_error *err) SH_WARN_UNUSED;
 /* SIGKILL. */
 void sh_child_kill(const struct sh_child *child);
@@ -28,7 +28,8 @@ void sh_child_kill(const struct sh_child *child);
 void sh_child_finish(const struct sh_child *child, int wait_ms, char *how);
 /* Has it ended? Does not wait; once true, the child is reaped. */
 bool sh_child_reap(const struct sh_child *child) SH_WARN_UNUSED;
-/* To be called once it is reaped: unmap the page, forget the pid. The socket is not closed: whoever took it does that. */
+/* To be called once it is reaped: unmap the page, forget the pid. The socket is not closed: whoever
+ * took it does that. */
 void sh_child_release(struct sh_child *child);
 
 #endif

@@ -38,7 +38,7 @@ static struct sh_child start(char *what)
     struct sh_child c;
     struct sh_error err;
     char *argv[] = {"switchhook", "child", what, NULL};
-    if (!sh_child_start(argv, 4096, &c, &err))
+    if (!sh_child_start(argv, 4096, -1, &c, &err))
         fail_msg("%s", err.msg);
     return c;
 }
