@@ -3,6 +3,7 @@
 #include "app/guard.h"
 
 #include "base/clock.h"
+#include "core/fault.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -35,15 +36,14 @@ static _Noreturn void give_up(struct sh_guard *g)
     const cJSON *rule = g->rules ? cJSON_GetArrayItem(g->rules, (int)index) : NULL;
     const char *name = sh_json_string(rule, "name"), *file = sh_json_string(rule, "file");
     (void)!sh_json_get_int(sh_json_member(rule, "line"), &line);
+    char *place = name && file ? sh_strf("%s:%" PRId64 ": ", file, line) : sh_strdup("");
+    char *why = sh_strf("%swall budget of %" PRId64
+                        " ms exceeded inside a function that cannot be interrupted, such as a "
+                        "pattern match%s",
+                        place, g->limit_us / 1000, *place ? "" : ", while a rule file was loaded");
+    char *told = sh_fault_text(sh_slice_str(*place ? name : NULL), sh_slice_str(why));
     fflush(stdout);
-    if (name && file)
-        fprintf(stderr, "%s:%" PRId64 ": rule \"%s\"", file, line, name);
-    else
-        fprintf(stderr, "A rule file, while it was loaded,");
-    fprintf(stderr,
-            " has been inside one built-in function for more than %" PRId64
-            " ms, which nothing can interrupt (a pattern such as \".*.*.*x\" on a long text?)\n",
-            g->limit_us / 1000);
+    fprintf(stderr, "%s\n", told);
     _exit(1);
 }
 

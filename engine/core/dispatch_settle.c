@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -132,8 +133,11 @@ static bool has_rule(const struct item *it, const char *rule)
 static void settle_failure(struct sh_dispatch *d, struct item *it, const char *rule,
                            const char *why, bool for_good)
 {
-    size_t rule_len = strlen(rule), why_len = strlen(why);
-    char *payload = sh_strf("%s%s", rule, why);
+    bool one = strcmp(rule, SH_RULE_ALL) != 0;
+    char *told = sh_fault_text(one ? sh_slice_str(rule) : SH_SLICE(""), sh_slice_str(why));
+    size_t rule_len = strlen(rule), why_len = strlen(told);
+    char *payload = sh_strf("%s%s", rule, told);
+    free(told);
     struct sh_run *run = sh_alloc(1, sizeof(*run));
     int64_t now_ms = sh_now_ms();
     *run = (struct sh_run){

@@ -2,6 +2,8 @@
  * load.c: from a generation's files to rules: running each file once, require, and the report. */
 #include "lua/internal.h"
 
+#include "core/fault.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +15,11 @@
 void sh_load_note(cJSON *list, const char *file, int line, const char *msg)
 {
     cJSON *o = cJSON_CreateObject();
+    char *told = sh_fault_text(SH_SLICE(""), sh_slice_str(msg));
     struct sh_buf text; /* Lua quotes the source as it stands: any bytes */
-    sh_buf_init(&text, SH_MAX_ERROR_BYTES);
-    sh_lua_clean(&text, msg, strlen(msg), SH_MAX_ERROR_BYTES, true);
+    sh_buf_init(&text, (size_t)2 * SH_MAX_ERROR_BYTES);
+    sh_lua_clean(&text, told, strlen(told), (size_t)2 * SH_MAX_ERROR_BYTES, true);
+    free(told);
     cJSON_AddStringToObject(o, "file", file);
     cJSON_AddNumberToObject(o, "line", line);
     cJSON_AddStringToObject(o, "msg", text.data ? text.data : "");
