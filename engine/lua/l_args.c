@@ -7,6 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* " (did you mean 'number'?)", or the names there are, as far as size goes. */
+static const char *known_fields(const char *key, const char *const *names, char *out, size_t size)
+{
+    const char *near = sh_lua_nearest(key, names);
+    int n = near ? snprintf(out, size, " (did you mean '%s'?)", near)
+                 : snprintf(out, size, " (expected %s", names[0]);
+    for (size_t i = 1; !near && names[i] && (size_t)n + strlen(names[i]) + 6 < size; i++)
+        n += snprintf(out + n, size - (size_t)n, "%s%s", names[i + 1] ? ", " : " or ", names[i]);
+    if (!near)
+        snprintf(out + n, size - (size_t)n, ")");
+    return out;
+}
+
 int sh_arg_table(lua_State *L, int idx, const char *what, const char *const *names)
 {
     if (!lua_istable(L, idx))
@@ -25,9 +38,9 @@ int sh_arg_table(lua_State *L, int idx, const char *what, const char *const *nam
             i++;
         if (names[i])
             continue;
-        const char *near = sh_lua_nearest(key, names);
-        sh_lua_raise(L, "%s: unknown field '%.60s'%s%s%s", what, key,
-                     near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        char known[300];
+        sh_lua_raise(L, "%s: unknown field '%.60s'%s", what, key,
+                     known_fields(key, names, known, sizeof(known)));
     }
     return table;
 }
@@ -142,7 +155,8 @@ struct sh_slice sh_arg_key(lua_State *L, struct sh_lua_run *r, int table, const 
     if (!sh_arg_text(L, table, what, "key", &key))
         return key;
     if (key.n == 0 || key.n > SH_MAX_RECORD_ID_BYTES)
-        sh_lua_raise(L, "%s: 'key' must have 1 to %d bytes", what, SH_MAX_RECORD_ID_BYTES);
+        sh_lua_raise(L, "%s: 'key' must have 1 to %d bytes, got %zu", what, SH_MAX_RECORD_ID_BYTES,
+                     key.n);
     struct sh_reader reader = sh_reader_of(sh_slice(r->effects.data, r->effects.len));
     struct sh_effect fx;
     for (uint32_t i = 0; i < r->n_effects && sh_effect_read_again(&reader, &fx); i++)
@@ -160,7 +174,8 @@ struct sh_slice sh_arg_type(lua_State *L, int idx, const char *what)
     lua_pushvalue(L, idx);
     struct sh_slice type = sh_arg_top(L, what, "type");
     if (type.n == 0 || type.n > SH_MAX_TYPE_BYTES)
-        sh_lua_raise(L, "%s: the event type must have 1 to %d bytes", what, SH_MAX_TYPE_BYTES);
+        sh_lua_raise(L, "%s: the event type must have 1 to %d bytes, got %zu", what,
+                     SH_MAX_TYPE_BYTES, type.n);
     for (size_t i = 0; i < type.n; i++)
         if ((unsigned char)type.p[i] < 0x20 || type.p[i] == 0x7f)
             sh_lua_raise(L, "%s: the event type contains a control byte", what);

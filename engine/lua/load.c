@@ -29,12 +29,35 @@ void sh_load_note(cJSON *list, const char *file, int line, const char *msg)
 
 void sh_load_error(struct sh_host *h, int line, const char *fmt, ...)
 {
-    char msg[1000];
+    char msg[1000], one_line[1000];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(msg, sizeof(msg), fmt, ap);
     va_end(ap);
-    sh_load_note(h->load->errors, h->load->file->name, line, msg);
+    sh_lua_one_line(one_line, sizeof(one_line), msg);
+    sh_load_note(h->load->errors, h->load->file->name, line, one_line);
+}
+
+/* Where a file first has the local or field that a message without a line begins with ("'words'
+ * holds ..."); 0: nowhere. */
+static int line_of_name(const struct sh_file *f, const char *msg)
+{
+    size_t n = *msg == '\'' ? strcspn(msg + 1, ".'") : 0;
+    int line = 1;
+    for (const char *p = f->text; n && (p = strstr(p, "local ")) != NULL; p += 6) {
+        const char *name = p + 6, *end = name + strcspn(name, "=\n");
+        for (; name < end; name += strspn(name, ", "))
+            if (strcspn(name, ", =\n<(") == n && memcmp(name, msg + 1, n) == 0) {
+                for (const char *q = f->text; q < p; q++)
+                    line += *q == '\n';
+                return line;
+            } else {
+                name += strcspn(name, ", =\n<(");
+                if (*name != ',' && *name != ' ')
+                    break;
+            }
+    }
+    return 0;
 }
 
 /* "rules/a.lua:7: what" split into its parts; falls back to the file being loaded. */
@@ -56,7 +79,7 @@ static void note_text(struct sh_host *h, const char *text)
             return;
         }
     }
-    sh_load_note(h->load->errors, h->load->file->name, 0, text);
+    sh_load_note(h->load->errors, h->load->file->name, line_of_name(h->load->file, text), text);
 }
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -119,6 +142,18 @@ static size_t find_script(const struct sh_generation *g, const char *name, const
     return SIZE_MAX;
 }
 
+/* Is the file's own code on the stack? One that raised inside a pcall is not. */
+static bool is_loading(const struct sh_host *h, const struct sh_file *f)
+{
+    lua_Debug ar;
+    for (int i = 0; i < h->n_chain; i++)
+        for (int level = 0; lua_getstack(h->chain[i], level, &ar); level++)
+            if (lua_getinfo(h->chain[i], "S", &ar) && strcmp(ar.what, "main") == 0 &&
+                ar.source[0] == '@' && strcmp(ar.source + 1, f->name) == 0)
+                return true;
+    return false;
+}
+
 int sh_lua_require(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
@@ -137,6 +172,8 @@ int sh_lua_require(lua_State *L)
     if (i == SIZE_MAX)
         sh_lua_raise(L, "require \"%.100s\": there is no scripts/%.100s.lua%s%s%s", name, name,
                      near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+    if (h->load->module[i] == -1 && !is_loading(h, &h->load->g->files[i]))
+        h->load->module[i] = -2;
     if (h->load->module[i] == -1)
         sh_lua_raise(L, "require \"%.100s\": %s is being loaded: two scripts require each other",
                      name, h->load->g->files[i].name);

@@ -54,9 +54,9 @@ static void test_argument_errors(void **state)
     (void)state;
     static const char *const bad[][2] = {
         {"callback { number = '1' }",
-         "callback: 'due' must be a time in seconds (a number), got nil"},
+         "callback: 'due' must be a time in seconds (a number) or a text such as \"2h\", got nil"},
         {"callback { number = '1', due = true }",
-         "callback: 'due' must be a time in seconds (a number), got a boolean"},
+         "callback: 'due' must be a time in seconds (a number) or a text such as \"2h\", got a boolean"},
         {"callback { number = '1', due = 2*hour }",
          "callback: 'due' must be a time in seconds since 1970, such as now() + 2*hour or \"2h\", "
          "got 7200"},
@@ -153,7 +153,7 @@ static void test_argument_errors(void **state)
          "records.find: filter: 'a' is compared (lt) with boolean"},
         {"emit(5)",
          "emit: the event type must be a text, as in emit(\"type\", { ... }), got a number"},
-        {"emit('')", "emit: the event type must have 1 to 256 bytes"},
+        {"emit('')", "emit: the event type must have 1 to 256 bytes, got 0"},
         {"emit('a\\nb')", "emit: the event type contains a control byte"},
         {"emit('a', 5)", "emit: the data must be a table, got a number"},
         {"template('x')", "template: the values must be a table, got nothing"},
