@@ -62,7 +62,7 @@ static bool load_rules(struct check *k, bool asked)
     struct sh_generation *g = sh_generation_read(k->config.rules, k->scripts, &k->rules_err);
     if (!g)
         return false;
-    struct sh_guard *guard = sh_guard_new(2 * k->config.budgets.wall_ms);
+    struct sh_guard *guard = sh_guard_new(k->config.budgets.wall_ms, g);
     const struct sh_host_calls calls = {
         .settings = &k->config.settings,
         .read = no_read,

@@ -49,7 +49,7 @@ struct worker {
     int64_t sign_since; /* the pulse's since_us then */
     int failures;       /* deaths soon after birth, in a row */
     struct sh_timer *respawn;
-    char killed_because[120]; /* set by the watchdog */
+    char killed_because[300]; /* set by the watchdog */
 };
 
 struct sh_crew {

@@ -37,13 +37,22 @@ size_t sh_fault_position(struct sh_slice text)
     return ends ? digits + 2 : 0;
 }
 
+/* Does the text begin with rule "NAME": of that rule? */
+static bool names(struct sh_slice text, struct sh_slice rule)
+{
+    const size_t before = strlen("rule \""), after = strlen("\": ");
+    return starts(text, "rule \"") && text.n >= before + rule.n + after &&
+           memcmp(text.p + before, rule.p, rule.n) == 0 &&
+           memcmp(text.p + before + rule.n, "\": ", after) == 0;
+}
+
 void sh_fault_write(struct sh_buf *out, struct sh_slice rule, struct sh_slice text)
 {
     size_t position = sh_fault_position(text);
     struct sh_slice body = rest(text, position);
     struct sh_slice head = sh_slice(body.p, find(body, SH_FAULT_AT));
     sh_buf_add(out, text.p, position);
-    if (rule.n && !starts(body, "rule \""))
+    if (rule.n && !names(body, rule))
         sh_buf_addf(out, "rule \"%.*s\": ", (int)rule.n, rule.p);
     sh_buf_add(out, head.p, head.n);
     struct sh_buf hint;

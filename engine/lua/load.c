@@ -244,12 +244,20 @@ static int watch_rules(lua_State *L)
     return 0;
 }
 
+/* Tell the watchdog which file loads. */
+static void pulse_file(struct sh_host *h, const struct sh_file *f)
+{
+    if (h->calls.pulse)
+        atomic_store(&h->calls.pulse->file, f ? (uint32_t)(f - h->load->g->files) + 1 : 0);
+}
+
 /* Call fn(file) in a coroutine of its own within budgets; an error is noted. */
 static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f)
 {
     lua_State *co = lua_newthread(h->L);
     int n_results;
     h->load->file = f ? f : &h->load->g->files[0];
+    pulse_file(h, f);
     sh_stretch_begin(h, co, h->budgets.cpu_ms * 1000 * LOAD_CPU_FACTOR, 0, false);
     lua_pushcfunction(co, fn);
     lua_pushlightuserdata(co, (void *)f);
@@ -268,6 +276,7 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
         sh_buf_free(&text);
     }
     sh_stretch_end(h);
+    pulse_file(h, NULL);
     for (size_t i = 0; i < h->load->g->n_files; i++)
         if (h->load->module[i] == -1)
             h->load->module[i] = -2; /* it raised on the way */

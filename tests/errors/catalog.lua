@@ -31,7 +31,8 @@ local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
-local function lines_of(text)
+-- The lines of a text.
+function catalog.lines(text)
   local lines = {}
   for line in (text:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = line end
   return lines
@@ -43,7 +44,7 @@ end
 -- { code = {lines}, want = {lines}, line, info, heading }.
 function catalog.parse(text)
   local parts, block, example, heading = {}, nil, nil, ""
-  for i, line in ipairs(lines_of(text)) do
+  for i, line in ipairs(catalog.lines(text)) do
     local info = line:match "^```lua ?(.*)$"
     if block and line == "```" then
       parts[#parts + 1], block, example = block, nil, nil
@@ -152,7 +153,7 @@ end
 -- The message without its traceback, as lines.
 local function message_lines(text)
   local kept = {}
-  for _, line in ipairs(lines_of(text)) do
+  for _, line in ipairs(catalog.lines(text)) do
     if not line:match "^  at " then kept[#kept + 1] = line end
   end
   return kept
@@ -165,34 +166,37 @@ local function add_faults(out, list, kind)
   end
 end
 
--- What `switchhook check` finds wrong with the folder, as lines; empty: it loads.
-local function check(bin, dir)
-  local text = capture(("cd %s && %s check --json 2>err"):format(dir, quote(bin)))
-  if text == "" then return message_lines(read(dir .. "/err")) end
-  local report, out = cjson.decode(text), {}
-  add_faults(out, report.errors, "")
-  add_faults(out, report.warnings, "warning: ")
-  return out
+local function run(bin, dir, arguments)
+  return capture(("cd %s && timeout 20 %s %s --json 2>err"):format(dir, quote(bin), arguments))
 end
 
--- The error of the first run that fails, as lines; what stands on standard error if the command ends.
+-- All that is wrong with the files, or the error of the first run that fails, as lines; what stands
+-- on standard error if the command was ended.
 local function try(bin, dir)
-  local out = capture(("cd %s && timeout 20 %s try rules event.json --json 2>err"):format(dir, quote(bin)))
-  for _, line in ipairs(lines_of(out)) do
+  local out, found = run(bin, dir, "try rules event.json"), {}
+  for _, line in ipairs(catalog.lines(out)) do
     local ok, entry = pcall(cjson.decode, line)
-    for _, run in ipairs(ok and entry.runs or {}) do
-      if run.outcome == "failed" then return message_lines(run.error) end
+    for _, ran in ipairs(ok and entry.runs or {}) do
+      if ran.outcome == "failed" then return message_lines(ran.error) end
     end
+    if ok and entry.errors then add_faults(found, entry.errors, "") end
   end
-  return message_lines(read(dir .. "/err"))
+  return #found > 0 and found or out == "" and message_lines(read(dir .. "/err")) or {}
+end
+
+-- What `switchhook check` warns of, as lines.
+local function warnings(bin, dir)
+  local found = {}
+  add_faults(found, cjson.decode(run(bin, dir, "check")).warnings, "warning: ")
+  return found
 end
 
 -- What an example says, as lines: all that is wrong with its files when they are loaded, or the
 -- error of its run. The position and rule that each example in a run has are left out.
 function catalog.say(bin, page, example)
   local dir = catalog.folder(page, example)
-  local found = check(bin, dir)
-  if #found == 0 then found = try(bin, dir) end
+  local found = try(bin, dir)
+  if #found == 0 then found = warnings(bin, dir) end
   os.execute("rm -rf " .. dir)
   return catalog.short(found)
 end
