@@ -72,3 +72,18 @@ char *sh_fault_text(struct sh_slice rule, struct sh_slice text)
     sh_fault_write(&out, rule, text);
     return sh_buf_take(&out, NULL);
 }
+
+/* The line that begins with mark, without it. */
+static struct sh_slice marked_line(struct sh_slice text, const char *mark)
+{
+    size_t at = find(text, mark);
+    struct sh_slice from = at < text.n ? rest(text, at + strlen(mark)) : sh_slice(NULL, 0);
+    return sh_slice(from.p, find(from, "\n"));
+}
+
+struct sh_fault_parts sh_fault_split(struct sh_slice text)
+{
+    return (struct sh_fault_parts){.line = sh_slice(text.p, find(text, "\n")),
+                                   .hint = marked_line(text, SH_FAULT_HINT),
+                                   .trace = marked_line(text, SH_FAULT_AT)};
+}

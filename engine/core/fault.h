@@ -27,4 +27,13 @@ char *sh_fault_text(struct sh_slice rule, struct sh_slice text) SH_WARN_UNUSED;
  * none, as for a text of the author's own. */
 bool sh_fault_hint(struct sh_buf *out, struct sh_slice message);
 
+
+/* The parts of a text in that form, for a log of one line an entry. Slices borrow from text. */
+struct sh_fault_parts {
+    struct sh_slice line;  /* the first one */
+    struct sh_slice hint;  /* without its mark; empty: there is none */
+    struct sh_slice trace; /* the first line of the traceback, without its mark; likewise */
+};
+struct sh_fault_parts sh_fault_split(struct sh_slice text);
+
 #endif

@@ -4,10 +4,12 @@
 
 #include "core/fault.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define WORD            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
 #define LOAD_CPU_FACTOR 10 /* a file may take this many times the budget of a run to load */
 
 /* --- the report ------------------------------------------------------------------------------ */
@@ -38,24 +40,24 @@ void sh_load_error(struct sh_host *h, int line, const char *fmt, ...)
     sh_load_note(h->load->errors, h->load->file->name, line, one_line);
 }
 
-/* Where a file first has the local or field that a message without a line begins with ("'words'
- * holds ..."); 0: nowhere. */
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* The line on which a file first gives a value to the variable that a message without a position
+ * begins with ("'words' holds ..."); 0: none is found. */
 static int line_of_name(const struct sh_file *f, const char *msg)
 {
-    size_t n = *msg == '\'' ? strcspn(msg + 1, ".'") : 0;
+    size_t n = *msg == '\'' ? strspn(msg + 1, WORD) : 0;
     int line = 1;
-    for (const char *p = f->text; n && (p = strstr(p, "local ")) != NULL; p += 6) {
-        const char *name = p + 6, *end = name + strcspn(name, "=\n");
-        for (; name < end; name += strspn(name, ", "))
-            if (strcspn(name, ", =\n<(") == n && memcmp(name, msg + 1, n) == 0) {
-                for (const char *q = f->text; q < p; q++)
-                    line += *q == '\n';
-                return line;
-            } else {
-                name += strcspn(name, ", =\n<(");
-                if (*name != ',' && *name != ' ')
-                    break;
-            }
+    for (const char *p = f->text, *end = f->text + f->len; n && p + n < end; p++) {
+        line += *p == '\n';
+        if (memcmp(p, msg + 1, n) != 0 || is_word(p[n]) || (p > f->text && is_word(p[-1])))
+            continue;
+        const char *after = p + n + strspn(p + n, " \t");
+        if (*after == ',' || *after == '<' || (*after == '=' && after[1] != '='))
+            return line;
     }
     return 0;
 }

@@ -96,7 +96,8 @@ describe("a message of several lines", function()
   local dir
   before_each(function()
     dir = support.temp_dir()
-    support.write_file(dir .. "/rules/a.lua", 'rule "A" { on = "*", run = function(e)\n  local function f() return e.a.b end\n  return f()\n    or 1\nend }\n')
+    support.write_file(dir .. "/rules/a.lua", 'rule "A" { on = "*", run = function(e)\n' ..
+      "  local function f() return e.a.b end\n  return f() or 1\nend }\n")
     support.write_file(dir .. "/broken/a.lua", 'rule "A" { on = "*" }\n')
     support.write_file(dir .. "/e.json", catalog.fixture(page, "json event"))
   end)
@@ -122,5 +123,24 @@ describe("a message of several lines", function()
 broken/a.lua:1: rule "A" has no 'run': run = function(event) ... end
       hint: when looks, run acts: both are functions of the event
 ]], 1, true), out)
+  end)
+
+  it("is one line in a table, and its parts in a line of the log", function()
+    local engine = start_engine { info = "", code = { "-- rules/a.lua", 'rule "A" { on = "*", run = function(e)',
+      "  local function f() return e.a.b end", "  return f() or 1", "end }" } }
+    finally(function() engine:close() end)
+    assert.equal(200, engine:post("/hooks/webphone", catalog.fixture(page, "json event")).status)
+    support.wait_for(function() return engine:log():find "run failed" end, 10, "the failure")
+    local said = [[rules/a.lua:3: rule "A": attempt to index a nil value (field 'a')]]
+    local hint = [[there is no 'a' here: get(t, "a.name") is nil, not an error, when a part is missing]]
+    local function quoted(text) return '"' .. text:gsub('"', '\\"') .. '"' end
+    assert.truthy(engine:log():find((" error=%s hint=%s at=%s\n"):format(quoted(said), quoted(hint),
+      quoted "rules/a.lua:3 in f"), 1, true), engine:log())
+    local row = support.wait_for(function()
+      return engine:cli("runs", "--state", "retry", "--json")[1]
+    end, 10, "the run")
+    assert.truthy(row.error:find(said .. "\n  hint: " .. hint .. "\n  at rules/a.lua:3 in f\n", 1, true), row.error)
+    local _, text = engine:cli("runs", "--state", "retry")
+    assert.truthy(text:find(said .. "\n", 1, true), text)
   end)
 end)

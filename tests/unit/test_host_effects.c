@@ -56,7 +56,8 @@ static void test_argument_errors(void **state)
         {"callback { number = '1' }",
          "callback: 'due' must be a time in seconds (a number) or a text such as \"2h\", got nil"},
         {"callback { number = '1', due = true }",
-         "callback: 'due' must be a time in seconds (a number) or a text such as \"2h\", got a boolean"},
+         "callback: 'due' must be a time in seconds (a number) or a text such as \"2h\", got a "
+         "boolean"},
         {"callback { number = '1', due = 2*hour }",
          "callback: 'due' must be a time in seconds since 1970, such as now() + 2*hour or \"2h\", "
          "got 7200"},
@@ -71,7 +72,9 @@ static void test_argument_errors(void **state)
         {"callback { number = '', due = now() }",
          "callback: 'number' must have 1 to 128 bytes, got 0"},
         {"callback { nummer = '1' }", "callback: unknown field 'nummer' (did you mean 'number'?)"},
-        {"callback { number = '1', due = now(), zzzzzz = 1 }", "callback: unknown field 'zzzzzz'"},
+        {"callback { number = '1', due = now(), zzzzzz = 1 }",
+         "callback: unknown field 'zzzzzz' (expected number, name, due, zone, assignee, reason, "
+         "completes, minutes, email or key)"},
         {"callback { '1' }", "callback: unexpected list item (fields are written name = value)"},
         {"callback { number = '1', due = now(), name = {} }",
          "callback: 'name' must be a text, got a table"},

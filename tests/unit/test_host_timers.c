@@ -171,7 +171,8 @@ static void test_callbacks(void **state)
                                                    "'number' must say which callback, got more "
                                                    "than one"},
         {"callbacks.done { id = '' }", "callbacks.done: 'id' must have 1 to 1024 bytes, got 0"},
-        {"callbacks.done { id = 'a', due = '1h' }", "callbacks.done: unknown field 'due'"},
+        {"callbacks.done { id = 'a', due = '1h' }",
+         "callbacks.done: unknown field 'due' (expected id, key, number or note)"},
         {"callbacks.done('a')", "callbacks.done: a table {...} expected, got a string"},
         {"callbacks.snooze { id = 'a' }", "callbacks.snooze: 'due' must be a time in seconds (a "
                                           "number) or a text such as \"2h\", got nil"},
@@ -242,7 +243,9 @@ static void test_email(void **state)
         {MAIL("invitation = { start = '2h', finish = '1h' }"),
          "email: invitation: 'finish' must be after 'start', by a second or more"},
         {MAIL("invitation = { start = '2h', begin = '1h' }"),
-         "email: invitation: unknown field 'begin'"},
+         "email: invitation: unknown field 'begin' (expected start, finish, minutes, zone, "
+         "summary, description, location, uid, sequence, method, organizer, attendees, "
+         "alarm_minutes, status or url)"},
         {MAIL("invitation = { start = '2h', summary = 's' }"), NULL},
         {MAIL("invitation = { start = '2h', uid = 'u' }"), NULL},
         {MAIL("notify = 5"), "email: 'notify' must be a text, got a number"},

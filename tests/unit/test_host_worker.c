@@ -223,7 +223,8 @@ static void test_hostile_rules(void **state)
     send_all();
     for (uint64_t t = 1; t < token; t += 4) {
         expect(t, SH_RUN_FAILED, "rules/x.lua:1: rule \"loop\": CPU budget of 300 ms exceeded");
-        expect(t + 1, SH_RUN_FAILED, "rules/x.lua:2: rule \"memory\": memory budget of 32768 KiB exceeded");
+        expect(t + 1, SH_RUN_FAILED,
+               "rules/x.lua:2: rule \"memory\": memory budget of 32768 KiB exceeded");
         expect(t + 2, SH_RUN_FAILED, "rules/x.lua:3: rule \"deep\": ");
         expect(t + 3, SH_RUN_DONE, "");
     }
