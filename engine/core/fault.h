@@ -3,7 +3,7 @@
  *
  *   rules/a.lua:12: rule "Call back": callback: 'due' must be a time ..., got nil
  *     hint: what to do about it
- *     at rules/a.lua:12 in upvalue 'later'
+ *     at rules/a.lua:12 in later
  *
  * The first line stands for itself: where, which rule, what was expected and what came. Tables show
  * it alone. The hint comes from one list, by the words of the message; docs/errors.md has every

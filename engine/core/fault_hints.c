@@ -49,8 +49,10 @@ static const struct hint {
      "tonumber(x) makes a number of a text with digits, and nil of any other"},
     {"attempt to perform bitwise operation on *",
      "bitwise operators take whole numbers: math.tointeger(x) makes one, or gives nil"},
-    {"attempt to divide by zero", "a whole number is divided by 0 here: test the divisor first"},
-    {"attempt to perform 'n*0'", "a whole number is divided by 0 here: test the divisor first"},
+    {"attempt to divide by zero", "a whole number is divided by 0, on this line or further down in "
+                                  "the function: test the divisor first"},
+    {"attempt to perform 'n*0'", "a whole number is divided by 0, on this line or further down in "
+                                 "the function: test the divisor first"},
     {"number has no integer representation",
      "a whole number is needed here: math.floor(x) rounds down, x // 1 too"},
     {"number * has no integer representation",

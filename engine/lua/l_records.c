@@ -110,7 +110,7 @@ static int records_incr(lua_State *L)
     fx.n_int = lua_isnoneornil(L, 4) ? 1 : fx.is_int ? lua_tointeger(L, 4) : 0;
     fx.n_double = fx.is_int ? 0 : lua_tonumber(L, 4);
     if (!isfinite(fx.n_double))
-        sh_lua_raise(L, "%s: 'n' must be a finite number", what);
+        sh_lua_raise(L, "%s: 'n' must be a finite number, got %.14g", what, fx.n_double);
     sh_lua_add_effect(L, r, &fx);
     return 0;
 }
