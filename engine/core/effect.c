@@ -58,6 +58,15 @@ static bool read_number(struct sh_reader *r, struct sh_effect *fx)
            (fx->kind != SH_FX_TIMER || form == N_INT);
 }
 
+/* A place is shown as it stands: one line of text. */
+static bool is_place(struct sh_slice at)
+{
+    for (size_t i = 0; i < at.n; i++)
+        if ((unsigned char)at.p[i] < 0x20 || at.p[i] == 0x7f)
+            return false;
+    return at.n <= MAX_AT && sh_utf8_ok(at);
+}
+
 /* Does the effect have what its kind needs, as text that may be stored? */
 static bool is_sound(const struct sh_effect *fx)
 {
@@ -78,7 +87,7 @@ static bool is_sound(const struct sh_effect *fx)
         (fx->kind == SH_FX_INCR && fx->field.n == 0))
         return false;
     if (!sh_utf8_ok(fx->collection) || !sh_utf8_ok(fx->id) || !sh_utf8_ok(fx->field) ||
-        fx->at.n > MAX_AT || !sh_utf8_ok(fx->at))
+        !is_place(fx->at))
         return false;
     if (!has_doc)
         return fx->doc.n == 0;

@@ -130,7 +130,7 @@ static const struct hint {
                                   "local"},
     {"'__tostring' must return a string", "return a text from it, as in tostring(self.name)"},
     {"attempt to modify *", "copy(t) makes a table of the run's own, which it may change"},
-    {"assertion failed!", "assert(x, \"why\") says what was wrong"},
+    {"assertion failed!", "a second argument of assert says what was wrong, and is shown"},
     {"error with * as its value*", "error(\"what was wrong\") is shown as it is"},
     {"variable '*' got a non-closable value", "a <close> local needs a table with __close, or nil"},
     {"*math.random: the interval from * to * is empty", "the smaller number comes first"},
