@@ -131,7 +131,7 @@ static const struct hint {
     {"'*' expected near *", "write %1 before %2: what stands in front of it is not finished"},
     {"unexpected symbol near '<\\*", "a character that is no Lua: quotes or blanks from a "
                                      "document? Texts stand in straight \"quotes\""},
-    {"unexpected symbol near '!*", "'not' is Lua's not, ~= its unequal"},
+    {"unexpected symbol near '!*", "the opposite of x is not x, and unequal is ~="},
     {"unexpected symbol near *",
      "something is missing in front of %1, or it stands there by mistake"},
     {"syntax error near *",
