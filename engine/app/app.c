@@ -23,7 +23,14 @@ static int cmd_help(int argc, char **argv);
 static const struct entry commands[] = {
     {"serve", sh_cmd_serve, "run the engine"},
     {"check", sh_cmd_check, "read configuration and rules, and say everything that is wrong"},
+    {"reload", sh_cmd_reload, "have the running engine take up its rules anew"},
+    {"status", sh_cmd_status, "say how the running engine is"},
+    {"generations", sh_cmd_generations, "list the rule sets that went live, and what they changed"},
+    {"diff", sh_cmd_diff, "show how two rule sets differ"},
     {"try", sh_cmd_try, "dry run: what the rules would do with an event"},
+    {"test", sh_cmd_test, "run the specs of rules"},
+    {"new", sh_cmd_new, "write a rule and its spec to start from"},
+    {"init", sh_cmd_init, "make a folder with rules, specs and configuration"},
     {"send", sh_cmd_send, "post events, or a sample day, to a running engine"},
     {"events", sh_cmd_list, "list stored events"},
     {"runs", sh_cmd_list, "list what rules did with them"},
@@ -32,6 +39,7 @@ static const struct entry commands[] = {
     {"outbox", sh_cmd_list, "list what leaves the machine"},
     {"timers", sh_cmd_list, "list events that will be emitted, and when clock rules run next"},
     {"redrive", sh_cmd_redrive, "bring dead letters back"},
+    {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL}, /* started by serve */
     {"version", sh_cmd_version, "say the version, and those of the libraries"},
     {"help", cmd_help, "this list"},
@@ -43,7 +51,7 @@ static void list_commands(FILE *f)
                "Usage: switchhook COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < COUNT(commands); i++)
         if (commands[i].summary)
-            fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
+            fprintf(f, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fprintf(f, "\nswitchhook COMMAND --help says more about one.\n");
 }
 

@@ -11,11 +11,19 @@ int sh_main(int argc, char **argv);
 int sh_cmd_serve(int argc, char **argv);
 int sh_cmd_worker(int argc, char **argv);
 int sh_cmd_check(int argc, char **argv);
+int sh_cmd_reload(int argc, char **argv);
+int sh_cmd_status(int argc, char **argv);
+int sh_cmd_generations(int argc, char **argv);
+int sh_cmd_diff(int argc, char **argv);
 int sh_cmd_try(int argc, char **argv);
+int sh_cmd_test(int argc, char **argv);
+int sh_cmd_new(int argc, char **argv);
+int sh_cmd_init(int argc, char **argv);
 int sh_cmd_send(int argc, char **argv);
 int sh_cmd_list(int argc, char **argv);      /* events, runs, records, callbacks, outbox, timers */
 int sh_cmd_callbacks(int argc, char **argv); /* the list, or what is done to one */
 int sh_cmd_redrive(int argc, char **argv);
+int sh_cmd_api(int argc, char **argv);
 int sh_cmd_version(int argc, char **argv);
 
 #endif

@@ -79,6 +79,12 @@ static const struct sh_cfg_setting budget_keys[] = {
     {"effect_bytes", SH_CFG_SIZE, AT(budgets.max_effect_bytes), KIB, 32 * MIB, NULL},
 };
 
+static const struct sh_cfg_setting reload_keys[] = {
+    {"watch", SH_CFG_BOOL, AT(reload_watch), 0, 0, NULL},
+    {"specs", SH_CFG_BOOL, AT(reload_specs), 0, 0, NULL},
+    {"specs_timeout", SH_CFG_DURATION, AT(reload_spec_ms), SECOND, HOUR, NULL},
+};
+
 /* mail.connections is a long like curl's, read as any other number. */
 _Static_assert(sizeof(long) == sizeof(int64_t), "a long holds 64 bits");
 
@@ -95,6 +101,11 @@ static void read_limits(struct sh_cfg *cfg, const cJSON *node, const char *path,
 static void read_budgets(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base)
 {
     sh_cfg_table(cfg, node, path, budget_keys, COUNT(budget_keys), base);
+}
+
+static void read_reload(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base)
+{
+    sh_cfg_table(cfg, node, path, reload_keys, COUNT(reload_keys), base);
 }
 
 static void read_http(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base)
@@ -118,6 +129,7 @@ static const struct sh_cfg_setting top_keys[] = {
     {"retry", SH_CFG_CUSTOM, 0, 0, 0, read_retry},
     {"limits", SH_CFG_CUSTOM, 0, 0, 0, read_limits},
     {"budgets", SH_CFG_CUSTOM, 0, 0, 0, read_budgets},
+    {"reload", SH_CFG_CUSTOM, 0, 0, 0, read_reload},
     {"min_free", SH_CFG_SIZE, AT(min_free_bytes), 0, 1024 * GIB, NULL},
     {"retain", SH_CFG_DURATION, AT(retain_ms), 0, 10000 * DAY, NULL},
 };
@@ -181,6 +193,8 @@ static void set_defaults(struct sh_config *c, const char *folder)
         .memory_events = SH_DEF_MEMORY_EVENTS,
         .memory_body_bytes = SH_DEF_MEMORY_BODIES,
         .min_free_bytes = SH_DEF_MIN_FREE_BYTES,
+        .reload_watch = true,
+        .reload_spec_ms = 2 * MINUTE,
         .retain_ms = 90 * DAY,
     };
     set_retries(c);

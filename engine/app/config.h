@@ -71,6 +71,9 @@ struct sh_config {
         idle_timeout_ms;
     int64_t backlog, memory_events, memory_body_bytes;
     int64_t min_free_bytes;
+    bool reload_watch; /* reload.watch: changed rule files go live by themselves, default true */
+    bool reload_specs; /* reload.specs: only after the project's specs have passed */
+    int64_t reload_spec_ms; /* reload.specs_timeout, default 2 min */
     int64_t retain_ms; /* finished events are removed after this; 0 = never (default 90 days) */
 };
 

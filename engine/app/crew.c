@@ -2,6 +2,7 @@
  * crew.c: worker processes under watch. */
 #include "app/crew_impl.h"
 
+#include "app/sandbox.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -23,9 +24,21 @@
 #define EARLY_DEATHS   3     /* then the rules count as not loading */
 #define LOAD_MS        15000 /* a worker that has not loaded by then is ended */
 #define BACKOFF_MAX_MS 5000
+#define LEAVE_MS       500  /* a retired worker that has not ended by then is killed */
 #define SOON_MS        2000 /* a worker that lived shorter than this counts as failing */
 
 static void start(struct worker *w);
+
+/* Something may be given out now: here, or, once retired, to those who have taken over. */
+static void pump(struct sh_crew *c)
+{
+    if (!c->dispatch)
+        return;
+    sh_dispatch_pump(c->dispatch);
+    sh_crew_flush(c);
+    if (c->config.pumped)
+        c->config.pumped(c->config.arg);
+}
 
 /* --- frames in --------------------------------------------------------------------------- */
 
@@ -77,14 +90,20 @@ static bool take_loaded(struct worker *w, struct sh_slice payload)
     if (!report)
         return false;
     w->up = cJSON_IsTrue(sh_json_member(report, "ok"));
+    sh_sandbox_note(&c->sandbox, sh_json_member(report, "sandbox"));
     if (!c->reported) {
         c->reported = true;
         keep_rules(c, report);
-        c->config.loaded(c->config.arg, report);
+        c->config.loaded(c->config.load_arg, report);
     } else if (!w->up) {
         sh_err("a worker could not load the rules that loaded before", "worker", SH_NUM(w->number));
     }
     cJSON_Delete(report);
+    if (w->up && c->config.one_by_one && w->number < c->config.workers &&
+        !c->workers[w->number].born_us)
+        start(&c->workers[w->number]);
+    if (w->up && c->config.up)
+        c->config.up(c->config.load_arg);
     return true;
 }
 
@@ -118,9 +137,7 @@ static ssize_t on_data(void *arg, struct sh_slice in)
     }
     if (rc < 0)
         return -1;
-    if (w->crew->dispatch)
-        sh_dispatch_pump(w->crew->dispatch);
-    sh_crew_flush(w->crew);
+    pump(w->crew);
     return (ssize_t)done;
 }
 
@@ -175,11 +192,13 @@ static void bury(struct worker *w, const char *how)
     sh_child_release(&w->child);
     w->pulse = NULL;
     c->restarts++;
+    if (c->retired) {
+        pump(c);
+        return;
+    }
     int64_t wait = w->failures ? INT64_C(10) << (w->failures < 10 ? w->failures : 10) : 0;
     sh_timer_set(w->respawn, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
-    if (c->dispatch)
-        sh_dispatch_pump(c->dispatch);
-    sh_crew_flush(c);
+    pump(c);
 }
 
 static void on_closed(void *arg, const char *why)
@@ -193,7 +212,7 @@ static void on_closed(void *arg, const char *why)
     snprintf(how, sizeof(how), "the rule worker %s while this run was on (%s)", ended, why);
     if (!w->crew->reported && ++w->crew->early_deaths >= EARLY_DEATHS) {
         w->crew->reported = true;
-        w->crew->config.loaded(w->crew->config.arg, NULL);
+        w->crew->config.loaded(w->crew->config.load_arg, NULL);
     }
     bury(w, how);
 }
@@ -243,10 +262,8 @@ static void take_back(struct worker *w, uint64_t running)
     for (size_t i = 0; i < n; i++)
         if (sh_crew_strike(w, tokens[i]))
             sh_dispatch_take_back(w->crew->dispatch, tokens[i]);
-    if (n) {
-        sh_dispatch_pump(w->crew->dispatch);
-        sh_crew_flush(w->crew);
-    }
+    if (n)
+        pump(w->crew);
 }
 
 static void slow_to_load(struct worker *w)
@@ -291,12 +308,35 @@ static void check(struct worker *w, int64_t now_us)
     sh_child_kill(&w->child); /* the channel's end of stream does the rest */
 }
 
+/* A retired worker that holds nothing is sent away: end of file, and SIGKILL if it does not see it.
+ * Never waited for: the loop goes on. */
+static void send_away(struct worker *w, int64_t now_us)
+{
+    if (w->channel && !w->leaving_us && w->n_jobs == 0) {
+        sh_channel_free(w->channel);
+        w->channel = NULL;
+        w->up = false;
+        w->leaving_us = now_us;
+    }
+    if (!w->leaving_us || w->child.pid <= 0)
+        return;
+    if (now_us - w->leaving_us > LEAVE_MS * 1000)
+        sh_child_kill(&w->child);
+    if (sh_child_reap(&w->child)) {
+        sh_child_release(&w->child);
+        w->pulse = NULL;
+    }
+}
+
 static void on_watch(void *arg)
 {
     struct sh_crew *c = arg;
     int64_t now_us = sh_mono_us();
-    for (size_t i = 0; i < c->config.workers; i++)
+    for (size_t i = 0; i < c->config.workers; i++) {
         check(&c->workers[i], now_us);
+        if (c->retired)
+            send_away(&c->workers[i], now_us);
+    }
     sh_timer_set(c->watch, WATCH_MS);
 }
 
@@ -357,6 +397,47 @@ size_t sh_crew_parked(const struct sh_crew *c)
     return n;
 }
 
+void sh_crew_retire(struct sh_crew *c)
+{
+    c->retired = true;
+    for (size_t i = 0; i < c->config.workers; i++) {
+        sh_timer_cancel(c->workers[i].respawn);
+        send_away(&c->workers[i], sh_mono_us());
+    }
+}
+
+bool sh_crew_is_over(const struct sh_crew *c)
+{
+    for (size_t i = 0; i < c->config.workers; i++)
+        if (c->workers[i].channel || c->workers[i].child.pid > 0)
+            return false;
+    return c->retired && !c->lookups && c->asking == 0;
+}
+
+cJSON *sh_crew_json(const struct sh_crew *c)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < c->config.workers; i++) {
+        const struct worker *w = &c->workers[i];
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddItemToObject(o, "pid", sh_json_int(w->child.pid));
+        cJSON_AddStringToObject(o, "state",
+                                !w->channel ? "down"
+                                : !w->up    ? "loading"
+                                : w->stuck  ? "stuck"
+                                            : "up");
+        cJSON_AddItemToObject(o, "jobs", sh_json_int((int64_t)w->n_jobs));
+        cJSON_AddItemToObject(o, "parked", sh_json_int((int64_t)w->n_parked));
+        cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+const cJSON *sh_crew_sandbox(const struct sh_crew *c)
+{
+    return c->sandbox;
+}
+
 int64_t sh_crew_restarts(const struct sh_crew *c)
 {
     return c->restarts;
@@ -366,6 +447,8 @@ struct sh_crew *sh_crew_new(const struct sh_crew_config *config)
 {
     struct sh_crew *c = sh_alloc(1, sizeof(*c));
     c->config = *config;
+    if (!c->config.load_arg)
+        c->config.load_arg = config->arg;
     c->workers = sh_alloc(config->workers, sizeof(*c->workers));
     c->watch = sh_timer_new(config->base, on_watch, c);
     sh_timer_set(c->watch, WATCH_MS);
@@ -374,7 +457,8 @@ struct sh_crew *sh_crew_new(const struct sh_crew_config *config)
         w->crew = c;
         w->number = i + 1;
         w->respawn = sh_timer_new(config->base, on_respawn, w);
-        start(w);
+        if (i == 0 || !config->one_by_one)
+            start(w);
     }
     return c;
 }
@@ -390,7 +474,7 @@ void sh_crew_free(struct sh_crew *c, int wait_ms)
             sh_channel_free(c->workers[i].channel); /* end of file for the worker */
     }
     for (size_t i = 0; i < c->config.workers; i++)
-        if (c->workers[i].channel) {
+        if (c->workers[i].channel || c->workers[i].child.pid > 0) {
             sh_child_finish(&c->workers[i].child, wait_ms, NULL);
             sh_child_release(&c->workers[i].child);
         }
@@ -401,6 +485,7 @@ void sh_crew_free(struct sh_crew *c, int wait_ms)
     }
     free(c->rules);
     free(c->places);
+    cJSON_Delete(c->sandbox);
     sh_crew_drop_lookups(c);
     free(c->workers);
     free(c);

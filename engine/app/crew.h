@@ -31,9 +31,16 @@ struct sh_crew_config {
     void (*lookup)(void *arg, struct sh_slice call,
                    void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg);
     size_t workers;
+    bool one_by_one; /* start each worker when the one before is up: less of a burst */
+    /* A worker is up (again); may be NULL. Not before `loaded` has been called. With load_arg. */
+    void (*up)(void *arg);
+    /* The dispatcher was pumped: what it gave to another crew than this one waits for
+     * sh_crew_flush(). May be NULL. */
+    void (*pumped)(void *arg);
     /* The first worker has loaded the rules, or failed to: its report (host.h), borrowed. Called
      * once; without ok in it nothing will ever run. */
     void (*loaded)(void *arg, const cJSON *report);
+    void *load_arg; /* for those two; NULL: arg */
     void *arg;
 };
 
@@ -47,6 +54,18 @@ void sh_crew_flush(struct sh_crew *c);
 size_t sh_crew_ready(const struct sh_crew *c);  /* workers that are up */
 size_t sh_crew_parked(const struct sh_crew *c); /* jobs that wait for look-ups */
 int64_t sh_crew_restarts(const struct sh_crew *c);
+/* Another generation is live: nothing is given to this crew any more. A worker ends when it has
+ * answered what it holds; one that dies is not replaced (what it held goes to `dispatch`, and from
+ * there to whoever is live). */
+void sh_crew_retire(struct sh_crew *c);
+/* A retired crew: have all its workers ended? Then it may be freed. */
+bool sh_crew_is_over(const struct sh_crew *c);
+/* Workers, each with what it does: [{"pid","state":"loading"|"up"|"stuck"|"down","jobs","parked"}],
+ * the caller's. */
+cJSON *sh_crew_json(const struct sh_crew *c) SH_WARN_UNUSED;
+/* How the workers are locked up (svc/lockup.h), as the first of them that was reported; borrowed,
+ * NULL before that. */
+const cJSON *sh_crew_sandbox(const struct sh_crew *c);
 /* End all workers (they get end of file, then SIGKILL after wait_ms) and free. */
 void sh_crew_free(struct sh_crew *c, int wait_ms);
 

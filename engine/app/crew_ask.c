@@ -24,6 +24,7 @@ static void on_answer(struct sh_op *op)
 {
     struct read_op *r = op->arg;
     struct worker *w = r->worker;
+    w->crew->asking--;
     if (w->incarnation == r->incarnation)
         w->ask_bytes -= r->cost;
     if (op->ok && w->channel && w->incarnation == r->incarnation) {
@@ -46,6 +47,7 @@ static void ask_store(struct worker *w, char *bytes, size_t n, uint64_t read_id,
                           .bytes = bytes,
                           .cost = sizeof(*r) + n};
     w->ask_bytes += r->cost;
+    w->crew->asking++;
     r->op.op = (struct sh_op){.kind = SH_OP_READ, .done = on_answer, .arg = r};
     r->op.request = request;
     sh_store_submit(w->crew->config.store, &r->op.op);

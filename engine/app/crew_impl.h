@@ -48,6 +48,7 @@ struct worker {
     int64_t sign_us;    /* last sign of life: bytes from it, or its pulse moved */
     int64_t sign_since; /* the pulse's since_us then */
     int failures;       /* deaths soon after birth, in a row */
+    int64_t leaving_us; /* retired: told to end then; 0 = not yet */
     struct sh_timer *respawn;
     char killed_because[300]; /* set by the watchdog */
 };
@@ -60,9 +61,11 @@ struct sh_crew {
     char **rules;  /* names in report order, for the pulse */
     char **places; /* "rules/a.lua:3" of each */
     size_t n_rules;
-    bool reported, closing;
+    cJSON *sandbox; /* what the first worker's lock-up reported; NULL before */
+    bool reported, closing, retired;
     int early_deaths; /* of workers, before any had loaded */
     struct lookup *lookups;
+    size_t asking; /* reads that the store has not answered yet */
     uint64_t incarnations;
     int64_t restarts;
 };

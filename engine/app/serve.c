@@ -2,11 +2,13 @@
  * serve.c: the live engine on its loop. */
 #include "app/serve.h"
 
-#include "app/crew.h"
+#include "app/control.h"
 #include "app/feed.h"
 #include "app/ingress.h"
+#include "app/live.h"
 #include "app/options.h"
 #include "app/outside.h"
+#include "app/rules.h"
 #include "app/timekeeper.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -40,17 +42,17 @@ struct server {
     struct event_base *base;
     struct sh_waker *waker;
     struct sh_timer *tick, *prune, *deadline;
-    struct sh_signal *term, *interrupt;
+    struct sh_signal *term, *interrupt, *hangup;
     struct sh_store *store;
-    struct sh_generation *generation;
-    struct sh_crew *crew;
+    struct sh_live *rules;
     struct sh_dispatch *dispatch;
     struct sh_outside *outside;
     struct sh_outbox *outbox;
     struct sh_timekeeper *timekeeper;
     struct sh_ingress *ingress;
     struct sh_feed *feed;
-    cJSON *rules; /* of the load report */
+    struct sh_status *status;
+    struct sh_control *control;
     struct sh_op_count count;
     struct sh_op_generation keep;
     struct sh_op_prune prune_op;
@@ -95,8 +97,8 @@ static void on_wake(void *arg)
     struct server *s = arg;
     struct sh_error err;
     sh_store_reap(s->store);
-    if (s->crew)
-        sh_crew_flush(s->crew);
+    if (s->rules)
+        sh_live_flush(s->rules);
     if (sh_store_failed(s->store, &err))
         fail_for_good(s, &err);
 }
@@ -133,10 +135,11 @@ static void on_tick(void *arg)
     sh_timer_set(s->tick, TICK_MS);
     if (!s->live)
         return;
+    sh_status_tick(s->status);
     const char *reason = reason_to_refuse(s);
     sh_ingress_set_refusing(s->ingress, reason);
     sh_dispatch_tick(s->dispatch, sh_now_ms());
-    sh_crew_flush(s->crew);
+    sh_live_flush(s->rules);
 }
 
 static void on_pruned(struct sh_op *op)
@@ -170,8 +173,9 @@ static void on_drain(void *arg)
     struct server *s = arg;
     struct sh_dispatch_stats stats;
     sh_dispatch_stats(s->dispatch, &stats);
-    if (sh_ingress_pending(s->ingress) == 0 && stats.active == 0 &&
-        sh_outbox_in_flight(s->outbox) == 0 && !sh_timekeeper_busy(s->timekeeper))
+    if (sh_ingress_pending(s->ingress) == 0 && sh_control_pending(s->control) == 0 &&
+        stats.active == 0 && sh_outbox_in_flight(s->outbox) == 0 &&
+        !sh_timekeeper_busy(s->timekeeper))
         sh_loop_stop(s->base);
     else
         sh_timer_set(s->tick, 10);
@@ -188,6 +192,8 @@ static void on_signal(void *arg)
     sh_info("stopping");
     sh_ingress_set_refusing(s->ingress, "the engine is stopping");
     sh_ingress_stop(s->ingress);
+    sh_reload_stop(sh_live_reload(s->rules));
+    sh_control_stop(s->control);
     sh_timekeeper_stop(s->timekeeper);
     sh_dispatch_stop(s->dispatch);
     sh_outbox_stop(s->outbox);
@@ -201,7 +207,7 @@ static void on_signal(void *arg)
 
 static bool give(void *arg, const struct sh_job *job)
 {
-    return sh_crew_give(((struct server *)arg)->crew, job);
+    return sh_live_give(((struct server *)arg)->rules, job);
 }
 
 static void on_queued(void *arg)
@@ -238,7 +244,30 @@ static int64_t backlog(void *arg)
 
 static void on_other(void *arg, struct sh_http_request *req)
 {
-    sh_ingress_not_found(((struct server *)arg)->ingress, req);
+    struct server *s = arg;
+    if (!sh_control_metrics(s->control, req))
+        sh_ingress_not_found(s->ingress, req);
+}
+
+static const char *refusing(void *arg)
+{
+    return reason_to_refuse(arg);
+}
+
+static bool start_control(struct server *s, struct sh_error *err)
+{
+    const struct sh_status_config status = {.config = s->config,
+                                            .store = s->store,
+                                            .live = s->rules,
+                                            .dispatch = s->dispatch,
+                                            .ingress = s->ingress,
+                                            .refusing = refusing,
+                                            .arg = s};
+    s->status = sh_status_new(&status);
+    const struct sh_control_config control = {
+        .base = s->base, .dir = s->config->data, .live = s->rules, .status = s->status};
+    s->control = sh_control_new(&control, err);
+    return s->control != NULL;
 }
 
 static void on_lookup(void *arg, struct sh_slice call,
@@ -251,7 +280,7 @@ static void start_dispatch(struct server *s)
 {
     const struct sh_dispatch_config config = {
         .store = s->store,
-        .generation = s->generation->id,
+        .generation = sh_live_generation(s->rules)->id,
         .retry_ms = s->config->retry_ms,
         .n_retry = s->config->n_retry,
         .memory_events = s->config->memory_events,
@@ -263,7 +292,7 @@ static void start_dispatch(struct server *s)
         .arg = s,
     };
     s->dispatch = sh_dispatch_new(&config);
-    sh_crew_set_dispatch(s->crew, s->dispatch);
+    sh_live_set_dispatch(s->rules, s->dispatch);
 }
 
 static void start_outbox(struct server *s)
@@ -291,7 +320,7 @@ static void start_timekeeper(struct server *s)
     };
     s->timekeeper = sh_timekeeper_new(&config);
     sh_timekeeper_set_newest(s->timekeeper, s->newest_ms);
-    sh_timekeeper_start(s->timekeeper, s->rules, s->config->settings.zone);
+    sh_timekeeper_start(s->timekeeper, sh_live_rules(s->rules), s->config->settings.zone);
 }
 
 static void join(struct sh_buf *out, char **list)
@@ -334,8 +363,9 @@ static void print_ready(const struct server *s)
     printf("switchhook %s ready on http://%s%s%s:%d (rules: %zu, generation %s, workers: %ld, "
            "data: %s, unfinished: %" PRId64 ", started in %" PRId64 " ms)\n",
            SH_VERSION, v6 ? "[" : "", host, v6 ? "]" : "", sh_ingress_port(s->ingress),
-           (size_t)cJSON_GetArraySize(s->rules), s->generation->id, s->config->workers,
-           s->config->data, s->unfinished, (sh_mono_us() - s->started_us) / 1000);
+           (size_t)cJSON_GetArraySize(sh_live_rules(s->rules)), sh_live_generation(s->rules)->id,
+           s->config->workers, s->config->data, s->unfinished,
+           (sh_mono_us() - s->started_us) / 1000);
     fflush(stdout);
 }
 
@@ -349,7 +379,7 @@ static void go_live(struct server *s)
     start_outbox(s);
     start_timekeeper(s);
     s->ingress = sh_ingress_new(s->base, s->config, s->store, on_event, s, &err);
-    if (!s->ingress) {
+    if (!s->ingress || !start_control(s, &err)) {
         fprintf(stderr, "switchhook: %s\n", err.msg);
         leave(s, SH_EXIT_BAD);
         return;
@@ -363,48 +393,12 @@ static void go_live(struct server *s)
     sh_timer_set(s->prune, PRUNE_MS);
     log_start(s);
     print_ready(s);
+    sh_live_open(s->rules);
 }
 
-static void print_faults(const cJSON *report, const char *what)
+static void print_faults(const struct server *s, const cJSON *report)
 {
-    const cJSON *fault;
-    cJSON_ArrayForEach(fault, sh_json_member(report, what))
-    {
-        const char *file = sh_json_string(fault, "file"), *msg = sh_json_string(fault, "msg");
-        int64_t line = 0;
-        if (!sh_json_get_int(sh_json_member(fault, "line"), &line))
-            line = 0;
-        fprintf(stderr, "%s:%" PRId64 ": %s\n", file ? file : "rules", line, msg ? msg : "?");
-    }
-}
-
-static void on_loaded(void *arg, const cJSON *report)
-{
-    struct server *s = arg;
-    print_faults(report, "warnings");
-    s->rules_ok = report && cJSON_IsTrue(sh_json_member(report, "ok"));
-    if (!s->rules_ok) {
-        print_faults(report, "errors");
-        if (!report)
-            fprintf(stderr, "switchhook: rule workers end while they load the rules (see above)\n");
-        fprintf(stderr, "switchhook: the rules did not load; nothing was started\n");
-        leave(s, SH_EXIT_BAD);
-        return;
-    }
-    s->rules = cJSON_Duplicate(sh_json_member(report, "rules"), true);
-    go_live(s);
-}
-
-static void on_counted(struct sh_op *op)
-{
-    struct server *s = op->arg;
-    if (!op->ok) {
-        fail_for_good(s, &op->err);
-        return;
-    }
-    s->counted = true;
-    s->unfinished = s->count.unfinished;
-    go_live(s);
+    sh_rules_print_faults(stderr, report, s->config->rules, s->config->scripts);
 }
 
 static void on_kept(struct sh_op *op)
@@ -419,6 +413,60 @@ static void on_kept(struct sh_op *op)
     go_live(s);
 }
 
+static void on_loaded(void *arg, const cJSON *report)
+{
+    struct server *s = arg;
+    print_faults(s, report);
+    s->rules_ok = report && cJSON_IsTrue(sh_json_member(report, "ok"));
+    if (!s->rules_ok) {
+        if (!report)
+            fprintf(stderr, "switchhook: rule workers end while they load the rules (see above)\n");
+        fprintf(stderr, "switchhook: the rules did not load; nothing was started\n");
+        leave(s, SH_EXIT_BAD);
+        return;
+    }
+    s->keep = (struct sh_op_generation){.op = {.kind = SH_OP_GENERATION, .done = on_kept, .arg = s},
+                                        .generation = sh_live_generation(s->rules),
+                                        .cause = "start"};
+    sh_store_submit(s->store, &s->keep.op);
+}
+
+static void on_fell_back(void *arg, const char *id, const cJSON *report, const char *why)
+{
+    print_faults(arg, report);
+    if (!report)
+        fprintf(stderr, "switchhook: %s\n", why);
+    sh_err("the rules do not load: starting with the generation that was live before; mend the "
+           "files and they are taken up",
+           "generation", id);
+}
+
+/* Another generation is live. */
+static void on_swapped(void *arg, const cJSON *rules)
+{
+    struct server *s = arg;
+    sh_timekeeper_set_rules(s->timekeeper, rules, s->config->settings.zone);
+}
+
+static void on_hangup(void *arg)
+{
+    struct server *s = arg;
+    if (s->live && !s->stopping)
+        sh_reload_ask(sh_live_reload(s->rules), SH_RELOAD_SIGNAL, NULL, NULL);
+}
+
+static void on_counted(struct sh_op *op)
+{
+    struct server *s = op->arg;
+    if (!op->ok) {
+        fail_for_good(s, &op->err);
+        return;
+    }
+    s->counted = true;
+    s->unfinished = s->count.unfinished;
+    go_live(s);
+}
+
 static void start_loop(struct server *s)
 {
     s->base = sh_loop_new();
@@ -428,6 +476,7 @@ static void start_loop(struct server *s)
     s->deadline = sh_timer_new(s->base, on_deadline, s);
     s->term = sh_signal_new(s->base, SIGTERM, on_signal, s);
     s->interrupt = sh_signal_new(s->base, SIGINT, on_signal, s);
+    s->hangup = sh_signal_new(s->base, SIGHUP, on_hangup, s);
     sh_timer_set(s->tick, TICK_MS);
 }
 
@@ -465,27 +514,22 @@ static bool open_store(struct server *s, struct sh_error *err)
 static bool start(struct server *s, struct sh_error *err)
 {
     sh_zones_load(NULL);
-    s->generation = sh_generation_read(s->config->rules, s->config->scripts, err);
-    if (!s->generation)
-        return false;
     s->outside = sh_outside_new(s->base, s->config, err);
     if (!s->outside || !open_store(s, err))
         return false;
-    s->keep = (struct sh_op_generation){.op = {.kind = SH_OP_GENERATION, .done = on_kept, .arg = s},
-                                        .generation = s->generation};
+    const struct sh_live_config rules = {.base = s->base,
+                                         .config = s->config,
+                                         .store = s->store,
+                                         .lookup = on_lookup,
+                                         .loaded = on_loaded,
+                                         .fell_back = on_fell_back,
+                                         .swapped = on_swapped,
+                                         .arg = s};
+    s->rules = sh_live_new(&rules, err);
+    if (!s->rules)
+        return false;
     s->count = (struct sh_op_count){.op = {.kind = SH_OP_COUNT, .done = on_counted, .arg = s}};
-    sh_store_submit(s->store, &s->keep.op);
     sh_store_submit(s->store, &s->count.op);
-    const struct sh_crew_config crew = {.base = s->base,
-                                        .store = s->store,
-                                        .generation = s->generation,
-                                        .budgets = s->config->budgets,
-                                        .settings = &s->config->settings,
-                                        .lookup = on_lookup,
-                                        .workers = (size_t)s->config->workers,
-                                        .loaded = on_loaded,
-                                        .arg = s};
-    s->crew = sh_crew_new(&crew);
     return true;
 }
 
@@ -501,7 +545,7 @@ static void report_end(const struct server *s)
             "settled", SH_NUM(d.settled), "runs", SH_NUM(d.runs_done), "failed",
             SH_NUM(d.runs_failed), "dead", SH_NUM(d.runs_dead), "conflicts", SH_NUM(d.conflicts),
             "commits", SH_NUM(sh_store_commits(s->store)), "worker_restarts",
-            SH_NUM(sh_crew_restarts(s->crew)), "unfinished", SH_NUM(d.unfinished));
+            SH_NUM(sh_live_restarts(s->rules)), "unfinished", SH_NUM(d.unfinished));
 }
 
 /* Order: nothing may be told to a part that is already gone. What is on its way outside is dropped
@@ -511,19 +555,21 @@ static void finish(struct server *s)
     report_end(s);
     sh_outbox_free(s->outbox);
     sh_outside_free(s->outside);
-    sh_crew_free(s->crew, WORKER_END_MS);
+    sh_live_stop(s->rules, WORKER_END_MS);
     sh_store_close(s->store);
     sh_ingress_free(s->ingress);
     sh_feed_free(s->feed);
+    sh_control_free(s->control);
+    sh_status_free(s->status);
     sh_timekeeper_free(s->timekeeper);
     sh_dispatch_free(s->dispatch);
-    cJSON_Delete(s->rules);
-    sh_generation_free(s->generation);
+    sh_live_free(s->rules);
     sh_timer_free(s->tick);
     sh_timer_free(s->prune);
     sh_timer_free(s->deadline);
     sh_signal_free(s->term);
     sh_signal_free(s->interrupt);
+    sh_signal_free(s->hangup);
     sh_waker_free(s->waker);
     sh_loop_free(s->base);
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * simulator.c: one event after the other through envelope, journal, rule host and settle. */
-#include "app/simulator.h"
-
-#include "app/guard.h"
 #include "app/sim_replies.h"
+#include "app/simulator_impl.h"
 #include "app/simulator_json.h"
-#include "core/store.h"
-#include "lua/host.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -21,30 +17,6 @@
 #define FIRES           100    /* things that fall due at once */
 #define MAX_FIRED       100000 /* while the clock is moved once */
 
-struct sh_simulator {
-    struct sh_store *store;
-    struct sh_host *host;
-    struct sh_guard *guard;
-    cJSON *report; /* owned copy */
-    char generation[SH_GENERATION_TEXT];
-    int64_t now_ms;
-    int64_t *retry_ms;
-    size_t n_retry;
-    const cJSON *replies;
-    struct sh_event **queue; /* stored, not yet run; owned */
-    size_t n_queue, cap_queue;
-    cJSON *collections; /* names that runs wrote to: members of an object */
-    uint64_t last_token;
-    /* the job that runs now */
-    const struct sh_event *event;
-    uint32_t attempt;
-    bool first; /* not a retry */
-    bool finished;
-    cJSON *runs;            /* entries being filled */
-    struct sh_slice *again; /* rules in conflict: names owned */
-    size_t n_again;
-};
-
 /* --- store operations, carried out at once --------------------------------------------------- */
 
 static void note_done(struct sh_op *op)
@@ -52,7 +24,7 @@ static void note_done(struct sh_op *op)
     *(bool *)op->arg = true;
 }
 
-static void carry_out(struct sh_simulator *s, struct sh_op *op)
+void sh_sim_carry_out(struct sh_simulator *s, struct sh_op *op)
 {
     bool done = false;
     op->done = note_done;
@@ -87,7 +59,7 @@ static void answer_read(void *arg, uint64_t read_id, const struct sh_read_reques
         return;
     }
     struct sh_op_read op = {.op.kind = SH_OP_READ, .request = *q};
-    carry_out(s, &op.op);
+    sh_sim_carry_out(s, &op.op);
     if (!op.op.ok) {
         sh_buf_free(&op.answer);
         sh_buf_init(&op.answer, 2 * sizeof(op.op.err.msg));
@@ -101,7 +73,7 @@ static void answer_read(void *arg, uint64_t read_id, const struct sh_read_reques
 
 /* --- settle ---------------------------------------------------------------------------------- */
 
-static void enqueue(struct sh_simulator *s, struct sh_event *e)
+void sh_sim_enqueue(struct sh_simulator *s, struct sh_event *e)
 {
     if (s->n_queue == s->cap_queue) {
         s->cap_queue = s->cap_queue ? 2 * s->cap_queue : 16;
@@ -148,7 +120,7 @@ static void note_settled(struct sh_simulator *s, struct sh_op_settle *op)
             sh_sim_collections(s->collections, run);
     }
     for (size_t i = 0; i < op->n_emitted && s->n_queue <= MAX_EVENTS; i++) {
-        enqueue(s, op->emitted[i]);
+        sh_sim_enqueue(s, op->emitted[i]);
         op->emitted[i] = NULL;
     }
 }
@@ -168,7 +140,7 @@ static void settle(struct sh_simulator *s, struct sh_run *runs, size_t n)
         .n_runs = n,
         .closes = s->first,
     };
-    carry_out(s, &op.op);
+    sh_sim_carry_out(s, &op.op);
     note_settled(s, &op);
     sh_op_settle_clear(&op);
 }
@@ -287,7 +259,7 @@ static void run_queue(struct sh_simulator *s, cJSON *results)
 static cJSON *accept_event(struct sh_simulator *s, struct sh_event *e, bool *stored)
 {
     struct sh_op_accept op = {.op.kind = SH_OP_ACCEPT, .event = e};
-    carry_out(s, &op.op);
+    sh_sim_carry_out(s, &op.op);
     *stored = op.op.ok && !op.duplicate;
     if (*stored)
         return NULL;
@@ -354,7 +326,7 @@ static size_t retry_due(struct sh_simulator *s, cJSON *results, int64_t *next_ms
                                .before_ms = s->now_ms,
                                .limit = RETRIES,
                                .max_bytes = SIZE_MAX / 2};
-    carry_out(s, &op.op);
+    sh_sim_carry_out(s, &op.op);
     size_t n = op.op.ok ? op.n_items : 0;
     *next_ms = op.op.ok ? op.next_due_ms : 0;
     if (op.op.ok)
@@ -367,13 +339,13 @@ static size_t retry_due(struct sh_simulator *s, cJSON *results, int64_t *next_ms
 static size_t fire_due(struct sh_simulator *s, cJSON *results, int64_t *next_ms)
 {
     struct sh_op_fire op = {.op.kind = SH_OP_FIRE, .now_ms = s->now_ms, .limit = FIRES};
-    carry_out(s, &op.op);
+    sh_sim_carry_out(s, &op.op);
     size_t n = op.op.ok ? op.n_fired : 0;
     *next_ms = op.op.ok ? op.next_due_ms : 0;
     if (!op.op.ok)
         cJSON_AddItemToArray(results, sh_sim_refused("not_fired", op.op.err.msg));
     for (size_t i = 0; i < op.n_emitted; i++) {
-        enqueue(s, op.emitted[i]);
+        sh_sim_enqueue(s, op.emitted[i]);
         op.emitted[i] = NULL;
     }
     sh_op_fire_clear(&op);
@@ -391,6 +363,12 @@ static void run_due(struct sh_simulator *s, cJSON *results)
         fired += n;
 }
 
+void sh_sim_run(struct sh_simulator *s, cJSON *results)
+{
+    run_queue(s, results);
+    run_due(s, results);
+}
+
 cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
                          struct sh_slice body, int64_t max_bytes)
 {
@@ -403,13 +381,12 @@ cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *
     bool stored;
     cJSON *entry = accept_event(s, e, &stored);
     if (stored) {
-        enqueue(s, e);
+        sh_sim_enqueue(s, e);
     } else {
         cJSON_AddItemToArray(results, entry);
         sh_event_free(e);
     }
-    run_queue(s, results);
-    run_due(s, results);
+    sh_sim_run(s, results);
     return results;
 }
 
@@ -442,47 +419,6 @@ int64_t sh_simulator_now_ms(const struct sh_simulator *s)
     return s->now_ms;
 }
 
-/* --- what is there --------------------------------------------------------------------------- */
-
-static cJSON *list(struct sh_simulator *s, enum sh_list_what what, const char *collection)
-{
-    struct sh_list_query q = {.what = what, .collection = collection};
-    struct sh_error err;
-    cJSON *rows = cJSON_CreateArray();
-    if (!sh_store_list(s->store, &q, sh_sim_keep_row, rows, &err))
-        cJSON_AddItemToArray(rows, sh_sim_refused("not_listed", err.msg));
-    return rows;
-}
-
-/* With what each item would send. */
-static cJSON *outbox(struct sh_simulator *s)
-{
-    cJSON *rows = list(s, SH_LIST_OUTBOX, NULL), *row;
-    cJSON_ArrayForEach(row, rows)
-    {
-        const struct sh_list_query q = {.what = SH_LIST_OUTBOX, .id = sh_json_string(row, "id")};
-        struct sh_error err;
-        cJSON *whole = cJSON_CreateArray();
-        if (q.id && sh_store_list(s->store, &q, sh_sim_keep_row, whole, &err) && whole->child)
-            cJSON_AddItemToObject(row, "payload",
-                                  cJSON_DetachItemFromObject(whole->child, "payload"));
-        cJSON_Delete(whole);
-    }
-    return rows;
-}
-
-cJSON *sh_simulator_world(struct sh_simulator *s)
-{
-    cJSON *world = cJSON_CreateObject(), *records = cJSON_AddObjectToObject(world, "records");
-    const cJSON *c;
-    cJSON_ArrayForEach(c, s->collections)
-        cJSON_AddItemToObject(records, c->string, list(s, SH_LIST_RECORDS, c->string));
-    cJSON_AddItemToObject(world, "callbacks", list(s, SH_LIST_CALLBACKS, NULL));
-    cJSON_AddItemToObject(world, "outbox", outbox(s));
-    cJSON_AddItemToObject(world, "timers", list(s, SH_LIST_TIMERS, NULL));
-    return world;
-}
-
 /* --- life ------------------------------------------------------------------------------------ */
 
 /* The clock rules of the report get their times, counted from where the clock stands. */
@@ -498,7 +434,7 @@ static bool set_clocks(struct sh_simulator *s, struct sh_error *err)
                 (struct sh_clock){sh_json_string(rule, "name"), sh_json_string(rule, "every"),
                                   sh_json_string(rule, "zone")};
     }
-    carry_out(s, &op.op);
+    sh_sim_carry_out(s, &op.op);
     free(clocks);
     if (!op.op.ok)
         *err = op.op.err;
@@ -515,23 +451,25 @@ static bool load(struct sh_simulator *s, const struct sh_generation *g, cJSON **
         return sh_error_set(err, SH_EINVAL, "the rules do not load");
     s->report = cJSON_Duplicate(*report, true);
     sh_guard_set_rules(s->guard, s->report);
-    struct sh_op_generation op = {.op.kind = SH_OP_GENERATION, .generation = g};
-    carry_out(s, &op.op);
-    if (!op.op.ok)
-        *err = op.op.err;
-    return op.op.ok && set_clocks(s, err);
+    return true;
+}
+
+/* A store with nothing in it but when the clock rules run. */
+static bool open_store(struct sh_simulator *s, struct sh_error *err)
+{
+    s->store = sh_store_open(&s->store_config, err);
+    return s->store && set_clocks(s, err);
 }
 
 struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, cJSON **report,
                                       struct sh_error *err)
 {
     struct sh_simulator *s = sh_alloc(1, sizeof(*s));
-    const struct sh_store_config store = {
-        .dir = NULL,
-        .threads = false,
+    s->zone = sh_strdup(config->settings ? config->settings->zone : NULL);
+    s->store_config = (struct sh_store_config){
         .callback_email = config->callback_email,
         .callback_missed_ms = config->callback_missed_ms,
-        .zone = config->settings ? config->settings->zone : NULL,
+        .zone = s->zone,
     };
     *report = NULL;
     s->now_ms = config->start_ms;
@@ -547,16 +485,34 @@ struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, 
                                         .settings = config->settings,
                                         .read = answer_read,
                                         .finished = on_finished,
-                                        .pulse = sh_guard_pulse(s->guard)};
+                                        .pulse = sh_guard_pulse(s->guard),
+                                        .cover = config->cover};
     s->host = sh_host_new(&config->budgets, &calls);
-    s->store = sh_store_open(&store, err);
-    bool ok = s->store && load(s, config->generation, report, err);
+    bool ok = load(s, config->generation, report, err) && open_store(s, err);
     if (!*report)
         *report = cJSON_CreateObject();
     if (ok)
         return s;
     sh_simulator_free(s);
     return NULL;
+}
+
+bool sh_simulator_reset(struct sh_simulator *s, int64_t start_ms, struct sh_error *err)
+{
+    cJSON_Delete(s->collections);
+    s->collections = cJSON_CreateObject();
+    s->now_ms = start_ms;
+    return sh_store_clear(s->store, err) && set_clocks(s, err);
+}
+
+void sh_simulator_set_replies(struct sh_simulator *s, const cJSON *replies)
+{
+    s->replies = replies;
+}
+
+const cJSON *sh_simulator_report(const struct sh_simulator *s)
+{
+    return s->report;
 }
 
 void sh_simulator_free(struct sh_simulator *s)
@@ -569,8 +525,8 @@ void sh_simulator_free(struct sh_simulator *s)
     clear_again(s);
     sh_host_free(s->host);
     sh_guard_free(s->guard);
-    if (s->store)
-        sh_store_close(s->store);
+    sh_store_close(s->store);
+    free(s->zone);
     cJSON_Delete(s->report);
     cJSON_Delete(s->collections);
     free(s->retry_ms);

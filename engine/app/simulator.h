@@ -12,6 +12,7 @@
 
 #include "app/config.h"
 #include "core/generation.h"
+#include "core/store.h"
 
 #include <cjson/cJSON.h>
 
@@ -25,6 +26,7 @@ struct sh_simulator_config {
     size_t n_retry;
     const struct sh_settings *settings; /* borrowed, must outlive the simulator; NULL: UTC */
     const cJSON *replies;               /* to look-ups (sim_replies.h); likewise, or NULL */
+    struct sh_cover *cover;             /* lines that run are counted; likewise, or NULL */
     bool callback_email;                /* as in the configuration */
     int64_t callback_missed_ms;
 };
@@ -54,6 +56,30 @@ cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *
 cJSON *sh_simulator_advance_ms(struct sh_simulator *s, int64_t ms) SH_WARN_UNUSED;
 int64_t sh_simulator_now_ms(const struct sh_simulator *s);
 
+/* An empty store and the clock somewhere else; the rules stay loaded (a run keeps nothing). Replies
+ * stay too. False: no store. */
+bool sh_simulator_reset(struct sh_simulator *s, int64_t start_ms,
+                        struct sh_error *err) SH_WARN_UNUSED;
+/* Other replies to look-ups from now on; borrowed, must outlive their use. NULL: none. */
+void sh_simulator_set_replies(struct sh_simulator *s, const cJSON *replies);
+/* The load's report. Borrowed. */
+const cJSON *sh_simulator_report(const struct sh_simulator *s);
+
+/* What became of a delivery: sent when status is below 300 and error NULL, else given up. */
+struct sh_sim_delivery {
+    int status;         /* HTTP status or SMTP reply */
+    const char *answer; /* its body, or NULL */
+    const char *error;
+};
+/* Deliver each queued item of the outbox whose address (URL, or the recipients as listed) fits
+ * the pattern (* and ?); what follows happens. *n: how many there were. */
+cJSON *sh_simulator_deliver(struct sh_simulator *s, const char *pattern,
+                            const struct sh_sim_delivery *delivery, size_t *n) SH_WARN_UNUSED;
+
+/* Rows as the command line lists them (docs/cli.md); outbox items with their payload. collection:
+ * of records. Never NULL. */
+cJSON *sh_simulator_list(struct sh_simulator *s, enum sh_list_what what,
+                         const char *collection) SH_WARN_UNUSED;
 /* What is in the store: {"records":{"calls":[{"id","doc"}]},"callbacks":[..],"outbox":[..],
  * "timers":[..]}; outbox items with their payload. */
 cJSON *sh_simulator_world(struct sh_simulator *s) SH_WARN_UNUSED;

@@ -24,10 +24,13 @@ struct sh_timekeeper {
     struct sh_timer *timer;
     struct sh_op_fire fire;
     struct sh_op_clocks clocks;
-    struct sh_clock *rules; /* owned, with their texts */
-    size_t n_rules;
-    bool out;     /* a question is with the store */
-    bool started; /* the clock rules are known there */
+    struct clocks {
+        struct sh_clock *list; /* owned, with their texts */
+        size_t n;
+    } rules, next; /* next: to take their place; the store may have the others in hand */
+    bool renewed;  /* there is a next */
+    bool out;      /* a question is with the store */
+    bool started;  /* the clock rules are known there */
     bool stopped;
     bool poked;               /* something was set while a question was out */
     bool slicing;             /* the last slice was full: there may be more */
@@ -161,14 +164,38 @@ static void on_clocks(struct sh_op *op)
     }
     if (!went_well(t, op))
         return;
-    t->started = true;
+    t->started = !t->renewed;
     ring_within(t, 0);
+}
+
+static void free_clocks(struct clocks *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        free((char *)(uintptr_t)c->list[i].rule);
+        free((char *)(uintptr_t)c->list[i].every);
+        free((char *)(uintptr_t)c->list[i].zone);
+    }
+    free(c->list);
+    *c = (struct clocks){0};
+}
+
+/* Nothing is with the store: those that wait to be the rules may be. */
+static void take_next(struct sh_timekeeper *t)
+{
+    if (!t->renewed)
+        return;
+    free_clocks(&t->rules);
+    t->rules = t->next;
+    t->next = (struct clocks){0};
+    t->renewed = false;
+    t->started = false;
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
 static void ask(struct sh_timekeeper *t)
 {
+    take_next(t);
     struct sh_op *op = t->started ? &t->fire.op : &t->clocks.op;
     if (t->started)
         t->fire = (struct sh_op_fire){.op = {.kind = SH_OP_FIRE, .done = on_fired, .arg = t},
@@ -176,8 +203,8 @@ static void ask(struct sh_timekeeper *t)
                                       .limit = SLICE};
     else
         t->clocks = (struct sh_op_clocks){.op = {.kind = SH_OP_CLOCKS, .done = on_clocks, .arg = t},
-                                          .clocks = t->rules,
-                                          .n_clocks = t->n_rules,
+                                          .clocks = t->rules.list,
+                                          .n_clocks = t->rules.n,
                                           .now_ms = wall_ms(t)};
     t->out = true;
     t->asked_us = mono_us(t);
@@ -223,19 +250,20 @@ void sh_timekeeper_poke(struct sh_timekeeper *t)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-static void keep_clocks(struct sh_timekeeper *t, const cJSON *rules, const char *zone)
+static struct clocks read_clocks(const cJSON *rules, const char *zone)
 {
+    struct clocks c = {.list = sh_alloc((size_t)cJSON_GetArraySize(rules) + 1, sizeof(*c.list))};
     const cJSON *rule;
-    t->rules = sh_alloc((size_t)cJSON_GetArraySize(rules) + 1, sizeof(*t->rules));
     cJSON_ArrayForEach(rule, rules)
     {
         const char *name = sh_json_string(rule, "name"), *every = sh_json_string(rule, "every");
         const char *own = sh_json_string(rule, "zone");
         if (name && every)
-            t->rules[t->n_rules++] = (struct sh_clock){.rule = sh_strdup(name),
-                                                       .every = sh_strdup(every),
-                                                       .zone = sh_strdup(own ? own : zone)};
+            c.list[c.n++] = (struct sh_clock){.rule = sh_strdup(name),
+                                              .every = sh_strdup(every),
+                                              .zone = sh_strdup(own ? own : zone)};
     }
+    return c;
 }
 
 struct sh_timekeeper *sh_timekeeper_new(const struct sh_timekeeper_config *config)
@@ -250,8 +278,18 @@ struct sh_timekeeper *sh_timekeeper_new(const struct sh_timekeeper_config *confi
 
 void sh_timekeeper_start(struct sh_timekeeper *t, const cJSON *rules, const char *zone)
 {
-    keep_clocks(t, rules, zone);
+    t->rules = read_clocks(rules, zone);
     ask(t);
+}
+
+void sh_timekeeper_set_rules(struct sh_timekeeper *t, const cJSON *rules, const char *zone)
+{
+    free_clocks(&t->next);
+    t->next = read_clocks(rules, zone);
+    t->renewed = true;
+    t->started = false;
+    if (!t->out && !t->stopped)
+        ring_within(t, 0);
 }
 
 void sh_timekeeper_stop(struct sh_timekeeper *t)
@@ -267,7 +305,7 @@ bool sh_timekeeper_busy(const struct sh_timekeeper *t)
 
 size_t sh_timekeeper_clocks(const struct sh_timekeeper *t)
 {
-    return t->n_rules;
+    return t->renewed ? t->next.n : t->rules.n;
 }
 
 void sh_timekeeper_free(struct sh_timekeeper *t)
@@ -276,11 +314,7 @@ void sh_timekeeper_free(struct sh_timekeeper *t)
         return;
     sh_timer_free(t->timer);
     sh_op_fire_clear(&t->fire);
-    for (size_t i = 0; i < t->n_rules; i++) {
-        free((char *)(uintptr_t)t->rules[i].rule);
-        free((char *)(uintptr_t)t->rules[i].every);
-        free((char *)(uintptr_t)t->rules[i].zone);
-    }
-    free(t->rules);
+    free_clocks(&t->rules);
+    free_clocks(&t->next);
     free(t);
 }

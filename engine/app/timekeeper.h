@@ -36,6 +36,9 @@ struct sh_timekeeper *sh_timekeeper_new(const struct sh_timekeeper_config *confi
 /* These are the clock rules, from a load report (host.h: rules with "every", "zone"; zone NULL:
  * that one). They are told to the store; after that, things fire. Call once. */
 void sh_timekeeper_start(struct sh_timekeeper *t, const cJSON *rules, const char *zone);
+/* Another generation is live: these are its clock rules. Those that are the same keep their times.
+ */
+void sh_timekeeper_set_rules(struct sh_timekeeper *t, const cJSON *rules, const char *zone);
 /* Something was set that may be due sooner than anything before. Cheap; call after each settle. */
 void sh_timekeeper_poke(struct sh_timekeeper *t);
 /* Fire nothing any more. */

@@ -2,8 +2,8 @@
  * worker.c: `switchhook worker`, the process that runs rules.
  *
  * Started by the engine with two descriptors: 3, a stream socket, and 4, a page of memory shared
- * with the watchdog. It loads one generation, locks itself up, and from then on knows nothing but
- * frames in and frames out. */
+ * with the watchdog. When the generation has come it locks itself up (svc/lockup.h), loads it, and
+ * from then on knows nothing but frames in and frames out. */
 #include "app/app.h"
 
 #include "base/limits.h"
@@ -11,10 +11,10 @@
 #include "base/log.h"
 #include "base/zone.h"
 #include "lua/host.h"
+#include "svc/lockup.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,23 +28,13 @@
 
 enum { SOCKET = 3, PAGE = 4 };
 
-#define READ_BYTES    (256U * 1024)
-#define FLUSH_BYTES   (64U * 1024)
-#define MAX_IN        (SH_MAX_FRAME_BYTES + READ_BYTES + 16)
-#define MAX_OUT       (3U * SH_MAX_FRAME_BYTES)
-#define KEEP_BYTES    (1024U * 1024) /* a buffer that grew past it is given back when empty */
-#define WORKER_NICE   5
-#define EXPIRE_MS     100
-#define ADDRESS_SPACE (4ULL * 1024 * 1024 * 1024)
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
+#define READ_BYTES  (256U * 1024)
+#define FLUSH_BYTES (64U * 1024)
+#define MAX_IN      (SH_MAX_FRAME_BYTES + READ_BYTES + 16)
+#define MAX_OUT     (3U * SH_MAX_FRAME_BYTES)
+#define KEEP_BYTES  (1024U * 1024) /* a buffer that grew past it is given back when empty */
+#define WORKER_NICE 5
+#define EXPIRE_MS   100
 
 struct worker {
     struct sh_host *host;
@@ -69,87 +59,36 @@ static void tie_to_parent(void)
 {
     struct ucred peer;
     socklen_t n = sizeof(peer);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
+        getsockopt(SOCKET, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0)
         die("cannot tie itself to the engine");
-    if (getsockopt(SOCKET, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.pid > 0 &&
-        peer.pid != getppid())
+    if (peer.pid != getppid())
         _exit(0);
 }
 
-static void limit(int what, rlim_t value, const char *name)
+/* What would ask the system for something at its first use, when that is refused: the C library's
+ * own time zone opens a file, and its qsort() wants to know how much memory the machine has. */
+static int by_byte(const void *a, const void *b)
 {
-    const struct rlimit l = {value, value};
-    if (setrlimit((__rlimit_resource_t)what, &l) != 0)
-        sh_warn("worker: a resource limit could not be set", "limit", name);
+    return *(const unsigned char *)a - *(const unsigned char *)b;
 }
 
-static void set_limits(void)
+static void warm_up(void)
 {
-    limit(RLIMIT_CORE, 0, "core");
-    limit(RLIMIT_NPROC, 0, "nproc");
-    limit(RLIMIT_FSIZE, 0, "fsize");
-    limit(RLIMIT_NOFILE, 8, "nofile");
-#ifndef SANITIZED
-    limit(RLIMIT_AS, ADDRESS_SPACE, "as");
-#endif
+    unsigned char bytes[2048] = {1}; /* qsort() asks from 1024 bytes on */
+    qsort(bytes, sizeof(bytes), 1, by_byte);
+    tzset();
 }
 
-#ifndef SANITIZED
-static bool allow(scmp_filter_ctx ctx)
-{
-    static const int calls[] = {SCMP_SYS(read),
-                                SCMP_SYS(write),
-                                SCMP_SYS(recvfrom),
-                                SCMP_SYS(sendto),
-                                SCMP_SYS(recvmsg),
-                                SCMP_SYS(sendmsg),
-                                SCMP_SYS(poll),
-                                SCMP_SYS(ppoll),
-                                SCMP_SYS(brk),
-                                SCMP_SYS(munmap),
-                                SCMP_SYS(mremap),
-                                SCMP_SYS(madvise),
-                                SCMP_SYS(clock_gettime),
-                                SCMP_SYS(gettimeofday),
-                                SCMP_SYS(rt_sigreturn),
-                                SCMP_SYS(rt_sigprocmask),
-                                SCMP_SYS(exit),
-                                SCMP_SYS(exit_group),
-                                SCMP_SYS(restart_syscall),
-                                SCMP_SYS(futex)};
-    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
-        if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0) != 0)
-            return false;
-    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0;
-}
-
-static void filter_calls(void)
-{
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    bool ok = ctx && allow(ctx) && seccomp_load(ctx) == 0;
-    if (ctx)
-        seccomp_release(ctx);
-    if (!ok)
-        sh_warn("worker: this kernel has no seccomp filter: rules are held by Lua's sandbox alone");
-}
-#else
-static void filter_calls(void)
-{
-    sh_debug("worker: built with a sanitizer, no seccomp filter");
-}
-#endif
-
-static void lock_up(void)
+/* Give up everything that running rules does not need. NULL: *err says what does not hold. */
+static cJSON *lock_up(struct sh_error *err)
 {
     /* Rules yield the processor to ingress and the store: acknowledgements first. */
     if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) != 0)
         sh_debug("worker: priority unchanged");
-    tzset(); /* the C library's own: its first use opens a file, which the filter would punish */
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        sh_warn("worker: no_new_privs is not available");
-    set_limits();
-    filter_calls();
+    warm_up();
+    const struct sh_lockup_config everything = sh_lockup_everything(SOCKET);
+    return sh_lockup(&everything, err);
 }
 
 static void ignore_signals(void)
@@ -257,11 +196,62 @@ static void on_finished(void *arg, const struct sh_result *r)
 
 /* --- frames ---------------------------------------------------------------------------------- */
 
+static void add(cJSON *object, const char *name, cJSON *value)
+{
+    sh_require(value != NULL && cJSON_AddItemToObject(object, name, value));
+}
+
+/* The report of a worker that may not run rules because it could do harm. */
+static cJSON *refuse(const struct sh_generation *g, const struct sh_error *err)
+{
+    cJSON *report = cJSON_CreateObject(), *errors = cJSON_CreateArray(),
+          *fault = cJSON_CreateObject(), *sandbox = cJSON_CreateObject();
+    char *msg =
+        sh_strf("the sandbox of the rule worker does not hold, so no rule is run: %s", err->msg);
+    sh_require(report && fault && cJSON_AddItemToArray(errors, fault));
+    add(report, "ok", cJSON_CreateFalse());
+    add(report, "generation", cJSON_CreateString(g->id));
+    add(report, "rules", cJSON_CreateArray());
+    add(report, "errors", errors);
+    add(report, "warnings", cJSON_CreateArray());
+    add(fault, "file", cJSON_CreateString("sandbox"));
+    add(fault, "line", cJSON_CreateNumber(0));
+    add(fault, "msg", cJSON_CreateString(msg));
+    add(sandbox, "error", cJSON_CreateString(err->msg));
+    add(report, "sandbox", sandbox);
+    free(msg);
+    return report;
+}
+
+/* First the locks, then the generation's files: what stands outside of a rule's functions runs
+ * while they load, and is the author's code as well. */
+static cJSON *load(struct worker *w, const struct sh_generation *g)
+{
+    struct sh_error err;
+    cJSON *report, *sandbox = lock_up(&err);
+    if (!sandbox)
+        return refuse(g, &err);
+    if (!sh_host_load(w->host, g, &report))
+        sh_debug("worker: the rules did not load");
+    add(report, "sandbox", sandbox);
+    return report;
+}
+
+static void send_report(struct worker *w, const cJSON *report)
+{
+    char *text = cJSON_PrintUnformatted(report);
+    sh_require(text != NULL);
+    size_t place = sh_frame_begin(&w->out, SH_FRAME_LOADED);
+    sh_buf_adds(&w->out, text);
+    sh_frame_end(&w->out, place);
+    free(text);
+    flush(w);
+}
+
 static void on_load(struct worker *w, struct sh_slice payload)
 {
     struct sh_budgets budgets;
     struct sh_generation *g;
-    cJSON *report;
     const struct sh_host_calls calls = {.arg = w,
                                         .settings = &w->settings,
                                         .read = on_read,
@@ -270,19 +260,13 @@ static void on_load(struct worker *w, struct sh_slice payload)
     if (w->host || !sh_frame_read_load(payload, &budgets, &w->settings, &g))
         die("malformed LOAD frame");
     w->host = sh_host_new(&budgets, &calls);
-    bool ok = sh_host_load(w->host, g, &report);
-    char *text = cJSON_PrintUnformatted(report);
-    sh_require(text != NULL);
-    size_t place = sh_frame_begin(&w->out, SH_FRAME_LOADED);
-    sh_buf_adds(&w->out, text);
-    sh_frame_end(&w->out, place);
-    free(text);
+    cJSON *report = load(w, g);
+    bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(report, "ok"));
+    send_report(w, report);
     cJSON_Delete(report);
     sh_generation_free(g);
-    flush(w);
     if (!ok)
         _exit(1);
-    lock_up();
 }
 
 static void on_job(struct worker *w, struct sh_slice payload)
@@ -387,7 +371,6 @@ int sh_cmd_worker(int argc, char **argv)
     ignore_signals();
     tie_to_parent();
     close(PAGE);
-    close_range(PAGE, ~0U, 0);
     sh_zones_load(NULL); /* while there still are files */
     sh_buf_init(&w.in, MAX_IN);
     sh_buf_init(&w.out, MAX_OUT);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,6 +147,7 @@ static bool give_out(struct sh_dispatch *d, struct item *it)
     for (size_t i = 0; i < it->n_rules; i++)
         names[i] = sh_slice_str(it->rules[i]);
     it->token = ++d->last_token;
+    memcpy(it->generation, d->generation, sizeof(it->generation));
     const struct sh_job job = job_of(it, names);
     if (!d->config.give(d->config.arg, &job)) {
         it->token = 0;
@@ -216,7 +218,13 @@ struct sh_dispatch *sh_dispatch_new(const struct sh_dispatch_config *config)
 {
     struct sh_dispatch *d = sh_alloc(1, sizeof(*d));
     d->config = *config;
+    sh_dispatch_set_generation(d, config->generation);
     return d;
+}
+
+void sh_dispatch_set_generation(struct sh_dispatch *d, const char *id)
+{
+    snprintf(d->generation, sizeof(d->generation), "%s", id ? id : "");
 }
 
 void sh_dispatch_start(struct sh_dispatch *d, int64_t unfinished)

@@ -23,7 +23,7 @@ struct sh_dispatch;
 
 struct sh_dispatch_config {
     struct sh_store *store;
-    const char *generation;  /* id text of the live generation; borrowed */
+    const char *generation;  /* id text of the live generation; copied */
     const int64_t *retry_ms; /* borrowed: delay after each failed attempt; then a dead letter */
     size_t n_retry;
     int64_t memory_events, memory_bytes;
@@ -44,6 +44,9 @@ struct sh_dispatch_stats {
 struct sh_dispatch *sh_dispatch_new(const struct sh_dispatch_config *config) SH_WARN_UNUSED;
 /* Bring back everything unfinished. unfinished: its count (SH_OP_COUNT). */
 void sh_dispatch_start(struct sh_dispatch *d, int64_t unfinished);
+/* Another generation is live: what is given out from now on runs under it. What is out already
+ * ends, and is written down, under the one that it was given out under. */
+void sh_dispatch_set_generation(struct sh_dispatch *d, const char *id);
 /* A newly stored event; ownership moves here. */
 void sh_dispatch_add(struct sh_dispatch *d, struct sh_event *event);
 /* Give out what is ready while `give` takes it. Call after add, result, lost and when a worker

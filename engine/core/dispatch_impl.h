@@ -14,7 +14,8 @@ struct lane;
 struct item {
     struct sh_event *event;
     int64_t order;
-    uint64_t token; /* of the current giving-out; 0 = not out */
+    uint64_t token;                      /* of the current giving-out; 0 = not out */
+    char generation[SH_GENERATION_TEXT]; /* that it was given out under */
     uint32_t attempt;
     bool only;    /* rules[] are the ones to run; else the ones to leave out */
     bool first;   /* the event's first turn: its settle closes the event */
@@ -54,6 +55,7 @@ struct settle {
 
 struct sh_dispatch {
     struct sh_dispatch_config config;
+    char generation[SH_GENERATION_TEXT]; /* live now */
     struct lane *lanes, *ready;
     struct item *by_token, *by_order;
     struct retry_mark *marks;

@@ -81,7 +81,7 @@ static struct settle *settle_new(struct sh_dispatch *d, struct item *it, struct 
         .event_type = sh_slice_str(e->type),
         .event_key = sh_slice_str(e->key),
         .event_depth = e->depth,
-        .generation = d->config.generation,
+        .generation = it->generation,
         .runs = runs,
         .n_runs = n,
     };

@@ -19,6 +19,7 @@ struct list {
     struct sh_file *files;
     size_t n;
     bool is_rule;
+    uint64_t *stamp; /* not NULL: look at the files only, and mix what they look like into it */
 };
 
 static bool ends_with(const char *name, const char *end)
@@ -63,6 +64,23 @@ static bool add_file(struct list *l, const char *path, const char *name, struct 
     return true;
 }
 
+/* FNV-1a, 64 bits. */
+static void mix(uint64_t *hash, const void *p, size_t n)
+{
+    const uint8_t *bytes = p;
+    for (size_t i = 0; i < n; i++)
+        *hash = (*hash ^ bytes[i]) * 0x100000001b3;
+}
+
+static bool look_at(struct list *l, const char *name, const struct stat *st)
+{
+    const int64_t signs[] = {(int64_t)st->st_ino, (int64_t)st->st_dev, st->st_size,
+                             st->st_mtim.tv_sec, st->st_mtim.tv_nsec};
+    mix(l->stamp, name, strlen(name) + 1);
+    mix(l->stamp, signs, sizeof(signs));
+    return true;
+}
+
 static bool walk(struct list *l, const char *dir, const char *prefix, int depth,
                  struct sh_error *err);
 
@@ -78,7 +96,10 @@ static bool visit(struct list *l, const char *dir, const char *prefix, const cha
         ok = errno == ENOENT || sh_error_set(err, SH_ESYS, "%s: %s", path, strerror(errno));
     else if (S_ISDIR(st.st_mode))
         ok = walk(l, path, name, depth + 1, err);
-    else if (S_ISREG(st.st_mode) && ends_with(entry, ".lua") && !ends_with(entry, "_spec.lua"))
+    else if (l->stamp && S_ISREG(st.st_mode) && ends_with(entry, ".lua"))
+        ok = look_at(l, name, &st);
+    else if (!l->stamp && S_ISREG(st.st_mode) && ends_with(entry, ".lua") &&
+             !ends_with(entry, "_spec.lua"))
         ok = add_file(l, path, name, err);
     free(path);
     free(name);
@@ -182,4 +203,49 @@ void sh_generation_free(struct sh_generation *g)
     }
     free(g->files);
     free(g);
+}
+
+uint64_t sh_generation_stamp(const char *rules_dir, const char *scripts_dir)
+{
+    uint64_t stamp = 0xcbf29ce484222325;
+    struct list l = {.stamp = &stamp};
+    struct sh_error err;
+    bool there = walk(&l, rules_dir, "rules", 0, &err);
+    mix(&stamp, &there, sizeof(there));
+    there = scripts_dir && walk(&l, scripts_dir, "scripts", 0, &err);
+    mix(&stamp, &there, sizeof(there));
+    return stamp;
+}
+
+static void add_change(cJSON *list, const struct sh_file *f, const char *change)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "file", f->name);
+    cJSON_AddStringToObject(o, "change", change);
+    cJSON_AddItemToArray(list, o);
+}
+
+static bool same_text(const struct sh_file *a, const struct sh_file *b)
+{
+    return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+}
+
+cJSON *sh_generation_changes(const struct sh_generation *before, const struct sh_generation *after)
+{
+    cJSON *list = cJSON_CreateArray();
+    size_t i = 0, j = 0, n = before ? before->n_files : 0;
+    while (i < n || j < after->n_files) {
+        const struct sh_file *a = i < n ? &before->files[i] : NULL,
+                             *b = j < after->n_files ? &after->files[j] : NULL;
+        int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
+        if (order < 0)
+            add_change(list, a, "removed");
+        else if (order > 0)
+            add_change(list, b, "added");
+        else if (!same_text(a, b))
+            add_change(list, b, "changed");
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return list;
 }

@@ -6,6 +6,8 @@
 
 #include "base/buf.h"
 
+#include <cjson/cJSON.h>
+
 #define SH_GENERATION_TEXT 17 /* 16 hex digits and a NUL */
 
 struct sh_file {
@@ -29,5 +31,12 @@ struct sh_generation *sh_generation_read(const char *rules_dir, const char *scri
 /* Build one from files in memory (takes nothing: copies). For frames and tests. */
 struct sh_generation *sh_generation_new(const struct sh_file *files, size_t n) SH_WARN_UNUSED;
 void sh_generation_free(struct sh_generation *g);
+/* The files that differ: [{"file","change":"added"|"changed"|"removed"}], by name; before may be
+ * NULL. The caller's. */
+cJSON *sh_generation_changes(const struct sh_generation *before,
+                             const struct sh_generation *after) SH_WARN_UNUSED;
+/* What the folders look like without reading the files: a hash over name, size, time and inode of
+ * every .lua file below them, specs too. Two that differ: something has changed. */
+uint64_t sh_generation_stamp(const char *rules_dir, const char *scripts_dir);
 
 #endif

@@ -89,6 +89,9 @@ enum sh_stmt {
     SH_ST_LANE_DEL,
     SH_ST_GENERATION_ADD,
     SH_ST_GENERATION_FILE,
+    SH_ST_GENERATION_LIVE,
+    SH_ST_GENERATION_NOTE,
+    SH_ST_GENERATION_TEXT,
     SH_ST_REDRIVE_RUNS,
     SH_ST_REDRIVE_ITEMS,
     SH_ST_PRUNE_FIND,
@@ -109,6 +112,7 @@ enum sh_stmt {
     SH_ST_OUTBOX_FRESH,
     SH_ST_OUTBOX_NEXT,
     SH_ST_COUNTS,
+    SH_ST_OLDEST,
     SH_ST_COUNT
 };
 extern const char *const sh_store_sql[SH_ST_COUNT];
@@ -219,7 +223,6 @@ bool sh_store_dooms_batch(enum sh_code code);
 bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_error *err);
 bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *first, bool *dup,
                         struct sh_error *err);
-bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);
 bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
 bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error *err);
 /* safe: each run in a savepoint of its own, and an effect that cannot be applied makes its run
@@ -359,7 +362,13 @@ bool sh_store_find(struct sh_store_conn *c, const struct sh_read_request *q, uin
                    uint64_t *n, struct sh_buf *rows, struct sh_error *err);
 void sh_store_read_op(struct sh_store *s, struct sh_op *op); /* any reader operation */
 
+/* --- store_generation.c ------------------------------------------------------ */
+bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);
+
 /* --- store_list.c ------------------------------------------------------------ */
+struct sh_store_view { /* of a folder, read-only */
+    sqlite3 *db;
+};
 bool sh_store_list_on(sqlite3 *db, const struct sh_list_query *q, sh_list_fn *fn, void *arg,
                       struct sh_error *err);
 

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PAGE_ROWS  500
 #define PAGE_BYTES ((size_t)4 << 20)
@@ -199,6 +198,18 @@ static cJSON *outbox_row(sqlite3_stmt *st, bool whole)
     return row;
 }
 
+static cJSON *generation_row(sqlite3_stmt *st, bool whole)
+{
+    (void)whole;
+    cJSON *row = cJSON_CreateObject();
+    add_text(row, "generation", st, 2);
+    add_time(row, "live_at", st, 3);
+    add_text(row, "cause", st, 4);
+    add_json(row, "changes", st, 5, "[]");
+    cJSON_AddBoolToObject(row, "live", sqlite3_column_int(st, 6));
+    return row;
+}
+
 static cJSON *record_row(sqlite3_stmt *st)
 {
     cJSON *row = cJSON_CreateObject();
@@ -271,6 +282,15 @@ static const struct kind kinds[] = {
                         .by_event = " AND event_id = ?9",
                         .by_since = " AND created_ms >= ?7",
                         .row = timer_row},
+    [SH_LIST_GENERATIONS] = {.columns = "seq, '', generation, live_ms, cause, changes,"
+                                        " seq = (SELECT max(seq) FROM sh_generation_lives)",
+                             .from = "sh_generation_lives",
+                             .key = "seq, ''",
+                             .key_down = "seq DESC",
+                             .by_id = " AND generation = ?3",
+                             .by_event = "",
+                             .by_since = " AND live_ms >= ?7",
+                             .row = generation_row},
 };
 
 static const char *state_clause(const struct sh_list_query *q)
@@ -284,6 +304,7 @@ static const char *state_clause(const struct sh_list_query *q)
                      " AND ?5 = 'open'"
                    : " AND status = ?5";
     case SH_LIST_TIMERS:
+    case SH_LIST_GENERATIONS:
         return ""; /* they have none */
     case SH_LIST_OUTBOX:
         return " AND state = ?5";
@@ -512,78 +533,9 @@ bool sh_store_list_on(sqlite3 *db, const struct sh_list_query *q, sh_list_fn *fn
     return ok;
 }
 
-/* --- views of a folder ------------------------------------------------------- */
-
-struct sh_store_view {
-    sqlite3 *db;
-};
-
-struct sh_store_view *sh_store_view_open(const char *dir, struct sh_error *err)
-{
-    char *path = sh_store_db_path(dir);
-    struct sh_store_view *v = NULL;
-    int64_t have = 0;
-    if (access(path, F_OK) != 0) {
-        sh_error_set(err, SH_ENOTFOUND, "%s: no store there (no file switchhook.db)", dir);
-        goto out;
-    }
-    v = sh_alloc(1, sizeof(*v));
-    const struct sh_sqlite_config c = {
-        .path = path, .read_only = true, .cache_kib = 2048, .busy_ms = 5000};
-    v->db = sh_sqlite_open(&c, err);
-    sqlite3_stmt *st =
-        v->db ? sh_sqlite_prepare(v->db, "SELECT max(version) FROM sh_migrations", err) : NULL;
-    bool ok = st && sh_sqlite_int(st, &have, err);
-    sqlite3_finalize(st);
-    if (ok && have != SH_STORE_SCHEMA)
-        ok = sh_error_set(err, SH_EINVAL, "%s: its schema is %lld, this switchhook knows %d", path,
-                          (long long)have, SH_STORE_SCHEMA);
-    if (!ok) {
-        sh_store_view_close(v);
-        v = NULL;
-    }
-out:
-    free(path);
-    return v;
-}
-
-void sh_store_view_close(struct sh_store_view *v)
-{
-    if (!v)
-        return;
-    sh_sqlite_close(v->db);
-    free(v);
-}
-
-bool sh_store_view_list(struct sh_store_view *v, const struct sh_list_query *q, sh_list_fn *fn,
-                        void *arg, struct sh_error *err)
-{
-    return sh_store_list_on(v->db, q, fn, arg, err);
-}
-
 bool sh_store_list(struct sh_store *s, const struct sh_list_query *q, sh_list_fn *fn, void *arg,
                    struct sh_error *err)
 {
     sh_require(!s->threads_up);
     return sh_store_list_on(s->w.db, q, fn, arg, err);
-}
-
-cJSON *sh_store_view_collections(struct sh_store_view *v)
-{
-    cJSON *names = cJSON_CreateArray();
-    struct sh_error err;
-    /* from one to the next by the primary key, not through every record */
-    sqlite3_stmt *st = sh_sqlite_prepare(v->db,
-                                         "WITH RECURSIVE c(name) AS (SELECT min(collection) FROM"
-                                         " sh_records UNION ALL SELECT (SELECT min(collection) FROM"
-                                         " sh_records WHERE collection > name) FROM c WHERE name IS"
-                                         " NOT NULL) SELECT name FROM c WHERE name IS NOT NULL",
-                                         &err);
-    while (st && sh_sqlite_step(st, &err) == 1) {
-        char *name = sh_sqlite_dup(st, 0);
-        cJSON_AddItemToArray(names, cJSON_CreateString(name));
-        free(name);
-    }
-    sqlite3_finalize(st);
-    return names;
 }

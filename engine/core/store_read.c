@@ -2,6 +2,7 @@
  * store_read.c: operations of the reader: a run's questions, work left, counts. */
 #include "core/store_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +192,23 @@ static bool count_op(struct sh_store *s, struct sh_op_count *op, struct sh_error
     return true;
 }
 
+static bool oldest_op(struct sh_store *s, struct sh_op_oldest *op, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(s->r, SH_ST_OLDEST, err);
+    int got;
+    if (!st)
+        return false;
+    op->event = op->retry = op->item = (struct sh_oldest){0};
+    while ((got = sh_sqlite_step(st, err)) == 1) {
+        const int kind = sqlite3_column_int(st, 0);
+        struct sh_oldest *o = kind == 1 ? &op->event : kind == 2 ? &op->retry : &op->item;
+        struct sh_slice id = sh_sqlite_text(st, 2);
+        o->since_ms = sqlite3_column_int64(st, 1);
+        snprintf(o->id, sizeof(o->id), "%.*s", (int)id.n, id.p);
+    }
+    return got == 0;
+}
+
 void sh_store_read_op(struct sh_store *s, struct sh_op *op)
 {
     struct sh_error err = {0};
@@ -215,6 +233,9 @@ void sh_store_read_op(struct sh_store *s, struct sh_op *op)
         break;
     case SH_OP_COUNT:
         op->ok = count_op(s, (struct sh_op_count *)op, &err);
+        break;
+    case SH_OP_OLDEST:
+        op->ok = oldest_op(s, (struct sh_op_oldest *)op, &err);
         break;
     default:
         sh_error_set(&err, SH_EINVAL, "the reader has no operation %d", (int)op->kind);

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#define LOCK_TRIES     50         /* 20 ms apart */
 #define APPLICATION_ID 0x53574f4b /* "SWOK", in the file's header */
 
 char *sh_store_db_path(const char *dir)
@@ -56,6 +58,21 @@ static bool make_dir(const char *dir, struct sh_error *err)
     return ok;
 }
 
+/* An engine that was killed may still be on its way out, held up by a write. */
+static bool take_lock(int fd)
+{
+    const struct timespec nap = {.tv_nsec = 20000000};
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return false;
+}
+
 static bool lock_dir(struct sh_store *s, struct sh_error *err)
 {
     char *path = sh_strf("%s/lock", s->config.dir);
@@ -63,7 +80,7 @@ static bool lock_dir(struct sh_store *s, struct sh_error *err)
     bool ok = s->lock_fd >= 0;
     if (!ok)
         sh_error_set(err, SH_ESYS, "lock file %s: %s", path, strerror(errno));
-    else if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    else if (!take_lock(s->lock_fd)) {
         ok = errno == EWOULDBLOCK
                  ? sh_error_set(err, SH_EBUSY, "data folder %s: another engine is using it",
                                 s->config.dir)

@@ -91,7 +91,7 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "CREATE TABLE sh_meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "INSERT INTO sh_meta VALUES('record_versions', 0);",
 
-    /* 2: what went live when and why; rules that fail. cause: start, files, signal, command;
+    /* 2: what went live when and why; rules that fail. cause: start, files, signal, api;
      * changes: [{"file","change"}] against the one before. state: on, paused, resuming; by: engine,
      * or who asked; since_ms: of that state; error, event_id: of the failure that made it so */
     "CREATE TABLE sh_generation_lives("
@@ -243,6 +243,12 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                              " VALUES(?1, ?2, ?2) ON CONFLICT(id) DO UPDATE SET live_ms = ?2",
     [SH_ST_GENERATION_FILE] = "INSERT INTO sh_generation_files(generation, name, is_rule, text)"
                               " VALUES(?1, ?2, ?3, ?4) ON CONFLICT(generation, name) DO NOTHING",
+    [SH_ST_GENERATION_LIVE] =
+        "SELECT generation FROM sh_generation_lives ORDER BY seq DESC LIMIT 1",
+    [SH_ST_GENERATION_NOTE] = "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes)"
+                              " VALUES(?1, ?2, ?3, ?4)",
+    [SH_ST_GENERATION_TEXT] = "SELECT name, is_rule, text FROM sh_generation_files"
+                              " WHERE generation = ?1 ORDER BY name",
     [SH_ST_REDRIVE_RUNS] =
         "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?1"
         " WHERE outcome = 'dead' AND (?3 IS NULL OR rule = ?3)"
@@ -288,6 +294,12 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_OUTBOX_NEXT] =
         "SELECT next_ms FROM sh_outbox INDEXED BY sh_outbox_later WHERE state = 'queued'"
         " AND next_ms <> 0 AND next_ms > ?1 ORDER BY next_ms LIMIT 1",
+    [SH_ST_OLDEST] =
+        "SELECT 1, received_ms, id FROM sh_events WHERE seq = (SELECT min(seq) FROM sh_unfinished)"
+        " UNION ALL SELECT 2, received_ms, id FROM sh_events WHERE seq ="
+        " (SELECT min(seq) FROM sh_runs INDEXED BY sh_runs_retry WHERE outcome = 'retry')"
+        " UNION ALL SELECT 3, created_ms, id FROM sh_outbox WHERE seq ="
+        " (SELECT min(seq) FROM sh_outbox INDEXED BY sh_outbox_due WHERE state = 'queued')",
     [SH_ST_COUNTS] = "SELECT (SELECT count(*) FROM sh_unfinished),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'retry'),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'dead'),"

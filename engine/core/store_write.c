@@ -341,27 +341,6 @@ bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, str
 
 /* --- the rest ---------------------------------------------------------------- */
 
-bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err)
-{
-    const struct sh_generation *g = op->generation;
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_GENERATION_ADD, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_str(st, 1, g->id);
-    sh_sqlite_bind_int(st, 2, sh_now_ms());
-    if (!sh_sqlite_run(st, err) || !(st = sh_store_stmt(&s->w, SH_ST_GENERATION_FILE, err)))
-        return false;
-    for (size_t i = 0; i < g->n_files; i++) {
-        sh_sqlite_bind_str(st, 1, g->id);
-        sh_sqlite_bind_str(st, 2, g->files[i].name);
-        sh_sqlite_bind_int(st, 3, g->files[i].is_rule);
-        sh_sqlite_bind_blob(st, 4, g->files[i].text, g->files[i].len);
-        if (!sh_sqlite_run(st, err))
-            return false;
-    }
-    return true;
-}
-
 static bool redrive_runs(struct sh_store *s, struct sh_op_redrive *op, const struct sh_id *id,
                          struct sh_error *err)
 {

@@ -148,6 +148,8 @@ void sh_stretch_begin(struct sh_host *h, lua_State *co, int64_t budget_us, int64
     h->n_chain = 1;
     if (h->over)
         arm_all(h);
+    else if (h->cover)
+        sh_cover_arm(h, co);
     h->active = 1;
 }
 
@@ -424,7 +426,7 @@ static int co_create(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
-    lua_sethook(co, NULL, 0, 0); /* a new thread copies its maker's */
+    sh_cover_arm(sh_lua_host(L), co); /* a new thread copies its maker's hook */
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
     return 1;

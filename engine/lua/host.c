@@ -51,6 +51,7 @@ void sh_host_free(struct sh_host *h)
         free(js);
     }
     lua_close(h->L);
+    sh_cover_map_free(h->cover);
     sh_lua_runs_free(h);
     sh_lua_rules_free(h);
     sh_buf_free(&h->scratch);

@@ -10,6 +10,7 @@
 #include <cjson/cJSON.h>
 
 struct sh_host;
+struct sh_cover;
 
 struct sh_host_calls {
     void *arg;
@@ -20,6 +21,7 @@ struct sh_host_calls {
     /* A job is finished; r and all it points to are borrowed for the call. */
     void (*finished)(void *arg, const struct sh_result *r);
     struct sh_pulse *pulse; /* NULL, or the shared page to keep up to date */
+    struct sh_cover *cover; /* NULL, or where lines that run are counted (cover.h); borrowed */
 };
 
 /* Never NULL; process-wide: installs the CPU-budget timer signal (SIGRTMIN) of this thread. */

@@ -115,12 +115,14 @@ struct sh_load { /* while a generation is loaded */
 };
 
 struct sh_key;
+struct sh_cover_map;
 
 struct sh_host {
     lua_State *L;
     struct sh_budgets budgets;
     struct sh_host_calls calls;
-    struct sh_load *load; /* not NULL while loading */
+    struct sh_load *load;       /* not NULL while loading */
+    struct sh_cover_map *cover; /* lines that run are counted; NULL: no */
     struct sh_rule *rules;
     size_t n_rules, cap_rules;
     struct sh_watch *watch;
@@ -186,6 +188,12 @@ void sh_lua_recheck(lua_State *L, int status);
 bool sh_lua_ran_out(struct sh_host *h, lua_State *L, int status); /* notes a memory kill */
 void sh_lua_open_protected(
     lua_State *L); /* pcall, xpcall, error-safe coroutine.*; into top table */
+
+/* --- cover.c -------------------------------------------------------------------------------- */
+struct sh_cover_map *sh_cover_map_new(struct sh_cover *c, const struct sh_generation *g);
+void sh_cover_map_free(struct sh_cover_map *m);
+/* The hook of a coroutine at rest: the one that counts lines, or none. */
+void sh_cover_arm(struct sh_host *h, lua_State *co);
 
 /* --- fail.c --------------------------------------------------------------------------------- */
 /* Raise with the position of the nearest frame of the author. [-0, +0, v] */
@@ -279,6 +287,13 @@ int sh_lua_require(lua_State *L); /* require */
  * that loads now. */
 void sh_load_note(cJSON *list, const char *file, int line, const char *msg);
 void sh_load_error(struct sh_host *h, int line, const char *fmt, ...) SH_PRINTF(3, 4);
+/* An error "rules/a.lua:7: what", split into its parts; falls back to the file being loaded. */
+void sh_load_note_text(struct sh_host *h, const char *text);
+
+/* --- lint.c ----------------------------------------------------------------------------------- */
+/* Check the names in the function on top of L, the text of file, and in all functions inside it:
+ * adds errors and warnings to the report. [-0, +0, m] */
+void sh_lua_lint(struct sh_host *h, lua_State *L, const struct sh_file *file);
 
 /* --- rule.c --------------------------------------------------------------------------------- */
 int sh_lua_rule(lua_State *L); /* rule */
@@ -325,13 +340,37 @@ void sh_lua_push_filled(lua_State *L, struct sh_slice text, int idx, bool html, 
 /* Push what the dotted path finds in the table at idx, nil if nothing. [-0, +1, e] */
 void sh_lua_push_path(lua_State *L, int idx, const char *path, size_t n);
 
+/* --- fields.c: which fields argument tables have -----------------------------------------------
+ */
+struct sh_fields {
+    const char *const *names;           /* NULL-terminated */
+    const struct sh_field_inner *inner; /* fields that are tables with fields, or NULL */
+    const char *expected;               /* said when no name is near; NULL: all of them */
+};
+struct sh_field_inner { /* a list of them ends with name NULL */
+    const char *name;
+    bool is_list; /* a list of such tables */
+    const struct sh_fields *fields;
+};
+extern const struct sh_fields sh_fields_rule, sh_fields_callback, sh_fields_which, sh_fields_snooze,
+    sh_fields_reassign, sh_fields_email, sh_fields_attachment, sh_fields_invitation, sh_fields_http,
+    sh_fields_http_get, sh_fields_after, sh_fields_find, sh_fields_time;
+/* Of argument number arg of the function ("http.post"), or NULL. */
+const struct sh_fields *sh_fields_of(const char *function, int arg);
+/* All of them, one after the other; NULL past the last. */
+const struct sh_fields *sh_fields_at(size_t i, const char **function, int *arg);
+bool sh_fields_has(const struct sh_fields *f, const char *name);
+
 /* --- l_args.c: fields of an argument table ---------------------------------------------------- */
 /* All raise at the author's line and name `what` and the field. Values stay on the stack, so that
  * their slices stay valid. table: stack index of the resolved table. */
-/* Push the resolved table at idx, all of whose fields must be in names (NULL-terminated); returns
- * its index. [-0, +1, v] */
-int sh_arg_table(lua_State *L, int idx, const char *what, const char *const *names);
-int sh_arg_only(lua_State *L, const char *what, const char *const *names); /* the only argument */
+/* Push the resolved table at idx, all of whose fields must be among those; returns its index.
+ * [-0, +1, v] */
+int sh_arg_table(lua_State *L, int idx, const char *what, const struct sh_fields *fields);
+int sh_arg_only(lua_State *L, const char *what, const struct sh_fields *fields); /* one argument */
+/* What is said of a field that is not among them. */
+void sh_arg_unknown(char *out, size_t size, const char *what, const char *name,
+                    const struct sh_fields *fields);
 /* Push a field; returns its type, LUA_TNIL also for json.null. [-0, +1, -] */
 int sh_arg_field(lua_State *L, int table, const char *name);
 /* The text on top of L. [-0, +0, v] */

@@ -7,20 +7,34 @@
 #include <stdio.h>
 #include <string.h>
 
-/* " (did you mean 'number'?)", or the names there are, as far as size goes. */
-static const char *known_fields(const char *key, const char *const *names, char *out, size_t size)
+/* "a, b or c", as far as size goes. */
+static void list_names(char *out, size_t size, const char *const *names)
 {
-    const char *near = sh_lua_nearest(key, names);
-    int n = near ? snprintf(out, size, " (did you mean '%s'?)", near)
-                 : snprintf(out, size, " (expected %s", names[0]);
-    for (size_t i = 1; !near && names[i] && (size_t)n + strlen(names[i]) + 6 < size; i++)
-        n += snprintf(out + n, size - (size_t)n, "%s%s", names[i + 1] ? ", " : " or ", names[i]);
-    if (!near)
-        snprintf(out + n, size - (size_t)n, ")");
-    return out;
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; names[i] && n + strlen(names[i]) + 6 < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%s",
+                              i == 0         ? ""
+                              : names[i + 1] ? ", "
+                                             : " or ",
+                              names[i]);
 }
 
-int sh_arg_table(lua_State *L, int idx, const char *what, const char *const *names)
+void sh_arg_unknown(char *out, size_t size, const char *what, const char *name,
+                    const struct sh_fields *fields)
+{
+    char known[300];
+    const char *near = sh_lua_nearest(name, fields->names);
+    if (near) {
+        snprintf(out, size, "%s: unknown field '%.60s' (did you mean '%s'?)", what, name, near);
+        return;
+    }
+    list_names(known, sizeof(known), fields->names);
+    snprintf(out, size, "%s: unknown field '%.60s' (expected %s)", what, name,
+             fields->expected ? fields->expected : known);
+}
+
+int sh_arg_table(lua_State *L, int idx, const char *what, const struct sh_fields *fields)
 {
     if (!lua_istable(L, idx))
         sh_lua_raise(L, "%s: a table {...} expected, got %s", what, sh_lua_kind(L, idx));
@@ -29,27 +43,24 @@ int sh_arg_table(lua_State *L, int idx, const char *what, const char *const *nam
     int table = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, table)) {
+        char msg[400];
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TSTRING)
             sh_lua_raise(L, "%s: unexpected list item (fields are written name = value)", what);
         const char *key = lua_tostring(L, -1);
-        size_t i = 0;
-        while (names[i] && strcmp(names[i], key) != 0)
-            i++;
-        if (names[i])
+        if (sh_fields_has(fields, key))
             continue;
-        char known[300];
-        sh_lua_raise(L, "%s: unknown field '%.60s'%s", what, key,
-                     known_fields(key, names, known, sizeof(known)));
+        sh_arg_unknown(msg, sizeof(msg), what, key, fields);
+        sh_lua_raise(L, "%s", msg);
     }
     return table;
 }
 
-int sh_arg_only(lua_State *L, const char *what, const char *const *names)
+int sh_arg_only(lua_State *L, const char *what, const struct sh_fields *fields)
 {
     if (lua_gettop(L) > 1)
         lua_settop(L, 1);
-    return sh_arg_table(L, 1, what, names);
+    return sh_arg_table(L, 1, what, fields);
 }
 
 int sh_arg_field(lua_State *L, int table, const char *name)

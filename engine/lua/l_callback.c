@@ -46,13 +46,10 @@ static void add_options(lua_State *L, int table, struct sh_buf *doc)
 
 static int l_callback(lua_State *L)
 {
-    static const char *const names[] = {"number",   "name",   "due",       "zone",
-                                        "assignee", "reason", "completes", "minutes",
-                                        "email",    "key",    NULL};
     static const char *const texts[] = {"name", "assignee", "reason", NULL};
     struct sh_lua_run *r = sh_lua_effect_run(L, "callback");
     struct sh_buf *doc = &sh_lua_host(L)->scratch;
-    int table = sh_arg_only(L, "callback", names);
+    int table = sh_arg_only(L, "callback", &sh_fields_callback);
     struct sh_slice number = sh_arg_number(L, table, "callback");
     struct sh_slice key = sh_arg_key(L, r, table, "callback", SH_FX_CALLBACK);
     const char *zone = sh_arg_zone(L, table, "callback");
@@ -94,12 +91,12 @@ static void add_which(lua_State *L, int table, struct sh_buf *doc, const char *w
                      given ? "more than one" : "none");
 }
 
-static int change(lua_State *L, const char *verb, const char *what, const char *const *names)
+static int change(lua_State *L, const char *verb, const char *what, const struct sh_fields *fields)
 {
     static const char *const texts[] = {"assignee", "note", NULL};
     struct sh_lua_run *r = sh_lua_effect_run(L, what);
     struct sh_buf *doc = &sh_lua_host(L)->scratch;
-    int table = sh_arg_only(L, what, names);
+    int table = sh_arg_only(L, what, fields);
     const char *zone = strcmp(verb, "snooze") == 0 ? sh_arg_zone(L, table, what) : NULL;
     sh_doc_start(doc);
     sh_doc_text(doc, "do", sh_slice_str(verb));
@@ -118,26 +115,22 @@ static int change(lua_State *L, const char *verb, const char *what, const char *
 
 static int callbacks_done(lua_State *L)
 {
-    static const char *const names[] = {"id", "key", "number", "note", NULL};
-    return change(L, "done", "callbacks.done", names);
+    return change(L, "done", "callbacks.done", &sh_fields_which);
 }
 
 static int callbacks_cancel(lua_State *L)
 {
-    static const char *const names[] = {"id", "key", "number", "note", NULL};
-    return change(L, "cancel", "callbacks.cancel", names);
+    return change(L, "cancel", "callbacks.cancel", &sh_fields_which);
 }
 
 static int callbacks_snooze(lua_State *L)
 {
-    static const char *const names[] = {"id", "key", "number", "note", "due", "zone", NULL};
-    return change(L, "snooze", "callbacks.snooze", names);
+    return change(L, "snooze", "callbacks.snooze", &sh_fields_snooze);
 }
 
 static int callbacks_reassign(lua_State *L)
 {
-    static const char *const names[] = {"id", "key", "number", "note", "assignee", NULL};
-    return change(L, "reassign", "callbacks.reassign", names);
+    return change(L, "reassign", "callbacks.reassign", &sh_fields_reassign);
 }
 
 static int callbacks_answered(lua_State *L)

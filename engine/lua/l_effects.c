@@ -15,8 +15,16 @@ struct sh_lua_run *sh_lua_any_run(lua_State *L, const char *what)
 struct sh_lua_run *sh_lua_effect_run(lua_State *L, const char *what)
 {
     struct sh_host *h = sh_lua_host(L);
-    if (!h->run)
-        sh_lua_raise(L, "%s: not while the file loads, only inside a rule's run", what);
+    if (!h->run) { /* noted as well: a pcall around it must not hide it */
+        char where[200], text[400];
+        int line;
+        const char *why = "not while the file loads, only inside a rule's run";
+        if (h->load && sh_lua_where(L, where, sizeof(where), &line)) {
+            snprintf(text, sizeof(text), "%s: %s: %s", where, what, why);
+            sh_load_note_text(h, text);
+        }
+        sh_lua_raise(L, "%s: %s", what, why);
+    }
     if (h->run->phase != SH_PHASE_RUN)
         sh_lua_raise(L, "when only looks: %s belongs in run", what);
     return h->run;

@@ -105,12 +105,12 @@ static void fill_texts(struct email *e)
 /* The content of an attachment, which may be longer than a text is elsewhere. */
 static void add_attachment(struct email *e, size_t at)
 {
-    static const char *const names[] = {"name", "type", "text", "base64", NULL};
+    const char *const *names = sh_fields_attachment.names;
     lua_State *L = e->L;
     char what[60];
     struct sh_slice s;
     snprintf(what, sizeof(what), "email: attachments[%zu]", at);
-    int top = lua_gettop(L), table = sh_arg_table(L, top, what, names);
+    int top = lua_gettop(L), table = sh_arg_table(L, top, what, &sh_fields_attachment);
     sh_buf_addc(e->doc, '{');
     for (size_t i = 0; names[i]; i++)
         if (sh_arg_text(L, table, what, names[i], &s))
@@ -148,11 +148,6 @@ static void add_attachments(struct email *e)
 }
 
 /* --- invitation ------------------------------------------------------------------------------ */
-
-static const char *const invitation_names[] = {
-    "start",         "finish", "minutes",  "zone",   "summary",   "description",
-    "location",      "uid",    "sequence", "method", "organizer", "attendees",
-    "alarm_minutes", "status", "url",      NULL};
 
 static void add_times(struct email *e)
 {
@@ -206,18 +201,15 @@ static void add_invitation(struct email *e)
 
 static void open_email(struct email *e)
 {
-    static const char *const names[] = {"to",   "cc",     "bcc",  "reply_to",    "subject",
-                                        "text", "html",   "with", "attachments", "invitation",
-                                        "key",  "notify", NULL};
     lua_State *L = e->L;
-    e->table = sh_arg_only(L, "email", names);
+    e->table = sh_arg_only(L, "email", &sh_fields_email);
     luaL_checkstack(L, 80, NULL);
     int type = sh_arg_field(L, e->table, "with");
     if (type != LUA_TNIL && type != LUA_TTABLE)
         sh_lua_raise(L, "email: 'with' must be a table, got %s", sh_lua_kind(L, -1));
     e->with = type == LUA_TTABLE ? lua_gettop(L) : 0;
     if (sh_arg_field(L, e->table, "invitation") != LUA_TNIL)
-        e->invitation = sh_arg_table(L, lua_gettop(L), "email: invitation", invitation_names);
+        e->invitation = sh_arg_table(L, lua_gettop(L), "email: invitation", &sh_fields_invitation);
     fill_texts(e);
 }
 

@@ -282,13 +282,11 @@ static bool check_call(const cJSON *doc, struct sh_error *err)
 
 static int queue(lua_State *L, const char *method, const char *what)
 {
-    static const char *const names[] = {"url", "headers", "json",    "body",      "form", "query",
-                                        "key", "notify",  "timeout", "redirects", NULL};
     struct sh_lua_run *r = sh_lua_effect_run(L, what);
     struct sh_host *h = sh_lua_host(L);
     struct sh_call c = {.L = L, .h = h, .doc = &h->scratch, .what = what};
     struct sh_slice notify;
-    c.table = sh_arg_only(L, what, names);
+    c.table = sh_arg_only(L, what, &sh_fields_http);
     struct sh_effect fx = {.kind = SH_FX_HTTP, .id = sh_arg_key(L, r, c.table, what, SH_FX_HTTP)};
     sh_call_start(&c, method);
     if (sh_arg_text(L, c.table, what, "notify", &notify))

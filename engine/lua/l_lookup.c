@@ -150,15 +150,13 @@ static void spread(lua_State *L)
 
 int sh_lua_http_get(lua_State *L)
 {
-    static const char *const names[] = {"url",   "headers",   "query", "timeout",
-                                        "cache", "redirects", NULL};
     const char *what = "http.get";
     struct sh_lua_run *r = sh_lua_any_run(L, what);
     struct sh_host *h = sh_lua_host(L);
     struct sh_call c = {.L = L, .h = h, .doc = &h->scratch, .what = what};
     int64_t n;
     spread(L);
-    c.table = sh_arg_only(L, what, names);
+    c.table = sh_arg_only(L, what, &sh_fields_http_get);
     sh_call_start(&c, "GET");
     if (sh_arg_duration(L, c.table, what, "cache", 0, MAX_CACHE, &n) && n > 0)
         sh_doc_int(c.doc, "cache_ms", n);

@@ -86,12 +86,21 @@ static int l_random(lua_State *L)
     return 1;
 }
 
+/* Lua may be built with old functions too (math.pow, ..): a rule must not hang on that. */
 void sh_lua_open_math(lua_State *L)
 {
+    static const char *const names[] = {
+        "abs",  "acos", "asin", "atan", "ceil", "cos",        "deg",  "exp", "floor",
+        "fmod", "huge", "log",  "max",  "min",  "maxinteger", "modf", "pi",  "mininteger",
+        "rad",  "sin",  "sqrt", "tan",  "type", "tointeger",  "ult",  NULL};
     lua_pushcfunction(L, luaopen_math);
     lua_call(L, 0, 1);
-    lua_pushnil(L);
-    lua_setfield(L, -2, "randomseed");
+    lua_newtable(L);
+    for (size_t i = 0; names[i]; i++) {
+        lua_getfield(L, -2, names[i]);
+        lua_setfield(L, -2, names[i]);
+    }
+    lua_remove(L, -2);
     lua_pushcfunction(L, l_random);
     lua_setfield(L, -2, "random");
     sh_lua_seal(L, "math");

@@ -133,23 +133,17 @@ static int64_t part(lua_State *L, const char *name, int64_t otherwise, int64_t m
 /* Fields that time.parts() gives are allowed, so that its table can be changed and given back. */
 static void check_names(lua_State *L)
 {
-    static const char *const names[] = {"year", "month", "day",    "hour", "min",  "sec", "zone",
-                                        "wday", "yday",  "offset", "dst",  "abbr", NULL};
+    char msg[300];
     lua_pushnil(L);
     while (lua_next(L, 1)) {
         lua_pop(L, 1);
         const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
         if (!key)
             sh_lua_raise(L, "time.of: unexpected list item (fields are name = value)");
-        size_t i = 0;
-        while (names[i] && strcmp(names[i], key) != 0)
-            i++;
-        const char *near = names[i] ? NULL : sh_lua_nearest(key, names);
-        if (!names[i])
-            sh_lua_raise(L, "time.of: unknown field '%.60s'%s%s%s", key,
-                         near ? " (did you mean '"
-                              : " (expected year, month, day, hour, min, sec, zone)",
-                         near ? near : "", near ? "'?)" : "");
+        if (sh_fields_has(&sh_fields_time, key))
+            continue;
+        sh_arg_unknown(msg, sizeof(msg), "time.of", key, &sh_fields_time);
+        sh_lua_raise(L, "%s", msg);
     }
 }
 

@@ -15,7 +15,6 @@ static struct sh_slice name_of(lua_State *L, const char *what, struct sh_slice n
 
 static int l_after(lua_State *L)
 {
-    static const char *const names[] = {"name", "zone", NULL};
     struct sh_lua_run *r = sh_lua_effect_run(L, "after");
     struct sh_effect fx = {.kind = SH_FX_TIMER, .is_int = true};
     const char *zone = sh_lua_zone(L);
@@ -26,7 +25,7 @@ static int l_after(lua_State *L)
         sh_lua_raise(L, "after: at most 4 arguments expected, got %d", lua_gettop(L));
     lua_settop(L, 4);
     if (!lua_isnil(L, 4)) {
-        int table = sh_arg_table(L, 4, "after", names);
+        int table = sh_arg_table(L, 4, "after", &sh_fields_after);
         if (sh_arg_text(L, table, "after", "name", &fx.id))
             name_of(L, "after", fx.id);
         zone = sh_arg_zone(L, table, "after");

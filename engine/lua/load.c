@@ -3,6 +3,7 @@
 #include "lua/internal.h"
 
 #include "core/fault.h"
+#include "svc/json.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -14,6 +15,22 @@
 
 /* --- the report ------------------------------------------------------------------------------ */
 
+/* Is it told already? What the check of names found may be met again when the file runs, followed
+ * by the lines that led there. */
+static bool is_told(const cJSON *list, const char *file, int line, const char *msg)
+{
+    const cJSON *e;
+    size_t n = strcspn(msg, "\n");
+    cJSON_ArrayForEach(e, list)
+    {
+        const char *told = sh_json_string(e, "msg");
+        if (sh_json_member(e, "line")->valueint == line && strncmp(told, msg, n) == 0 &&
+            (told[n] == '\0' || told[n] == '\n') && strcmp(sh_json_string(e, "file"), file) == 0)
+            return true;
+    }
+    return false;
+}
+
 void sh_load_note(cJSON *list, const char *file, int line, const char *msg)
 {
     cJSON *o = cJSON_CreateObject();
@@ -22,6 +39,11 @@ void sh_load_note(cJSON *list, const char *file, int line, const char *msg)
     sh_buf_init(&text, (size_t)2 * SH_MAX_ERROR_BYTES);
     sh_lua_clean(&text, told, strlen(told), (size_t)2 * SH_MAX_ERROR_BYTES, true);
     free(told);
+    if (is_told(list, file, line, text.data ? text.data : "")) {
+        cJSON_Delete(o);
+        sh_buf_free(&text);
+        return;
+    }
     cJSON_AddStringToObject(o, "file", file);
     cJSON_AddNumberToObject(o, "line", line);
     cJSON_AddStringToObject(o, "msg", text.data ? text.data : "");
@@ -62,8 +84,7 @@ static int line_of_name(const struct sh_file *f, const char *msg)
     return 0;
 }
 
-/* "rules/a.lua:7: what" split into its parts; falls back to the file being loaded. */
-static void note_text(struct sh_host *h, const char *text)
+void sh_load_note_text(struct sh_host *h, const char *text)
 {
     size_t cut = strncmp(text, "...", 3) == 0 ? 3 : 0; /* Lua shortens names past 59 bytes */
     const char *suffix = strstr(text, ".lua:");
@@ -96,11 +117,12 @@ static bool run_file(struct sh_host *h, lua_State *L, const struct sh_file *f)
     if (luaL_loadbufferx(L, f->text, f->len, chunk, "t") != LUA_OK) {
         const struct sh_file *outer = h->load->file;
         h->load->file = f;
-        note_text(h, lua_tostring(L, -1));
+        sh_load_note_text(h, lua_tostring(L, -1));
         h->load->file = outer;
         lua_settop(L, top);
         return false;
     }
+    sh_lua_lint(h, L, f);
     sh_lua_push_env(L);
     lua_getmetatable(L, -1);
     lua_getfield(L, -1, "__index"); /* chunk env meta vars */
@@ -219,14 +241,17 @@ static int load_rule_file(lua_State *L)
     return 0;
 }
 
-static int check_syntax(lua_State *L)
+/* Of a script that nothing requires: its syntax and its names. */
+static int check_text(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
     const struct sh_file *f = lua_touserdata(L, 1);
     char chunk[300];
     snprintf(chunk, sizeof(chunk), "@%s", f->name);
     if (luaL_loadbufferx(L, f->text, f->len, chunk, "t") != LUA_OK)
-        note_text(h, lua_tostring(L, -1));
+        sh_load_note_text(h, lua_tostring(L, -1));
+    else
+        sh_lua_lint(h, L, f);
     return 0;
 }
 
@@ -271,9 +296,9 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
         sh_buf_init(&text, SH_MAX_ERROR_BYTES);
         if (!h->killed && !sh_lua_ran_out(h, co, status)) {
             sh_lua_error_text(co, &text);
-            note_text(h, text.data);
+            sh_load_note_text(h, text.data);
         } else {
-            note_text(h, h->kill_text);
+            sh_load_note_text(h, h->kill_text);
         }
         sh_buf_free(&text);
     }
@@ -316,9 +341,9 @@ static void load_files(struct sh_host *h, const struct sh_generation *g)
     for (size_t i = 0; i < g->n_files; i++)
         if (g->files[i].is_rule)
             guarded(h, load_rule_file, &g->files[i]);
-    for (size_t i = 0; i < g->n_files; i++) /* scripts nobody asked for must at least compile */
+    for (size_t i = 0; i < g->n_files; i++) /* scripts nobody asked for are only read */
         if (!g->files[i].is_rule && h->load->module[i] == 0)
-            guarded(h, check_syntax, &g->files[i]);
+            guarded(h, check_text, &g->files[i]);
     if (cJSON_GetArraySize(h->load->errors) == 0 && g->n_files)
         guarded(h, watch_rules, NULL);
 }
@@ -330,6 +355,8 @@ bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **repo
                            .warnings = cJSON_CreateArray(),
                            .module = sh_alloc(g->n_files, sizeof(int))};
     h->load = &load;
+    if (h->calls.cover)
+        h->cover = sh_cover_map_new(h->calls.cover, g);
     load_files(h, g);
     bool ok = cJSON_GetArraySize(load.errors) == 0;
     if (ok && h->n_rules == 0)

@@ -150,7 +150,7 @@ local function options(given)
       end
       order = value
     else
-      fail(format("records.find: unknown option '%s' (expected limit or order)",
+      fail(format("records.find: unknown field '%s' (expected limit or order)",
         sub(tostring(name), 1, 60)))
     end
   end

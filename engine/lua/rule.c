@@ -176,16 +176,12 @@ static bool read_function(struct sh_host *h, lua_State *L, struct sh_rule *rule,
 
 static bool check_fields(struct sh_host *h, lua_State *L, const struct sh_rule *rule)
 {
-    static const char *const names[] = {"on", "every", "zone", "when", "run", NULL};
     bool ok = true;
     lua_pushnil(L);
     while (lua_next(L, 2)) {
         lua_pop(L, 1);
         const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-        size_t i = 0;
-        while (key && names[i] && strcmp(names[i], key) != 0)
-            i++;
-        if (key && names[i])
+        if (key && sh_fields_has(&sh_fields_rule, key))
             continue;
         ok = false;
         if (!key) {
@@ -195,7 +191,7 @@ static bool check_fields(struct sh_host *h, lua_State *L, const struct sh_rule *
             continue;
         }
         int line = field_line(h, rule->line, key);
-        const char *near = sh_lua_nearest(key, names);
+        const char *near = sh_lua_nearest(key, sh_fields_rule.names);
         sh_load_error(h, line, "rule \"%s\": unknown field '%.60s'%s%s%s", rule->name, key,
                       near ? " (did you mean '" : " (expected on, every, zone, when, run)",
                       near ? near : "", near ? "'?)" : "");

@@ -307,6 +307,8 @@ static void note_peer(struct sh_http_conn *c)
     memset(&ss, 0, sizeof(ss));
     if (getpeername(c->fd, (struct sockaddr *)&ss, &len) != 0)
         return; /* reset already: its end comes with the next read */
+    if (ss.ss_family == AF_UNIX)
+        return; /* no address: whoever may open the socket's file */
     if (ss.ss_family == AF_INET6) {
         c->addr = ((struct sockaddr_in6 *)&ss)->sin6_addr;
         inet_ntop(AF_INET6, &c->addr, c->peer, sizeof(c->peer));

@@ -72,6 +72,7 @@ struct sh_http_server {
     size_t waiting_bytes; /* of unfinished requests, all connections */
     int64_t now_ms;       /* monotonic, as of the last tick */
     int port, spare_fd, n_conns;
+    char *unix_path; /* owned; NULL: TCP */
     bool listening, stopping, emfile;
     size_t n_requests;           /* owed */
     size_t n_writing;            /* answers that have not left whole */

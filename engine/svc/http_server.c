@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "svc/unix_socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -217,20 +218,16 @@ static void start_evhttp(struct sh_http_server *s, struct event_base *base, int 
     evhttp_set_timeout(s->http, s->limits.idle_timeout_ms / 1000 + 10);
 }
 
-struct sh_http_server *sh_http_server_new(struct event_base *base, const char *host, int port,
-                                          const struct sh_http_limits *limits,
-                                          sh_http_handler_fn *handler, sh_http_refused_fn *refused,
-                                          void *arg, struct sh_error *err)
+static struct sh_http_server *serve_on(struct event_base *base, int fd,
+                                       const struct sh_http_limits *limits,
+                                       sh_http_handler_fn *handler, sh_http_refused_fn *refused,
+                                       void *arg)
 {
-    int fd = bind_socket(host, port, err);
-    if (fd < 0)
-        return NULL;
     struct sh_http_server *s = sh_alloc(1, sizeof(*s));
     s->limits = *limits;
     s->handler = handler;
     s->refused = refused;
     s->arg = arg;
-    s->port = bound_port(fd);
     s->now_ms = sh_mono_us() / 1000;
     s->listening = true;
     s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -245,6 +242,33 @@ struct sh_http_server *sh_http_server_new(struct event_base *base, const char *h
     sh_timer_set(s->tick, TICK_MS);
     s->next = servers;
     servers = s;
+    return s;
+}
+
+struct sh_http_server *sh_http_server_new(struct event_base *base, const char *host, int port,
+                                          const struct sh_http_limits *limits,
+                                          sh_http_handler_fn *handler, sh_http_refused_fn *refused,
+                                          void *arg, struct sh_error *err)
+{
+    int fd = bind_socket(host, port, err);
+    if (fd < 0)
+        return NULL;
+    struct sh_http_server *s = serve_on(base, fd, limits, handler, refused, arg);
+    s->port = bound_port(fd);
+    return s;
+}
+
+struct sh_http_server *
+sh_http_server_new_unix(struct event_base *base, const char *dir, const char *name,
+                        const struct sh_http_limits *limits, sh_http_handler_fn *handler,
+                        sh_http_refused_fn *refused, void *arg, struct sh_error *err)
+{
+    char *path = NULL;
+    int fd = sh_unix_listen(dir, name, BACKLOG, &path, err);
+    if (fd < 0)
+        return NULL;
+    struct sh_http_server *s = serve_on(base, fd, limits, handler, refused, arg);
+    s->unix_path = path;
     return s;
 }
 
@@ -267,6 +291,8 @@ void sh_http_server_stop(struct sh_http_server *s)
 {
     struct sh_http_conn *c, *next;
     s->stopping = true;
+    if (s->unix_path)
+        unlink(s->unix_path);
     update_listening(s);
     sh_http_conns_adopt(s);
     for (c = TAILQ_FIRST(&s->conns); c; c = next) {
@@ -281,6 +307,7 @@ void sh_http_server_free(struct sh_http_server *s)
     if (!s)
         return;
     sh_http_conns_adopt(s);
+    const bool was_stopping = s->stopping;
     s->stopping = true;
     update_listening(s);
     for (struct sh_http_server **p = &servers; *p; p = &(*p)->next) {
@@ -289,6 +316,9 @@ void sh_http_server_free(struct sh_http_server *s)
             break;
         }
     }
+    if (s->unix_path && !was_stopping)
+        unlink(s->unix_path);
+    free(s->unix_path);
     evhttp_free(s->http); /* the listener, and every connection through its close callback */
     sh_http_requests_free(s);
     event_free(s->loose_ends);

@@ -54,6 +54,14 @@ struct sh_http_server *sh_http_server_new(struct event_base *base, const char *h
                                           const struct sh_http_limits *limits,
                                           sh_http_handler_fn *handler, sh_http_refused_fn *refused,
                                           void *arg, struct sh_error *err) SH_WARN_UNUSED;
+/* The same on a Unix socket dir/name, for this machine's owner alone (mode 0600). A file of that
+ * name is replaced: the caller sees to it that no other process serves there. Removed by stop. */
+struct sh_http_server *sh_http_server_new_unix(struct event_base *base, const char *dir,
+                                               const char *name,
+                                               const struct sh_http_limits *limits,
+                                               sh_http_handler_fn *handler,
+                                               sh_http_refused_fn *refused, void *arg,
+                                               struct sh_error *err) SH_WARN_UNUSED;
 int sh_http_server_port(const struct sh_http_server *s);
 int sh_http_server_open_connections(const struct sh_http_server *s);
 /* Stop listening; connections that are open get `Connection: close` with their next answer. */
@@ -67,7 +75,7 @@ const char *sh_http_path(const struct sh_http_request *req);  /* percent-decoded
                                                                  bad escapes and %00 were refused */
 const char *sh_http_query(const struct sh_http_request *req); /* raw, "" if none */
 const char *sh_http_header(const struct sh_http_request *req, const char *name); /* or NULL */
-const char *sh_http_peer(const struct sh_http_request *req); /* numeric address */
+const char *sh_http_peer(const struct sh_http_request *req); /* numeric address, "" on Unix */
 /* The body, contiguous, with a NUL behind. Borrowed until reply. */
 struct sh_slice sh_http_body(struct sh_http_request *req);
 /* The same as a copy of the caller's own (free()), NUL behind: one copy, however it arrived. */

@@ -144,8 +144,15 @@ void sh_child_finish(const struct sh_child *child, int wait_ms, char *how)
     }
 }
 
+bool sh_child_reap(const struct sh_child *child)
+{
+    char unused[SH_CHILD_HOW];
+    return reap(child, unused);
+}
+
 void sh_child_release(struct sh_child *child)
 {
+    child->pid = -1;
     if (child->page)
         munmap(child->page, child->page_bytes);
     child->page = NULL;

@@ -15,9 +15,9 @@ struct sh_child {
 };
 
 /* posix_spawn /proc/self/exe with argv, in our process group, so that a signal to the group
- * reaches all; default signal handling, empty mask; standard streams are ours. Of the environment
- * it gets PATH, HOME, LANG, LC_ALL, TZ, TZDIR and the sanitizers' options, and nothing else: no
- * secrets, no LD_PRELOAD. */
+ * reaches all; default signal handling, empty mask; standard streams are ours (a child that locks
+ * itself up replaces them, lockup.h). Of the environment it gets PATH, HOME, LANG, LC_ALL, TZ,
+ * TZDIR and the sanitizers' options, and nothing else: no secrets, no LD_PRELOAD. */
 bool sh_child_start(char *const argv[], size_t page_bytes, struct sh_child *child,
                     struct sh_error *err) SH_WARN_UNUSED;
 /* SIGKILL. */
@@ -26,7 +26,9 @@ void sh_child_kill(const struct sh_child *child);
  * by signal 11 (Segmentation fault)", "exited with 1". */
 #define SH_CHILD_HOW 100
 void sh_child_finish(const struct sh_child *child, int wait_ms, char *how);
-/* Unmap the page. The socket is not closed: whoever took it does that. */
+/* Has it ended? Does not wait; once true, the child is reaped. */
+bool sh_child_reap(const struct sh_child *child) SH_WARN_UNUSED;
+/* To be called once it is reaped: unmap the page, forget the pid. The socket is not closed: whoever took it does that. */
 void sh_child_release(struct sh_child *child);
 
 #endif

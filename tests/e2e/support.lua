@@ -236,6 +236,7 @@ local default_rules = { ["quiet.lua"] = 'rule "quiet" { on = "*", run = function
 --   rules    { [file name] = text }, scripts the same
 --   env      { NAME = value } for the process
 --   args     more arguments for serve, as one string
+--   wrap     a command that runs its arguments, to start it by
 --   start    false: only make the folder
 function support.engine(options)
   options = options or {}
@@ -287,7 +288,8 @@ function engine:start(seconds)
   end
   local command = ("cd %s && %s exec setsid %s serve --config switchhook.lua --listen 127.0.0.1:0" ..
     " --data data --rules rules --scripts scripts %s >%s 2>%s </dev/null"):format(
-    quote(self.dir), env ~= "" and "export " .. env .. ";" or "", quote(bin),
+    quote(self.dir), env ~= "" and "export " .. env .. ";" or "",
+    (self.options.wrap and self.options.wrap .. " " or "") .. quote(bin),
     self.options.args or "", quote(self.stdout), quote(self.stderr))
   local out = support.capture("sh -c " .. quote(command .. " & echo $!"))
   self.pid = assert(tonumber(out:match "%d+"), "the engine was not started")

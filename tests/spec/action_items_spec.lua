@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
-local cjson = require "cjson"
-local kit = require "tests.spec.kit"
-
+local rule = "Tasks from action points"
 local id = "x71p99345762k44nm28d55q90lbc6v"
 
+-- Tasks after a call with this analysis.
 local function tasks(analysis)
-  local answer, world = kit.one(kit.payload("call_postprocess", { analysis = analysis }))
-  return world.records.tasks or {}, answer.runs["Tasks from action points"]
+  hook.reset()
+  hook.send(hook.payload("call_postprocess", { analysis = analysis }))
+  return hook.records "tasks"
 end
 
 local function count(t)
@@ -17,52 +17,46 @@ end
 
 describe("action_items", function()
   it("makes a task of each action point", function()
-    local _, world = kit.one(kit.payload "call_postprocess")
-    assert.equal(4, count(world.records.tasks))
-    local first = world.records.tasks[id .. "-1"]
-    assert.equal("Verify audio connectivity on the caller side.", first.text)
-    assert.equal("open", first.status)
-    assert.equal(id, first.call_id)
-    assert.equal("laura.devries@bedrijf.nl", first.owner)
+    hook.send(hook.payload "call_postprocess")
+    assert.equal(4, count(hook.records "tasks"))
+    assert.record("tasks", id .. "-1").has { text = "Verify audio connectivity on the caller side.",
+      status = "open", call_id = id, owner = "laura.devries@bedrijf.nl" }
   end)
 
   it("reads the other names it goes by", function()
     for _, name in ipairs { "actiepunten", "Actiepunten", "action_items", "actionItems", "action points",
       "action_points", "next_steps" } do
-      local list = tasks { [name] = { "Call the customer" } }
-      assert.equal("Call the customer", list[id .. "-1"].text, name)
+      tasks { [name] = { "Call the customer" } }
+      assert.record("tasks", id .. "-1").has { text = "Call the customer" }
     end
   end)
 
   it("reads objects, with owner and date", function()
-    local list = tasks { action_items = { { text = "Send the invoice", owner = "jan@example.org",
-      due = "2026-06-15" }, { taak = "Bel terug", wie = "Piet" } } }
-    assert.equal("jan@example.org", list[id .. "-1"].owner)
-    assert.equal("2026-06-15", list[id .. "-1"].due)
-    assert.equal("Bel terug", list[id .. "-2"].text)
-    assert.equal("Piet", list[id .. "-2"].owner)
+    tasks { action_items = { { text = "Send the invoice", owner = "jan@example.org", due = "2026-06-15" },
+      { taak = "Bel terug", wie = "Piet" } } }
+    assert.record("tasks", id .. "-1").has { owner = "jan@example.org", due = "2026-06-15" }
+    assert.record("tasks", id .. "-2").has { text = "Bel terug", owner = "Piet" }
   end)
 
   it("reads one text with a line for each", function()
-    local list = tasks { actiepunten = "- Bel terug\n2) Stuur offerte\n\n• Mail Jan" }
-    assert.equal(3, count(list))
-    assert.equal("Bel terug", list[id .. "-1"].text)
-    assert.equal("Stuur offerte", list[id .. "-2"].text)
-    assert.equal("Mail Jan", list[id .. "-3"].text)
+    assert.equal(3, count(tasks { actiepunten = "- Bel terug\n2) Stuur offerte\n\n• Mail Jan" }))
+    assert.record("tasks", id .. "-1").has { text = "Bel terug" }
+    assert.record("tasks", id .. "-2").has { text = "Stuur offerte" }
+    assert.record("tasks", id .. "-3").has { text = "Mail Jan" }
   end)
 
   it("makes nothing of nothing", function()
-    for _, nothing in ipairs { cjson.empty_array or {}, "", "   ", cjson.null, 0 == 1 } do
-      local list, run = tasks { actiepunten = nothing }
-      assert.equal(0, count(list))
-      assert.equal("skipped_when", run.outcome)
+    for _, nothing in ipairs { hook.list {}, {}, "", "   ", hook.null, false } do
+      assert.equal(0, count(tasks { actiepunten = nothing }))
+      assert.skipped(rule)
     end
-    assert.equal("skipped_when", select(2, tasks(cjson.null)).outcome)
+    tasks(hook.null)
+    assert.skipped(rule)
   end)
 
   it("does not double on a repeat, nor open again what was done", function()
-    local again = kit.payload("call_postprocess", { date = "2026-06-12T20:00:00.000Z" })
-    local _, world = kit.try { kit.payload "call_postprocess", again }
-    assert.equal(4, count(world.records.tasks))
+    hook.send(hook.payload "call_postprocess")
+    hook.send(hook.payload("call_postprocess", { date = "2026-06-12T20:00:00.000Z" }))
+    assert.equal(4, count(hook.records "tasks"))
   end)
 end)

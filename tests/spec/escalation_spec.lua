@@ -1,111 +1,152 @@
 -- SPDX-License-Identifier: MIT
-local kit = require "tests.spec.kit"
-
 local settings = [[return { team_lead = "lead@example.org", text_back = {},
   escalation = { first = 15 * minute, second = 60 * minute },
   repeat_caller = { calls = 3, within = 24 * hour } }]]
+
+local colleague, lead = "laura.devries@bedrijf.nl", "lead@example.org"
+local both = colleague .. " " .. lead
 
 local n = 0
 local function call(changes)
   n = n + 1
   changes = changes or {}
   changes.call_id = "call-" .. n
-  return kit.payload("missed", changes)
+  hook.send(hook.payload("missed", changes))
+end
+
+local function begin(now, text)
+  hook.reset { now = now, scripts = { settings = text or settings } }
 end
 
 -- Who was reminded, in order.
-local function reminded(events, now)
-  local _, world = kit.try(events, { now = now, settings = settings })
+local function reminded()
   local who = {}
-  for _, mail in ipairs(kit.sent(world, "email")) do
+  for _, mail in ipairs(hook.emails()) do
     if mail.subject:find("Not called back yet", 1, true) then who[#who + 1] = mail.to[1] end
   end
-  return table.concat(who, " "), world
+  return table.concat(who, " ")
 end
 
-local colleague = "laura.devries@bedrijf.nl"
-
 describe("escalation", function()
+  before_each(function() begin() end)
+
   it("reminds the colleague after 15 minutes and the team lead after 60", function()
-    assert.equal("", (reminded { call(), kit.advance "14m" }))
-    assert.equal(colleague, (reminded { call(), kit.advance "15m" }))
-    assert.equal(colleague, (reminded { call(), kit.advance "59m" }))
-    assert.equal(colleague .. " lead@example.org", (reminded { call(), kit.advance "1h" }))
-    assert.equal(colleague .. " lead@example.org", (reminded { call(), kit.advance "3d" }))
+    call()
+    hook.advance "14m"
+    assert.equal("", reminded())
+    hook.advance "1m"
+    assert.equal(colleague, reminded())
+    hook.advance "44m"
+    assert.equal(colleague, reminded())
+    hook.advance "1m"
+    assert.equal(both, reminded())
+    hook.advance "3d"
+    assert.equal(both, reminded())
   end)
 
   it("is ended by an answered call with the number, either way", function()
     for _, direction in ipairs { "incoming", "outgoing" } do
-      assert.equal(colleague, (reminded { call(), kit.advance "20m",
-        call { call_result = "Answered", direction = direction, remote_number = "06 12345678" },
-        kit.advance "3h" }), direction)
+      begin()
+      call()
+      hook.advance "20m"
+      call { call_result = "Answered", direction = direction, remote_number = "06 12345678" }
+      hook.advance "3h"
+      assert.equal(colleague, reminded(), direction)
     end
-    assert.equal(colleague .. " lead@example.org", (reminded { call(),
-      call { call_result = "Answered", remote_number = "0687654321" }, kit.advance "3h" }))
+    begin()
+    call()
+    call { call_result = "Answered", remote_number = "0687654321" }
+    hook.advance "3h"
+    assert.equal(both, reminded())
   end)
 
   it("counts from the opening of the next day", function()
-    -- Friday 19:00 in Amsterdam: Monday 09:00 it begins
-    local none = reminded({ call(), kit.advance "62h" }, "2026-06-12T17:00:00Z")
-    assert.equal("", none)
-    assert.equal(colleague, (reminded({ call(), kit.advance "62h", kit.advance "16m" },
-      "2026-06-12T17:00:00Z")))
+    begin "2026-06-12 19:00" -- a Friday: it begins on Monday at 09:00
+    call()
+    hook.advance "62h"
+    assert.equal("", reminded())
+    hook.advance "16m"
+    assert.equal(colleague, reminded())
   end)
 
   it("is counted in opening hours", function()
-    -- Friday 17:00 in Amsterdam: the second one on Monday at 09:30
-    local now = "2026-06-12T15:00:00Z"
-    assert.equal(colleague, (reminded({ call(), kit.advance "64h", kit.advance "29m" }, now)))
-    assert.equal(colleague .. " lead@example.org",
-      (reminded({ call(), kit.advance "64h", kit.advance "30m" }, now)))
+    begin "2026-06-12 17:00" -- a Friday: the second one on Monday at 09:30
+    call()
+    hook.advance "64h29m"
+    assert.equal(colleague, reminded())
+    hook.advance "1m"
+    assert.equal(both, reminded())
     -- the same over the night in which the clocks change: Monday 09:30 is an hour later
-    now = "2026-10-23T15:00:00Z"
-    assert.equal(colleague, (reminded({ call(), kit.advance "65h", kit.advance "29m" }, now)))
-    assert.equal(colleague .. " lead@example.org",
-      (reminded({ call(), kit.advance "65h", kit.advance "30m" }, now)))
+    begin "2026-10-23 17:00"
+    call()
+    hook.advance "65h29m"
+    assert.equal(colleague, reminded())
+    hook.advance "1m"
+    assert.equal(both, reminded())
   end)
 
   it("is not put off by who calls again, nor by a report that comes twice", function()
-    assert.equal(colleague, (reminded { call(), kit.advance "10m", call(), kit.advance "16m" }))
-    local events = { call() }
+    call()
+    hook.advance "10m"
+    call()
+    hook.advance "16m"
+    assert.equal(colleague, reminded())
+    begin()
+    call()
     for _ = 1, 6 do
-      events[#events + 1] = kit.advance "10m"
-      events[#events + 1] = call()
+      hook.advance "10m"
+      call()
     end
-    assert.equal(colleague .. " lead@example.org", (reminded(events)))
-    assert.equal(colleague .. " lead@example.org " .. colleague .. " lead@example.org",
-      (reminded { call(), kit.advance "2h", call(), kit.advance "2h" }))
+    assert.equal(both, reminded())
+    begin()
+    call()
+    hook.advance "2h"
+    call()
+    hook.advance "2h"
+    assert.equal(both .. " " .. both, reminded())
   end)
 
   it("does not mind events that come out of order", function()
-    local function missed(at) return call { ended_at = at } end
-    local function answered(at) return call { ended_at = at, call_result = "Answered", direction = "outgoing" } end
+    local function missed(at) call { ended_at = at } end
+    local function answered(at) call { ended_at = at, call_result = "Answered", direction = "outgoing" } end
     local early, late = "2026-06-12T11:40:00.000Z", "2026-06-12T11:50:00.000Z"
-    local who, world = reminded { answered(late), missed(early), kit.advance "3h" }
-    assert.equal("", who)
-    assert.equal(0, #world.callbacks)
-    assert.equal(colleague .. " lead@example.org",
-      (reminded { missed(late), answered(early), kit.advance "3h" }))
-    assert.equal(colleague .. " lead@example.org",
-      (reminded { answered(early), missed(late), kit.advance "3h" }))
+    answered(late)
+    missed(early)
+    hook.advance "3h"
+    assert.equal("", reminded())
+    assert.equal(0, #hook.callbacks())
+    begin()
+    missed(late)
+    answered(early)
+    hook.advance "3h"
+    assert.equal(both, reminded())
+    begin()
+    answered(early)
+    missed(late)
+    hook.advance "3h"
+    assert.equal(both, reminded())
   end)
 
   it("knows a number in its two spellings where the country is set", function()
     local here = settings:gsub("team_lead", 'country = "31", team_lead', 1)
-    local _, world = kit.try({ call { remote_number = "+31612345678" }, kit.advance "5m",
-      call { remote_number = "06-12345678", call_result = "Answered", direction = "outgoing" } }, { settings = here })
-    assert.equal("done", world.callbacks[1].status)
-    assert.equal(0, #kit.sent(world, "email"))
-    for _, timer in ipairs(world.timers) do assert.equal("clock", timer.kind) end
-    _, world = kit.try({ call { remote_number = "+31 (0)6 12345678" }, call { remote_number = "0612345678" } },
-      { settings = here })
-    assert.equal(1, #world.callbacks)
+    begin(nil, here)
+    call { remote_number = "+31612345678" }
+    hook.advance "5m"
+    call { remote_number = "06-12345678", call_result = "Answered", direction = "outgoing" }
+    assert.equal("done", hook.callbacks()[1].status)
+    assert.no.sent_email()
+    assert.same({}, hook.timers())
+    begin(nil, here)
+    call { remote_number = "+31 (0)6 12345678" }
+    call { remote_number = "0612345678" }
+    assert.equal(1, #hook.callbacks())
   end)
 
   it("completes a callback that an answered call may complete", function()
-    local _, world = kit.try({ call(), kit.advance "5m", call { call_result = "Answered", direction = "outgoing" } },
-      { settings = settings })
-    assert.equal(1, #world.callbacks)
-    assert.equal("done", world.callbacks[1].status)
+    call()
+    hook.advance "5m"
+    call { call_result = "Answered", direction = "outgoing" }
+    assert.equal(1, #hook.callbacks())
+    assert.equal("done", hook.callbacks()[1].status)
   end)
 end)

@@ -174,6 +174,13 @@ describe("the examples", function()
         assert.same(expected, digest(lines(out), expected))
       end)
 
+      if exists(folder .. "/specs") then
+        it("passes its own specs", function()
+          local out, code = run_in(root, quote(bin) .. " test " .. folder)
+          assert.equal(0, code, out)
+        end)
+      end
+
       it("expects something of each of its events", function()
         local expected, files = decode(read_file(folder .. "/expected.json")).events, {}
         for _, file in ipairs(names_in(folder .. "/events")) do

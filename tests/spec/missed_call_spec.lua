@@ -1,74 +1,78 @@
 -- SPDX-License-Identifier: MIT
-local cjson = require "cjson"
-local kit = require "tests.spec.kit"
 local rule = "Call back after a missed call"
 
-local function outcome(changes)
-  local answer, world = kit.one(kit.payload("missed", changes))
-  return answer.runs[rule].outcome, world, answer
+-- A missed call with these changes, on an empty store.
+local function missed(changes)
+  hook.reset()
+  return hook.send(hook.payload("missed", changes))
 end
 
 describe("missed_call", function()
   it("schedules a callback within the hour", function()
-    local result, world, answer = outcome()
-    assert.equal("done", result)
-    assert.equal("2026-06-12T13:00:00.000Z", world.callbacks[1].due_at)
-    assert.equal("0612345678", world.callbacks[1].number)
-    assert.equal("Missed call", world.callbacks[1].reason)
-    assert.is_true(world.records.calls[answer.event.key].missed)
+    local happened = hook.send(hook.payload "missed")
+    assert.ran(rule)
+    assert.scheduled_callback { number = "0612345678", due = "2026-06-12 15:00", reason = "Missed call" }
+    assert.record("calls", happened.event.key).has { missed = true }
+    assert.equal("scheduled", hook.callbacks()[1].status)
   end)
 
   it("waits for opening hours", function()
-    local function due(now)
-      local _, world = kit.one(kit.payload "missed", now)
-      return world.callbacks[1].due_at
+    local function due(now, expected)
+      hook.reset { now = now }
+      hook.send(hook.payload "missed")
+      assert.scheduled_callback { due = expected }
     end
-    assert.equal("2026-06-12T15:29:00.000Z", due "2026-06-12T14:29:00Z") -- 17:29 in Amsterdam
-    assert.equal("2026-06-15T07:00:00.000Z", due "2026-06-12T14:30:00Z") -- Monday at nine
-    assert.equal("2026-06-15T07:00:00.000Z", due "2026-06-13T10:00:00Z")
-    assert.equal("2026-10-26T08:00:00.000Z", due "2026-10-24T10:00:00Z") -- clocks go back in between
+    due("2026-06-12 16:29", "2026-06-12 17:29")
+    due("2026-06-12 16:30", "2026-06-15 09:00") -- Monday at nine
+    due("2026-06-13 12:00", "2026-06-15 09:00")
+    due("2026-10-24 12:00", "2026-10-26 09:00") -- clocks go back in between
+    due("2026-10-24T10:00:00Z", "2026-10-26T08:00:00Z")
   end)
 
   it("knows the words for nobody answering", function()
     for _, word in ipairs { "Missed", "No answer", "BUSY", "Rejected", "gemist", "Niet opgenomen", "bezet" } do
-      assert.equal("done", (outcome { call_result = word }), word)
+      missed { call_result = word }
+      assert.ran(rule)
     end
-    assert.equal("done", (outcome { call_result = cjson.null, duration_sec = 0 }))
-    assert.equal("done", (outcome { call_result = kit.gone, duration_sec = kit.gone }))
-    assert.equal("done", (outcome { direction = "inbound" }))
+    missed { call_result = hook.null, duration_sec = 0 }
+    assert.ran(rule)
+    missed { call_result = hook.none, duration_sec = hook.none }
+    assert.ran(rule)
+    missed { direction = "inbound" }
+    assert.ran(rule)
   end)
 
   it("leaves answered and outgoing calls alone", function()
-    assert.equal("skipped_when", (outcome { call_result = "Answered" }))
-    assert.equal("skipped_when", (outcome { call_result = "beantwoord" }))
-    assert.equal("skipped_when", (outcome { call_result = cjson.null, duration_sec = 12 }))
-    assert.equal("skipped_when", (outcome { direction = "outgoing" }))
+    for _, changes in ipairs { { call_result = "Answered" }, { call_result = "beantwoord" },
+      { call_result = hook.null, duration_sec = 12 }, { direction = "outgoing" } } do
+      missed(changes)
+      assert.skipped(rule, "when")
+    end
   end)
 
   it("does not call withheld numbers, and says so on the record", function()
-    for _, number in ipairs { "anonymous", "Anoniem", "", "unknown", "withheld", cjson.null } do
-      local result, world, answer = outcome { remote_number = number }
-      assert.equal("done", result)
-      assert.equal(0, #world.callbacks)
-      assert.equal("number withheld", world.records.calls[answer.event.key].follow_up)
+    for _, number in ipairs { "anonymous", "Anoniem", "", "unknown", "withheld", hook.null } do
+      local happened = missed { remote_number = number }
+      assert.ran(rule)
+      assert.no.scheduled_callback()
+      assert.record("calls", happened.event.key).has { follow_up = "number withheld" }
     end
   end)
 
   it("bears an event with hardly anything in it", function()
     for _, kind in ipairs { "call_start", "call_stop", "call_postprocess" } do
-      local answer = kit.one { event = kind, call_id = "bare" }
-      for _, run in ipairs(answer.runs) do assert.not_equal("failed", run.outcome, run.error) end
+      hook.send { event = kind, call_id = "bare" } -- a run that fails fails the spec
     end
   end)
 
   it("does not call colleagues back", function()
-    local _, world = outcome { remote_number = "3002" }
-    assert.equal(0, #world.callbacks)
+    missed { remote_number = "3002" }
+    assert.no.scheduled_callback()
   end)
 
   it("calls back once when the same call is reported again", function()
-    local _, world = kit.try { kit.payload "missed",
-      kit.payload("missed", { date = "2026-06-12T11:47:40.000Z" }) }
-    assert.equal(1, #world.callbacks)
+    hook.send(hook.payload "missed")
+    hook.send(hook.payload("missed", { date = "2026-06-12T11:47:40.000Z" }))
+    assert.equal(1, #hook.callbacks())
   end)
 end)

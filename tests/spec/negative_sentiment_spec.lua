@@ -1,19 +1,21 @@
 -- SPDX-License-Identifier: MIT
-local cjson = require "cjson"
-local kit = require "tests.spec.kit"
-local sentiment = dofile "scripts/sentiment.lua"
 local rule = "Call back after a negative call"
+local colleague = "laura.devries@bedrijf.nl"
 
 local function with(analysis, changes)
   changes = changes or {}
   changes.analysis = analysis
-  return kit.payload("call_postprocess", changes)
+  return hook.send(hook.payload("call_postprocess", changes))
+end
+
+-- What scripts/sentiment.lua makes of a call.
+local function sentiment(call)
+  return hook.eval([[require("sentiment").of(args)]], call)
 end
 
 describe("sentiment.of", function()
   local function check(expected, value)
-    assert.equal(expected, sentiment.of { analysis = { sentiment = value } },
-      type(value) == "table" and cjson.encode(value) or tostring(value))
+    assert.equal(expected, sentiment { analysis = { sentiment = value } })
   end
 
   it("reads words and phrases, Dutch and English", function()
@@ -51,79 +53,78 @@ describe("sentiment.of", function()
     check(nil, "onbekend")
     check(nil, "")
     check(nil, 4) -- of what?
-    check(nil, cjson.null)
+    check(nil, hook.null)
     check(nil, {})
-    assert.is_nil(sentiment.of { analysis = { samenvatting = "een negatief saldo" } })
-    assert.is_nil(sentiment.of {})
-    assert.is_nil(sentiment.of { analysis = "none" })
+    assert.is_nil(sentiment { analysis = { samenvatting = "een negatief saldo" } })
+    assert.is_nil(sentiment {})
+    assert.is_nil(sentiment { analysis = "none" })
   end)
 
   it("finds it under its other names, and deeper", function()
-    assert.equal("negative", sentiment.of { analysis = { stemming = "boos" } })
-    assert.equal("negative", sentiment.of { analysis = { Sentiment = "negative" } })
-    assert.equal("negative", sentiment.of { analysis = { klant = { sentiment = "negatief" } } })
-    assert.equal("negative", sentiment.of { sentiment = "negative" })
+    assert.equal("negative", sentiment { analysis = { stemming = "boos" } })
+    assert.equal("negative", sentiment { analysis = { Sentiment = "negative" } })
+    assert.equal("negative", sentiment { analysis = { klant = { sentiment = "negatief" } } })
+    assert.equal("negative", sentiment { sentiment = "negative" })
   end)
 end)
 
 describe("negative_sentiment", function()
   it("schedules a callback in two hours and mails the colleague", function()
-    local answer, world = kit.one(kit.payload "negative")
-    assert.equal("done", answer.runs[rule].outcome)
-    assert.equal(1, #world.callbacks)
-    local c = world.callbacks[1]
-    assert.equal("2026-06-12T14:00:00.000Z", c.due_at)
-    assert.equal("laura.devries@bedrijf.nl", c.assignee)
-    assert.equal("scheduled", c.status)
-    assert.equal(1, #world.outbox)
-    assert.equal("laura.devries@bedrijf.nl", world.outbox[1].to)
-    assert.equal("callback", world.records.calls[answer.event.key].follow_up)
+    local happened = hook.send(hook.payload "negative")
+    assert.ran(rule)
+    assert.scheduled_callback { due = "2026-06-12 16:00", assignee = colleague }
+    assert.equal("scheduled", hook.callbacks()[1].status)
+    assert.equal(1, #hook.callbacks())
+    assert.sent_email { to = colleague, rule = rule }
+    assert.equal(1, #hook.outbox())
+    assert.record("calls", happened.event.key).has { follow_up = "callback" }
   end)
 
   it("waits for opening hours", function()
-    local _, world = kit.one(kit.payload "negative", "2026-06-12T13:45:00Z")
-    assert.equal("2026-06-15T07:00:00.000Z", world.callbacks[1].due_at)
+    hook.set_now "2026-06-12 15:45"
+    hook.send(hook.payload "negative")
+    assert.scheduled_callback { due = "2026-06-15 09:00" }
   end)
 
   it("leaves a call alone that was not negative", function()
-    local answer, world = kit.one(kit.payload "call_postprocess")
-    assert.equal("skipped_when", answer.runs[rule].outcome)
-    assert.equal(0, #world.callbacks)
-    assert.equal(0, #world.outbox)
+    hook.send(hook.payload "call_postprocess")
+    assert.skipped(rule, "when")
+    assert.no_effects(rule)
+    assert.same({}, hook.callbacks())
+    assert.same({}, hook.outbox())
   end)
 
   it("follows up once when the same call is analysed again", function()
-    local first = kit.payload "negative"
-    local second = kit.payload("negative", { date = "2026-06-12T18:00:00.000Z" })
-    local _, world = kit.try { first, second }
-    assert.equal(1, #world.callbacks)
-    assert.equal(1, #world.outbox)
+    hook.send(hook.payload "negative")
+    hook.send(hook.payload("negative", { date = "2026-06-12T18:00:00.000Z" }))
+    assert.equal(1, #hook.callbacks())
+    assert.equal(1, #hook.outbox())
   end)
 
   it("mails, but cannot call, a withheld number", function()
-    local _, world = kit.one(with({ sentiment = "negatief" }, { remote_number = "anonymous" }))
-    assert.equal(0, #world.callbacks)
-    assert.equal(1, #world.outbox)
+    with({ sentiment = "negatief" }, { remote_number = "anonymous" })
+    assert.no.scheduled_callback()
+    assert.equal(1, #hook.outbox())
   end)
 
   it("calls back without a mail where no colleague is known", function()
-    local answer, world = kit.one(with({ sentiment = "negatief" }, { user_email = cjson.null }))
-    assert.equal("done", answer.runs[rule].outcome)
-    assert.equal(1, #world.callbacks)
-    assert.equal(0, #world.outbox)
+    with({ sentiment = "negatief" }, { user_email = hook.null })
+    assert.ran(rule)
+    assert.scheduled_callback()
+    assert.no.sent_email()
   end)
 
   it("calls back even if the colleague's address is no address", function()
-    local answer, world = kit.one(with({ sentiment = "negatief" }, { user_email = "laura at work" }))
-    assert.equal("done", answer.runs[rule].outcome)
-    assert.equal(1, #world.callbacks)
-    assert.equal(0, #world.outbox)
+    with({ sentiment = "negatief" }, { user_email = "laura at work" })
+    assert.ran(rule)
+    assert.scheduled_callback()
+    assert.no.sent_email()
   end)
 
   it("takes hostile names without harm", function()
-    local _, world = kit.one(with({ sentiment = "negative" },
-      { remote_name = "Eve\r\nBcc: victim@example.org" }))
+    with({ sentiment = "negative" }, { remote_name = "Eve\r\nBcc: victim@example.org" })
     -- the subject would have a line break: the run fails at its line instead of sending two headers
-    assert.equal(0, #world.outbox)
+    assert.failed(rule, "subject")
+    assert.no.sent_email()
   end)
 end)

@@ -177,7 +177,8 @@ static int hostile_worker(void)
         return 2;
     const char *how = g->files[0].text;
     size_t place = sh_frame_begin(&out, SH_FRAME_LOADED);
-    sh_buf_adds(&out, "{\"ok\":true,\"rules\":[{\"name\":\"R\",\"file\":\"rules/r.lua\"}]}");
+    sh_buf_adds(&out, "{\"ok\":true,\"rules\":[{\"name\":\"R\",\"file\":\"rules/r.lua\"}],"
+                      "\"sandbox\":{\"landlock\":5,\"missing\":[\"a part\"]}}");
     sh_frame_end(&out, place);
     put();
     if (strcmp(how, "questions") == 0)
@@ -431,6 +432,22 @@ static void test_lookup_of_another_job(void **state)
     free(s);
 }
 
+/* What the first worker says of its locks is kept; before that, nothing is known. */
+static void test_the_sandbox_is_known(void **state)
+{
+    (void)state;
+    struct side *s = sh_alloc(1, sizeof(*s));
+    begin(s, "stranger", 5000);
+    assert_null(sh_crew_sandbox(s->crew));
+    add_events(s, 1);
+    run(s, one_settled);
+    const cJSON *landlock = cJSON_GetObjectItem(sh_crew_sandbox(s->crew), "landlock");
+    assert_non_null(landlock);
+    assert_int_equal(landlock->valueint, 5);
+    end(s);
+    free(s);
+}
+
 /* --- jobs that wait ---------------------------------------------------------- */
 
 static bool asked_200(struct side *s)
@@ -537,6 +554,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_caught_in_a_job_taken_back),
         cmocka_unit_test(test_more_lookups_than_rules),
         cmocka_unit_test(test_lookup_of_another_job),
+        cmocka_unit_test(test_the_sandbox_is_known),
         cmocka_unit_test(test_waiting_jobs_are_parked),
         cmocka_unit_test(test_most_parked_and_not_silent),
         cmocka_unit_test(test_answers_into_the_void),

@@ -194,15 +194,19 @@ static void test_only_and_skip(void **state)
 static void test_globals(void **state)
 {
     (void)state;
-    kit_fails("local x = calback",
-              "rules/x.lua:2: undefined variable 'calback' (did you mean 'callback'?)");
-    kit_fails("foo()", "rules/x.lua:2: undefined variable 'foo'");
+    kit_refused("local x = calback",
+                "rules/x.lua:2: undefined variable 'calback' (did you mean 'callback'?)");
+    kit_refused("foo()", "rules/x.lua:2: undefined variable 'foo'");
     kit_fails("count = 1",
               "rules/x.lua:2: a run cannot assign the global 'count': it keeps nothing to itself "
               "(make it local; to remember something, records are for that)");
-    kit_fails("\ncallback = 1",
-              "rules/x.lua:3: a run cannot assign the global 'callback': it keeps nothing "
+    kit_refused("\ncallback = 1",
+                "rules/x.lua:3: 'callback' is part of the rule API: choose another name");
+    kit_fails("_ENV['call' .. 'back'] = 1",
+              "rules/x.lua:2: a run cannot assign the global 'callback': it keeps nothing "
               "to itself (make it local; to remember something, records are for that)");
+    kit_fails("local x = _ENV['cal' .. 'back']",
+              "rules/x.lua:2: undefined variable 'calback' (did you mean 'callback'?)");
     kit_must_load(
         "limit = 5\nfunction double(x) return 2 * x end\n"
         "rule 'a' { on = '*', run = function()\nassert(double(limit) == 10)\nlimit = 6 end }");
@@ -421,8 +425,7 @@ static void test_no_way_out(void **state)
                                         "setmetatable(string, {})",
                                         "json.array(string)",
                                         "getmetatable(string).__index = {}",
-                                        "pairs = nil",
-                                        "_ENV.pairs = 1",
+                                        "_ENV['pair' .. 's'] = nil",
                                         "local t = getmetatable(_ENV) t.__index = {}",
                                         "setmetatable(_ENV, nil)"};
     for (size_t i = 0; i < sizeof(tries) / sizeof(*tries); i++) {
@@ -431,6 +434,10 @@ static void test_no_way_out(void **state)
             print_message("%s\n", tries[i]);
         assert_int_equal(r->outcome, SH_RUN_FAILED);
     }
+    kit_refused("pairs = nil", "rules/x.lua:2: 'pairs' is part of the rule API: choose another "
+                               "name");
+    kit_refused("_ENV.pairs = 1", "rules/x.lua:2: 'pairs' is part of the rule API: choose another "
+                                  "name");
     kit_done("local _ENV = { assert = assert } x = 1 assert(x == 1)", "");
 }
 

@@ -294,6 +294,21 @@ __attribute__((unused)) static void kit_done(const char *body, const char *effec
     assert_string_equal(r->effects, effects);
 }
 
+/* The file with this body in its rule's run does not load; the only error is this. */
+__attribute__((unused)) static void kit_refused(const char *body, const char *error)
+{
+    char got[SH_MAX_ERROR_BYTES + 300];
+    char *text = sh_strf("rule \"r\" { on = \"*\", run = function(ev, env)\n%s\nend }\n", body);
+    if (kit_load("rules/x.lua", text, NULL))
+        fail_msg("loads, and should not: %s", body);
+    free(text);
+    const cJSON *errors = sh_json_member(kit.report, "errors"), *e = errors->child;
+    snprintf(got, sizeof(got), "%s:%d: %s", sh_json_string(e, "file"),
+             sh_json_member(e, "line")->valueint, sh_json_string(e, "msg"));
+    assert_string_equal(got, error);
+    assert_int_equal(cJSON_GetArraySize(errors), 1);
+}
+
 /* The error's first line must be this. */
 __attribute__((unused)) static void kit_fails(const char *body, const char *error)
 {
@@ -314,6 +329,18 @@ __attribute__((unused)) static void kit_starts(const char *text, const char *wan
 {
     if (strncmp(text, want, strlen(want)) != 0)
         assert_string_equal(text, want);
+}
+
+/* Wrong: the file is refused for it where that is certain, else the run fails. */
+__attribute__((unused)) static void kit_wrong(const char *body, const char *error)
+{
+    char *text = sh_strf("rule \"r\" { on = \"*\", run = function(ev, env)\n%s\nend }\n", body);
+    bool loads = kit_load("rules/x.lua", text, NULL);
+    free(text);
+    if (loads)
+        kit_fails(body, error);
+    else
+        kit_refused(body, error);
 }
 
 /* The text that `return` of the expression logs. */

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_reload.c: ask a running engine to take up its rules anew. */
+#include "app/app.h"
+
+#include "app/config.h"
+#include "app/control.h"
+#include "app/options.h"
+#include "app/print.h"
+#include "app/rules.h"
+#include "svc/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATIENCE_MS (10 * 60 * 1000) /* specs may be long */
+
+static const struct sh_option options[] = {
+    {"data", "DIR", "data folder of the engine (default: as configured, var/)"},
+    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"json", NULL, "the outcome as one JSON object on one line"},
+};
+static const struct sh_command command = {
+    .name = "reload",
+    .summary = "Ask the running engine to read its rules again, and say what came of it.",
+    .details =
+        "The engine does so by itself when a file changes (reload.watch), and on SIGHUP; this\n"
+        "command waits for the outcome. Exit code 0 if what is in the folders is live now, 1 if\n"
+        "it does not load: then each error is printed as file:line: message, and the rules that\n"
+        "were live stay live.",
+    .example = "  switchhook reload && switchhook generations --limit 2",
+    .options = options,
+    .n_options = sizeof(options) / sizeof(options[0]),
+};
+
+static void print_changes(const cJSON *outcome)
+{
+    const cJSON *c;
+    cJSON_ArrayForEach(c, sh_json_member(outcome, "changes"))
+    {
+        const char *file = sh_json_string(c, "file"), *change = sh_json_string(c, "change");
+        printf("  %-8s ", change ? change : "?");
+        sh_print_text(stdout, file ? file : "?", "");
+        printf("\n");
+    }
+}
+
+static void print_text(const cJSON *outcome, const struct sh_config *c)
+{
+    const char *now = sh_json_string(outcome, "generation"),
+               *before = sh_json_string(outcome, "before");
+    int64_t ms = 0, rules = 0;
+    (void)!sh_json_get_int(sh_json_member(outcome, "took_ms"), &ms);
+    (void)!sh_json_get_int(sh_json_member(outcome, "rules"), &rules);
+    sh_rules_print_faults(stderr, outcome, c->rules, c->scripts);
+    if (!cJSON_IsTrue(sh_json_member(outcome, "ok"))) {
+        printf("Not reloaded: generation %s stays live.\n", before ? before : "?");
+    } else if (!cJSON_IsTrue(sh_json_member(outcome, "changed"))) {
+        printf("Nothing to reload: generation %s is live.\n", before ? before : "?");
+    } else {
+        printf("Reloaded in %" PRId64 " ms: generation %s with %" PRId64 " rules is live, in place "
+               "of %s.\n",
+               ms, now ? now : "?", rules, before ? before : "?");
+        print_changes(outcome);
+    }
+}
+
+static int go(const struct sh_options *o, struct sh_config *c)
+{
+    struct sh_error err;
+    cJSON *outcome;
+    int status;
+    sh_config_override(&c->data, sh_options_get(o, "data"));
+    if (!sh_control_ask(c->data, "POST", "/api/v1/reload", NULL, PATIENCE_MS, &status, &outcome,
+                        &err)) {
+        fprintf(stderr, "switchhook reload: %s\n", err.msg);
+        return SH_EXIT_BAD;
+    }
+    if (sh_options_get(o, "json"))
+        sh_print_json(outcome);
+    else
+        print_text(outcome, c);
+    bool ok = cJSON_IsTrue(sh_json_member(outcome, "ok"));
+    cJSON_Delete(outcome);
+    return ok ? 0 : SH_EXIT_BAD;
+}
+
+int sh_cmd_reload(int argc, char **argv)
+{
+    struct sh_options o;
+    struct sh_config config = {0};
+    int code = sh_options_parse(&command, argc, argv, &o);
+    if (code < 0) {
+        cJSON *faults;
+        bool ok = sh_config_load(sh_options_get(&o, "config"), &config, &faults);
+        sh_config_print_faults(faults);
+        cJSON_Delete(faults);
+        code = ok ? go(&o, &config) : SH_EXIT_BAD;
+    }
+    sh_config_clear(&config);
+    sh_options_clear(&o);
+    return code;
+}

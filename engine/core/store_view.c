@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * store_view.c: a data folder read from outside, also beside a running engine. */
+#include "core/store_impl.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct sh_store_view *sh_store_view_open(const char *dir, struct sh_error *err)
+{
+    char *path = sh_store_db_path(dir);
+    struct sh_store_view *v = NULL;
+    int64_t have = 0;
+    if (access(path, F_OK) != 0) {
+        sh_error_set(err, SH_ENOTFOUND, "%s: no store there (no file switchhook.db)", dir);
+        goto out;
+    }
+    v = sh_alloc(1, sizeof(*v));
+    const struct sh_sqlite_config c = {
+        .path = path, .read_only = true, .cache_kib = 2048, .busy_ms = 5000};
+    v->db = sh_sqlite_open(&c, err);
+    sqlite3_stmt *st =
+        v->db ? sh_sqlite_prepare(v->db, "SELECT max(version) FROM sh_migrations", err) : NULL;
+    bool ok = st && sh_sqlite_int(st, &have, err);
+    sqlite3_finalize(st);
+    if (ok && have != SH_STORE_SCHEMA)
+        ok = sh_error_set(err, SH_EINVAL, "%s: its schema is %lld, this switchhook knows %d", path,
+                          (long long)have, SH_STORE_SCHEMA);
+    if (!ok) {
+        sh_store_view_close(v);
+        v = NULL;
+    }
+out:
+    free(path);
+    return v;
+}
+
+void sh_store_view_close(struct sh_store_view *v)
+{
+    if (!v)
+        return;
+    sh_sqlite_close(v->db);
+    free(v);
+}
+
+bool sh_store_view_list(struct sh_store_view *v, const struct sh_list_query *q, sh_list_fn *fn,
+                        void *arg, struct sh_error *err)
+{
+    return sh_store_list_on(v->db, q, fn, arg, err);
+}
+
+cJSON *sh_store_view_collections(struct sh_store_view *v)
+{
+    cJSON *names = cJSON_CreateArray();
+    struct sh_error err;
+    /* from one to the next by the primary key, not through every record */
+    sqlite3_stmt *st = sh_sqlite_prepare(v->db,
+                                         "WITH RECURSIVE c(name) AS (SELECT min(collection) FROM"
+                                         " sh_records UNION ALL SELECT (SELECT min(collection) FROM"
+                                         " sh_records WHERE collection > name) FROM c WHERE name IS"
+                                         " NOT NULL) SELECT name FROM c WHERE name IS NOT NULL",
+                                         &err);
+    while (st && sh_sqlite_step(st, &err) == 1) {
+        char *name = sh_sqlite_dup(st, 0);
+        cJSON_AddItemToArray(names, cJSON_CreateString(name));
+        free(name);
+    }
+    sqlite3_finalize(st);
+    return names;
+}
