@@ -27,7 +27,6 @@ char *sh_fault_text(struct sh_slice rule, struct sh_slice text) SH_WARN_UNUSED;
  * none, as for a text of the author's own. */
 bool sh_fault_hint(struct sh_buf *out, struct sh_slice message);
 
-
 /* The parts of a text in that form, for a log of one line an entry. Slices borrow from text. */
 struct sh_fault_parts {
     struct sh_slice line;  /* the first one */
