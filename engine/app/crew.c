@@ -163,7 +163,7 @@ static void give_back(struct worker *w, const char *how)
 {
     uint64_t guilty = 0;
     const char *rule = suspect(w, &guilty);
-    char why[400];
+    char why[600];
     snprintf(why, sizeof(why), "%s: %s",
              rule ? w->crew->places[atomic_load(&w->pulse->rule)] : "worker",
              w->killed_because[0] ? w->killed_because : how);
@@ -267,6 +267,16 @@ static void take_back(struct worker *w, uint64_t running)
         pump(w->crew);
 }
 
+static void slow_to_load(struct worker *w)
+{
+    const struct sh_generation *g = w->crew->config.generation;
+    uint32_t file = w->pulse ? atomic_load(&w->pulse->file) : 0;
+    bool known = file > 0 && file <= g->n_files;
+    snprintf(w->killed_because, sizeof(w->killed_because),
+             "%.200s%sloading the rules took over %d s", known ? g->files[file - 1].name : "",
+             known ? ": " : "", LOAD_MS / 1000);
+}
+
 static void check(struct worker *w, int64_t now_us)
 {
     struct sh_crew *c = w->crew;
@@ -281,8 +291,7 @@ static void check(struct worker *w, int64_t now_us)
     if (!w->channel || w->killed_because[0])
         return;
     if (!w->up && now_us - w->born_us > LOAD_MS * 1000)
-        snprintf(w->killed_because, sizeof(w->killed_because), "loading the rules took over %d s",
-                 LOAD_MS / 1000);
+        slow_to_load(w);
     else if (w->up && running != 0 && now_us - since_us > wall_us) /* perhaps a job taken back */
         snprintf(w->killed_because, sizeof(w->killed_because),
                  "wall budget of %lld ms exceeded inside a function that cannot be interrupted, "

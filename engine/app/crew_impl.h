@@ -50,7 +50,7 @@ struct worker {
     int failures;       /* deaths soon after birth, in a row */
     int64_t leaving_us; /* retired: told to end then; 0 = not yet */
     struct sh_timer *respawn;
-    char killed_because[120]; /* set by the watchdog */
+    char killed_because[300]; /* set by the watchdog */
 };
 
 struct sh_crew {

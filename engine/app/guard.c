@@ -3,6 +3,7 @@
 #include "app/guard.h"
 
 #include "base/clock.h"
+#include "core/fault.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -19,31 +20,35 @@
 struct sh_guard {
     struct sh_pulse pulse;
     _Atomic int64_t busy_since_us; /* 0: no Lua runs */
-    int64_t limit_us;
+    int64_t wall_ms;
     pthread_t thread;
     pthread_mutex_t lock; /* over what follows */
     pthread_cond_t stop_asked;
     bool stop;
-    const cJSON *rules; /* borrowed */
+    const cJSON *rules;                /* borrowed */
+    const struct sh_generation *files; /* borrowed, while it loads */
 };
 
 static _Noreturn void give_up(struct sh_guard *g)
 {
     int64_t line = 0;
-    uint32_t index = atomic_load(&g->pulse.rule);
+    uint32_t index = atomic_load(&g->pulse.rule), loading = atomic_load(&g->pulse.file);
     pthread_mutex_lock(&g->lock);
     const cJSON *rule = g->rules ? cJSON_GetArrayItem(g->rules, (int)index) : NULL;
     const char *name = sh_json_string(rule, "name"), *file = sh_json_string(rule, "file");
     (void)!sh_json_get_int(sh_json_member(rule, "line"), &line);
+    if (!rule && g->files && loading > 0 && loading <= g->files->n_files) {
+        file = g->files->files[loading - 1].name;
+        line = 1; /* a file that hangs while it loads cannot say where */
+    }
+    char *place = file ? sh_strf("%s:%" PRId64 ": ", file, line) : sh_strdup("");
+    char *why = sh_strf("%swall budget of %" PRId64
+                        " ms exceeded inside a function that cannot be interrupted, such as a "
+                        "pattern match%s",
+                        place, g->wall_ms, rule ? "" : ", while the file was loaded");
+    char *told = sh_fault_text(sh_slice_str(name), sh_slice_str(why));
     fflush(stdout);
-    if (name && file)
-        fprintf(stderr, "%s:%" PRId64 ": rule \"%s\"", file, line, name);
-    else
-        fprintf(stderr, "A rule file, while it was loaded,");
-    fprintf(stderr,
-            " has been inside one built-in function for more than %" PRId64
-            " ms, which nothing can interrupt (a pattern such as \".*.*.*x\" on a long text?)\n",
-            g->limit_us / 1000);
+    fprintf(stderr, "%s\n", told);
     _exit(1);
 }
 
@@ -54,7 +59,7 @@ static bool stuck(struct sh_guard *g)
         return false;
     /* Between two stretches the last one's begin still tells that things move. */
     int64_t stretch = atomic_load(&g->pulse.since_us);
-    return sh_mono_us() - (stretch > since ? stretch : since) > g->limit_us;
+    return sh_mono_us() - (stretch > since ? stretch : since) > 2 * g->wall_ms * 1000;
 }
 
 static void *watch(void *arg)
@@ -88,11 +93,12 @@ static void start(struct sh_guard *g)
     pthread_sigmask(SIG_SETMASK, &was, NULL);
 }
 
-struct sh_guard *sh_guard_new(int64_t limit_ms)
+struct sh_guard *sh_guard_new(int64_t wall_ms, const struct sh_generation *files)
 {
     struct sh_guard *g = sh_alloc(1, sizeof(*g));
     pthread_condattr_t attr;
-    g->limit_us = limit_ms * 1000;
+    g->wall_ms = wall_ms;
+    g->files = files;
     pthread_mutex_init(&g->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -125,6 +131,7 @@ void sh_guard_set_rules(struct sh_guard *g, const cJSON *report)
 {
     pthread_mutex_lock(&g->lock);
     g->rules = sh_json_member(report, "rules");
+    g->files = NULL;
     pthread_mutex_unlock(&g->lock);
 }
 

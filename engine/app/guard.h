@@ -5,13 +5,15 @@
 #define SH_APP_GUARD_H
 
 #include "core/frame.h"
+#include "core/generation.h"
 
 #include <cjson/cJSON.h>
 
 struct sh_guard;
 
-/* Starts the thread. limit_ms: how long one stretch of Lua may take. */
-struct sh_guard *sh_guard_new(int64_t limit_ms) SH_WARN_UNUSED;
+/* Starts the thread. wall_ms: the wall budget; one stretch of Lua may take twice that. files: the
+ * generation that loads, borrowed until the rules are known; may be NULL. */
+struct sh_guard *sh_guard_new(int64_t wall_ms, const struct sh_generation *files) SH_WARN_UNUSED;
 void sh_guard_free(struct sh_guard *g); /* NULL is a no-op */
 /* The page that the rule host keeps up to date. */
 struct sh_pulse *sh_guard_pulse(struct sh_guard *g);

@@ -3,6 +3,7 @@
  * (https://prometheus.io/docs/instrumenting/exposition_formats/). */
 #include "app/status.h"
 
+#include "core/fault.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -93,7 +94,10 @@ static void put_reload(struct sh_buf *out, const cJSON *status)
         sh_buf_adds(out, "switchhook_reload_error{file=\"");
         label(out, sh_json_string(error, "file"));
         sh_buf_addf(out, "\",line=\"%" PRId64 "\",error=\"", line);
-        label(out, sh_json_string(error, "msg"));
+        const char *msg = sh_json_string(error, "msg");
+        char *first = sh_slice_dup(sh_fault_split(sh_slice_str(msg)).line); /* no hint in a label */
+        label(out, first);
+        free(first);
         sh_buf_adds(out, "\"} 1\n");
     }
 }

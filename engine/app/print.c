@@ -122,13 +122,16 @@ struct sh_table *sh_table_new(const struct sh_column *columns, size_t n)
     return t;
 }
 
-static char *cell_of(const cJSON *value)
+/* An error of several lines is known by its first; --json has them all. */
+static char *cell_of(const cJSON *value, const char *key)
 {
     struct sh_buf raw, out;
     sh_buf_init(&raw, MAX_LINE_BYTES);
     sh_buf_init(&out, 6 * MAX_CELL_BYTES);
     if (cJSON_IsString(value))
-        sh_buf_adds(&raw, value->valuestring);
+        sh_buf_add(&raw, value->valuestring,
+                   strcmp(key, "error") == 0 ? strcspn(value->valuestring, "\n")
+                                             : strlen(value->valuestring));
     else if (value && !cJSON_IsNull(value) && !sh_json_print(value, &raw))
         sh_buf_reset(&raw);
     sh_print_escape(&out, sh_slice(raw.data, raw.len < MAX_CELL_BYTES ? raw.len : MAX_CELL_BYTES));
@@ -143,7 +146,8 @@ void sh_table_add(struct sh_table *t, const cJSON *row)
         t->cells = sh_realloc(t->cells, t->cap_rows * t->n_columns * sizeof(*t->cells));
     }
     for (size_t i = 0; i < t->n_columns; i++)
-        t->cells[t->n_rows * t->n_columns + i] = cell_of(sh_json_member(row, t->columns[i].key));
+        t->cells[t->n_rows * t->n_columns + i] =
+            cell_of(sh_json_member(row, t->columns[i].key), t->columns[i].key);
     t->n_rows++;
 }
 

@@ -5,6 +5,7 @@
 #include "app/reload_work.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/fault.h"
 #include "svc/json.h"
 #include "svc/loop.h"
 #include "svc/task.h"
@@ -112,9 +113,13 @@ static void log_faults(const cJSON *list, bool error, const char *msg)
             break;
         char *where = line ? sh_strf("%s:%lld", file ? file : "", (long long)line)
                            : sh_strdup(file ? file : "");
-        sh_log(error ? SH_LOG_ERROR : SH_LOG_WARN, msg, "where", where, "what", what ? what : "?",
-               NULL);
+        const struct sh_fault_parts parts = sh_fault_split(sh_slice_str(what ? what : "?"));
+        char *first = sh_slice_dup(parts.line), *hint = sh_slice_dup(parts.hint);
+        sh_log(error ? SH_LOG_ERROR : SH_LOG_WARN, msg, "where", where, "what", first,
+               *hint ? "hint" : NULL, hint, NULL);
         free(where);
+        free(first);
+        free(hint);
     }
 }
 

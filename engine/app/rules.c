@@ -63,7 +63,7 @@ static void no_result(void *arg, const struct sh_result *r)
 bool sh_rules_load(const struct sh_generation *g, const struct sh_budgets *budgets,
                    const struct sh_settings *settings, cJSON **report)
 {
-    struct sh_guard *guard = sh_guard_new(2 * budgets->wall_ms);
+    struct sh_guard *guard = sh_guard_new(budgets->wall_ms, g);
     const struct sh_host_calls calls = {.settings = settings,
                                         .read = no_read,
                                         .finished = no_result,

@@ -480,7 +480,7 @@ struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, 
         s->retry_ms[i] = config->retry_ms[i];
     memcpy(s->generation, config->generation->id, sizeof(s->generation));
     s->collections = cJSON_CreateObject();
-    s->guard = sh_guard_new(2 * config->budgets.wall_ms);
+    s->guard = sh_guard_new(config->budgets.wall_ms, config->generation);
     const struct sh_host_calls calls = {.arg = s,
                                         .settings = config->settings,
                                         .read = answer_read,

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +138,11 @@ static bool has_rule(const struct item *it, const char *rule)
 static void settle_failure(struct sh_dispatch *d, struct item *it, const char *rule,
                            const char *why, bool for_good)
 {
-    size_t rule_len = strlen(rule), why_len = strlen(why);
-    char *payload = sh_strf("%s%s", rule, why);
+    bool one = strcmp(rule, SH_RULE_ALL) != 0;
+    char *told = sh_fault_text(one ? sh_slice_str(rule) : SH_SLICE(""), sh_slice_str(why));
+    size_t rule_len = strlen(rule), why_len = strlen(told);
+    char *payload = sh_strf("%s%s", rule, told);
+    free(told);
     struct sh_run *run = sh_alloc(1, sizeof(*run));
     int64_t now_ms = sh_now_ms();
     *run = (struct sh_run){
@@ -208,15 +212,30 @@ static void count(struct sh_dispatch *d, const struct sh_run *run)
 static void report_failure(const struct settle *s, const struct sh_run *run, const char *refusal)
 {
     char id[SH_ID_TEXT];
-    char *rule = sh_slice_dup(run->rule), *error = sh_slice_dup(run->error);
+    const struct sh_fault_parts parts =
+        sh_fault_split(refusal ? sh_slice_str(refusal) : run->error);
+    char *rule = sh_slice_dup(run->rule), *error = sh_slice_dup(parts.line);
+    char *hint = sh_slice_dup(parts.hint), *at = sh_slice_dup(parts.trace);
+    const char *more[4] = {0}; /* a NULL key ends the entry */
+    size_t n = 0;
+    if (*hint) {
+        more[n++] = "hint";
+        more[n++] = hint;
+    }
+    if (*at) {
+        more[n++] = "at";
+        more[n] = at;
+    }
     bool again = !refusal && is_parked(run);
     sh_warn(run->kept ? "run failed, is kept: its rule is paused"
             : again   ? "run failed, will be retried"
                       : "run failed for good: dead letter",
             "event", sh_id_text(s->op.event_id, id), "rule", rule, "attempt", SH_NUM(run->attempt),
-            "error", refusal ? refusal : error);
+            "error", error, more[0], more[1], more[2], more[3]);
     free(rule);
     free(error);
+    free(hint);
+    free(at);
 }
 
 /* Count and report the runs; the names of those in conflict, owned, in *rules. */

@@ -13,11 +13,18 @@
 
 #define MAX_DUE_MS 253402300799999 /* the end of the year 9999 */
 
+#define MAX_AT 300 /* bytes of a file's name and line */
+
 enum { N_NONE = 0, N_INT = 1, N_DOUBLE = 2 }; /* how the number of an incr is written */
 
 static bool has_number(enum sh_effect_kind kind)
 {
     return kind == SH_FX_INCR || kind == SH_FX_TIMER;
+}
+
+bool sh_effect_may_be_refused(enum sh_effect_kind kind)
+{
+    return kind == SH_FX_PATCH || kind == SH_FX_INCR || kind == SH_FX_EMIT || kind == SH_FX_TIMER;
 }
 
 void sh_effect_write(struct sh_buf *out, const struct sh_effect *fx)
@@ -27,6 +34,7 @@ void sh_effect_write(struct sh_buf *out, const struct sh_effect *fx)
     sh_buf_bytes(out, fx->id);
     sh_buf_bytes(out, fx->doc);
     sh_buf_bytes(out, fx->field);
+    sh_buf_bytes(out, fx->at);
     if (!has_number(fx->kind)) {
         sh_buf_u8(out, N_NONE);
         return;
@@ -50,6 +58,15 @@ static bool read_number(struct sh_reader *r, struct sh_effect *fx)
            (fx->kind != SH_FX_TIMER || form == N_INT);
 }
 
+/* A place is shown as it stands: one line of text. */
+static bool is_place(struct sh_slice at)
+{
+    for (size_t i = 0; i < at.n; i++)
+        if ((unsigned char)at.p[i] < 0x20 || at.p[i] == 0x7f)
+            return false;
+    return at.n <= MAX_AT && sh_utf8_ok(at);
+}
+
 /* Does the effect have what its kind needs, as text that may be stored? */
 static bool is_sound(const struct sh_effect *fx)
 {
@@ -69,7 +86,8 @@ static bool is_sound(const struct sh_effect *fx)
     if (fx->id.n > SH_MAX_RECORD_ID_BYTES || fx->field.n > SH_MAX_KEY_BYTES ||
         (fx->kind == SH_FX_INCR && fx->field.n == 0))
         return false;
-    if (!sh_utf8_ok(fx->collection) || !sh_utf8_ok(fx->id) || !sh_utf8_ok(fx->field))
+    if (!sh_utf8_ok(fx->collection) || !sh_utf8_ok(fx->id) || !sh_utf8_ok(fx->field) ||
+        !is_place(fx->at))
         return false;
     if (!has_doc)
         return fx->doc.n == 0;
@@ -84,6 +102,7 @@ bool sh_effect_read_again(struct sh_reader *r, struct sh_effect *fx)
     fx->id = sh_read_bytes(r);
     fx->doc = sh_read_bytes(r);
     fx->field = sh_read_bytes(r);
+    fx->at = sh_read_bytes(r);
     return read_number(r, fx) && fx->kind >= SH_FX_PUT && fx->kind <= SH_FX_LAST;
 }
 

@@ -36,7 +36,11 @@ struct sh_effect {
     bool is_int;                /* incr: which of the two holds; timer: true */
     int64_t n_int;
     double n_double;
+    struct sh_slice at; /* "rules/a.lua:12", where it was asked for, of the kinds that the store may
+                           refuse (patch, incr, emit, timer); else empty */
 };
+/* May the store refuse an effect of this kind for a reason that the run could not know? */
+bool sh_effect_may_be_refused(enum sh_effect_kind kind);
 
 void sh_effect_write(struct sh_buf *out, const struct sh_effect *fx);
 /* False: malformed; kind, UTF-8 and lengths are checked, JSON in doc with sh_json_check(). */

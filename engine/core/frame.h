@@ -70,6 +70,7 @@ bool sh_frame_read_result(struct sh_slice payload, struct sh_result *r) SH_WARN_
 struct sh_pulse {
     _Atomic uint64_t token;   /* job that is running now, 0 = none */
     _Atomic uint32_t rule;    /* index into the loaded rules, in report order */
+    _Atomic uint32_t file;    /* while rules load: place of the file in the generation, from 1 */
     _Atomic int64_t since_us; /* sh_mono_us() when this stretch began */
 };
 

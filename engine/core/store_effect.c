@@ -223,6 +223,14 @@ static bool record_effect(struct sh_store *s, const struct sh_effect *fx, int64_
                         SHORT(fx->collection), SHORT(fx->id), why.msg);
 }
 
+/* A refusal names the line that asked for the effect. */
+static void add_place(const struct sh_effect *fx, struct sh_error *err)
+{
+    struct sh_error why = *err;
+    if (fx->at.n && !sh_store_dooms_batch(why.code))
+        sh_error_set(err, why.code, "%.*s: %s", (int)fx->at.n, fx->at.p, why.msg);
+}
+
 /* --- all of a run ------------------------------------------------------------ */
 
 bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh_run *run,
@@ -240,5 +248,7 @@ bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh
         sh_id_text(op->event_id, l.event_id);
         ok = sh_store_leave(s, &l, err);
     }
+    if (!ok)
+        add_place(l.fx, err);
     return ok;
 }

@@ -49,8 +49,8 @@ bool sh_store_depth_at(const struct sh_store *s, const struct sh_leaving *l, int
                         "%s: too many events from one that came in: this one would be %u steps"
                         " away from it, the most is %d, and what is due within %d s counts as an"
                         " emit: do rules set timers in a circle?",
-                        sh_effect_kind_name(l->fx->kind), *depth, SH_MAX_EMIT_DEPTH,
-                        SH_STORE_NEAR_MS / 1000);
+                        l->fx->kind == SH_FX_TIMER ? "after" : sh_effect_kind_name(l->fx->kind),
+                        *depth, SH_MAX_EMIT_DEPTH, SH_STORE_NEAR_MS / 1000);
 }
 
 /* --- timers --------------------------------------------------------------------- */

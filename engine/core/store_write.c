@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * store_write.c: accept, settle, generation, redrive, prune. All on the writer's connection,
  * within the batch's transaction. */
+#include "core/fault.h"
 #include "core/store_impl.h"
 #include "svc/crypto.h"
 #include "svc/json.h"
@@ -312,21 +313,22 @@ static bool settle_run(struct sh_store *s, struct sh_op_settle *op, struct sh_ru
 /* The store refused this run, and all it did was taken back: its row says dead, with the reason. */
 static bool bury_run(struct sh_store *s, struct sh_op_settle *op, size_t i, struct sh_error *err)
 {
-    struct sh_error why = *err;
-    bool fresh;
-    if (!sh_store_do(&s->w, SH_ST_BACK_RUN, err))
-        return false;
+    char *why = sh_fault_text(op->runs[i].rule, sh_slice_str(err->msg));
+    bool fresh = false;
     const struct row row = {.outcome = SH_RUN_DEAD,
                             .attempts = op->runs[i].attempt,
-                            .error = sh_slice_str(why.msg),
+                            .error = sh_slice_str(why),
                             .with_lookups = op->runs[i].n_reads > 0};
-    if (!put_row(s, op, &op->runs[i], &row, &fresh, err))
+    if (!sh_store_do(&s->w, SH_ST_BACK_RUN, err) ||
+        !put_row(s, op, &op->runs[i], &row, &fresh, err)) {
+        free(why);
         return false;
+    }
     op->runs[i].conflict = op->runs[i].kept = false;
     if (!op->run_errors)
         op->run_errors = sh_alloc(op->n_runs, sizeof(*op->run_errors));
-    op->run_errors[i] = sh_strdup(why.msg);
-    return !fresh || sh_store_rule_ran(s, op, &op->runs[i], true, sh_slice_str(why.msg), err);
+    op->run_errors[i] = why;
+    return !fresh || sh_store_rule_ran(s, op, &op->runs[i], true, sh_slice_str(why), err);
 }
 
 static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t i,

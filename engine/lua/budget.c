@@ -314,11 +314,11 @@ static int l_xpcall(lua_State *L)
 
 /* --- coroutines ------------------------------------------------------------------------------ */
 
-static lua_State *check_co(lua_State *L, int idx)
+static lua_State *check_co(lua_State *L, int idx, const char *what)
 {
     lua_State *co = lua_tothread(L, idx);
     if (!co)
-        sh_lua_raise(L, "coroutine expected, got %s", sh_lua_kind(L, idx));
+        sh_lua_raise(L, "%s: a coroutine expected, got %s", what, sh_lua_kind(L, idx));
     return co;
 }
 
@@ -419,7 +419,7 @@ static int resume_answered(lua_State *L, int status, lua_KContext wrap)
 
 static int co_resume(lua_State *L)
 {
-    lua_State *co = check_co(L, 1);
+    lua_State *co = check_co(L, 1, "coroutine.resume");
     return resumed(L, co, resume_on(L, co, lua_gettop(L) - 1), false);
 }
 
@@ -473,7 +473,7 @@ static const char *co_state(lua_State *L, lua_State *co)
 
 static int co_status(lua_State *L)
 {
-    lua_pushstring(L, co_state(L, check_co(L, 1)));
+    lua_pushstring(L, co_state(L, check_co(L, 1, "coroutine.status")));
     return 1;
 }
 
@@ -498,7 +498,7 @@ static int close_co(lua_State *L, lua_State *co)
 
 static int co_close(lua_State *L)
 {
-    lua_State *co = check_co(L, 1);
+    lua_State *co = check_co(L, 1, "coroutine.close");
     const char *state = co_state(L, co);
     if (strcmp(state, "suspended") != 0 && strcmp(state, "dead") != 0)
         sh_lua_raise(L, "cannot close a %s coroutine", state);

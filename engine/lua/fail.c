@@ -35,16 +35,33 @@ bool sh_lua_where(lua_State *L, char *out, size_t size, int *line)
     return false;
 }
 
+void sh_lua_one_line(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p && n + 5 < size; p++) {
+        if (*p >= 0x20 && *p != 0x7f)
+            out[n++] = (char)*p;
+        else
+            n += (size_t)snprintf(out + n, size - n,
+                                  *p == '\n'   ? "\\n"
+                                  : *p == '\t' ? "\\t"
+                                               : "\\x%02x",
+                                  *p);
+    }
+    out[n] = '\0';
+}
+
 int sh_lua_raise(lua_State *L, const char *fmt, ...)
 {
-    char where[200], msg[1000];
+    char where[200], msg[1000], line_of_it[1000];
     int line;
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(msg, sizeof(msg), fmt, ap);
     va_end(ap);
+    sh_lua_one_line(line_of_it, sizeof(line_of_it), msg);
     bool known = sh_lua_where(L, where, sizeof(where), &line);
-    lua_pushfstring(L, "%s%s%s", where, known ? ": " : "", msg);
+    lua_pushfstring(L, "%s%s%s", where, known ? ": " : "", line_of_it);
     lua_error(L);
     __builtin_unreachable();
 }

@@ -85,7 +85,7 @@ struct sh_lua_run *sh_lua_run_new(struct sh_host *h, struct sh_job_state *js, si
         sh_buf_init(&r->effects, (size_t)h->budgets.max_effect_bytes);
         sh_buf_init(&r->reads, MAX_READS);
         sh_buf_init(&r->logs, SIZE_MAX / 2); /* bounded by lines and their length */
-        sh_buf_init(&r->error, SH_MAX_ERROR_BYTES);
+        sh_buf_init(&r->error, (size_t)2 * SH_MAX_ERROR_BYTES); /* with its rule and hint */
         sh_buf_init(&r->ask, SCRATCH_MAX + SH_MAX_COLLECTION_BYTES);
         sh_buf_init(&r->answer, MAX_ANSWER);
     }

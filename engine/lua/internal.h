@@ -28,6 +28,7 @@
 struct sh_rule {
     char *name, *file;                /* owned */
     int line;                         /* of the rule's definition */
+    int last_line;                    /* of its functions */
     int when, run;                    /* registry references; LUA_NOREF = none */
     int when_line;                    /* where the function `when` begins */
     bool run_envelope, when_envelope; /* the function takes a second argument */
@@ -208,6 +209,8 @@ void sh_lua_error_text(lua_State *L, struct sh_buf *out);
 /* Escape control bytes and what is not UTF-8, cut at max bytes. keep_nl: line feeds stay. */
 void sh_lua_clean(struct sh_buf *out, const char *p, size_t n, size_t max, bool keep_nl);
 bool sh_lua_utf8(const char *p, size_t n); /* valid, and without U+0000 */
+/* The text on one line: control bytes as \n, \t, \x1b. Cut at size. */
+void sh_lua_one_line(char *out, size_t size, const char *text);
 /* "a string", "nil", "a table", ... of the value at idx. */
 const char *sh_lua_kind(lua_State *L, int idx);
 /* The nearest of names (NULL-terminated) to word, or NULL if none is near. */

@@ -3,6 +3,7 @@
 #include "lua/internal.h"
 
 #include "base/clock.h"
+#include "core/fault.h"
 #include "svc/json.h"
 
 #include <stdio.h>
@@ -243,8 +244,20 @@ void sh_host_job(struct sh_host *h, const struct sh_job *job)
         sh_lua_job_finish(h, js);
 }
 
+/* The one place where a run's error gets its rule and its hint. */
+static void tell(const struct sh_host *h, struct sh_lua_run *r)
+{
+    char *text = sh_fault_text(sh_slice_str(r->rule == SIZE_MAX ? r->gone : h->rules[r->rule].name),
+                               sh_slice(r->error.data, r->error.len));
+    sh_buf_reset(&r->error);
+    sh_buf_adds(&r->error, text);
+    free(text);
+}
+
 static struct sh_run report(struct sh_host *h, struct sh_lua_run *r)
 {
+    if (r->outcome == SH_RUN_FAILED)
+        tell(h, r);
     struct sh_run out = {.rule =
                              sh_slice_str(r->rule == SIZE_MAX ? r->gone : h->rules[r->rule].name),
                          .outcome = r->outcome,

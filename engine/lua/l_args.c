@@ -166,7 +166,8 @@ struct sh_slice sh_arg_key(lua_State *L, struct sh_lua_run *r, int table, const 
     if (!sh_arg_text(L, table, what, "key", &key))
         return key;
     if (key.n == 0 || key.n > SH_MAX_RECORD_ID_BYTES)
-        sh_lua_raise(L, "%s: 'key' must have 1 to %d bytes", what, SH_MAX_RECORD_ID_BYTES);
+        sh_lua_raise(L, "%s: 'key' must have 1 to %d bytes, got %zu", what, SH_MAX_RECORD_ID_BYTES,
+                     key.n);
     struct sh_reader reader = sh_reader_of(sh_slice(r->effects.data, r->effects.len));
     struct sh_effect fx;
     for (uint32_t i = 0; i < r->n_effects && sh_effect_read_again(&reader, &fx); i++)
@@ -184,7 +185,8 @@ struct sh_slice sh_arg_type(lua_State *L, int idx, const char *what)
     lua_pushvalue(L, idx);
     struct sh_slice type = sh_arg_top(L, what, "type");
     if (type.n == 0 || type.n > SH_MAX_TYPE_BYTES)
-        sh_lua_raise(L, "%s: the event type must have 1 to %d bytes", what, SH_MAX_TYPE_BYTES);
+        sh_lua_raise(L, "%s: the event type must have 1 to %d bytes, got %zu", what,
+                     SH_MAX_TYPE_BYTES, type.n);
     for (size_t i = 0; i < type.n; i++)
         if ((unsigned char)type.p[i] < 0x20 || type.p[i] == 0x7f)
             sh_lua_raise(L, "%s: the event type contains a control byte", what);

@@ -77,8 +77,8 @@ static void add_which(lua_State *L, int table, struct sh_buf *doc, const char *w
         if (!sh_arg_text(L, table, what, texts[i], &s))
             continue;
         if (s.n == 0 || s.n > SH_MAX_RECORD_ID_BYTES)
-            sh_lua_raise(L, "%s: '%s' must have 1 to %d bytes", what, texts[i],
-                         SH_MAX_RECORD_ID_BYTES);
+            sh_lua_raise(L, "%s: '%s' must have 1 to %d bytes, got %zu", what, texts[i],
+                         SH_MAX_RECORD_ID_BYTES, s.n);
         sh_doc_text(doc, texts[i], s);
         given++;
     }

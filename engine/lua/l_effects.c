@@ -39,7 +39,12 @@ void sh_lua_add_effect(lua_State *L, struct sh_lua_run *r, const struct sh_effec
                  (long long)h->budgets.max_effects);
         sh_lua_kill(L, why);
     }
-    sh_effect_write(&r->effects, fx);
+    struct sh_effect whole = *fx;
+    char where[200];
+    int line;
+    if (sh_effect_may_be_refused(fx->kind) && sh_lua_where(L, where, sizeof(where), &line))
+        whole.at = sh_slice_str(where);
+    sh_effect_write(&r->effects, &whole);
     if (!sh_buf_ok(&r->effects)) {
         snprintf(why, sizeof(why), "budget of %lld bytes of effects exceeded",
                  (long long)h->budgets.max_effect_bytes);

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_LIST 101 /* items looked at; core/mime.h refuses that many */
+/* of one list; core/mime_check.c and core/ical.c have the same limits */
+#define MAX_ADDRESSES   100
+#define MAX_ATTENDEES   300
+#define MAX_ATTACHMENTS 20
 
 enum { REPLY_TO, SUBJECT, TEXT, HTML, N_TEXTS };
 static const char *const text_names[] = {"reply_to", "subject", "text", "html"};
@@ -27,6 +30,15 @@ struct email { /* filled before the document is begun: filling uses the scratch 
 
 /* --- addresses ------------------------------------------------------------------------------- */
 
+/* The length of the list on top of L. */
+static size_t list_length(lua_State *L, const char *what, const char *name, size_t most)
+{
+    size_t n = lua_rawlen(L, -1);
+    if (n > most)
+        sh_lua_raise(L, "%s: '%s' has %zu items, expected at most %zu", what, name, n, most);
+    return n;
+}
+
 static void add_list(struct email *e, int table, const char *what, const char *name)
 {
     lua_State *L = e->L;
@@ -39,8 +51,9 @@ static void add_list(struct email *e, int table, const char *what, const char *n
         sh_json_quote(e->doc, sh_arg_top(L, what, name));
     } else if (type == LUA_TTABLE) {
         sh_lua_resolve(L, -1);
-        size_t n = lua_rawlen(L, -1);
-        for (size_t i = 1; i <= n && i <= MAX_LIST; i++) {
+        size_t n = list_length(L, what, name,
+                               strcmp(name, "attendees") == 0 ? MAX_ATTENDEES : MAX_ADDRESSES);
+        for (size_t i = 1; i <= n; i++) {
             if (lua_rawgeti(L, -1, (lua_Integer)i) != LUA_TSTRING)
                 sh_lua_raise(L, "%s: '%s' item %zu must be an address (a text), got %s", what, name,
                              i, sh_lua_kind(L, -1));
@@ -115,7 +128,7 @@ static void add_attachments(struct email *e)
         sh_lua_raise(L, "email: 'attachments' must be a list of tables, got %s",
                      sh_lua_kind(L, -1));
     sh_lua_resolve(L, -1);
-    size_t n = lua_rawlen(L, -1);
+    size_t n = list_length(L, "email", "attachments", MAX_ATTACHMENTS);
     if (n == 0)
         lua_pushnil(L);
     if (n == 0 && lua_next(L, -2))
@@ -124,7 +137,7 @@ static void add_attachments(struct email *e)
         return;
     sh_doc_name(e->doc, "attachments");
     sh_buf_addc(e->doc, '[');
-    for (size_t i = 1; i <= n && i <= MAX_LIST; i++) {
+    for (size_t i = 1; i <= n; i++) {
         if (i > 1)
             sh_buf_addc(e->doc, ',');
         lua_rawgeti(L, -1, (lua_Integer)i);
@@ -151,8 +164,8 @@ static void add_times(struct email *e)
         if (length)
             sh_lua_raise(L, "%s: 'minutes' and 'finish' are both given, expected one", what);
         sh_lua_when(L, e->r, what, "finish", zone, false, &finish);
-        if (finish.ms <= start.ms)
-            sh_lua_raise(L, "%s: 'finish' must be after 'start'", what);
+        if (finish.ms / 1000 <= start.ms / 1000)
+            sh_lua_raise(L, "%s: 'finish' must be after 'start', by a second or more", what);
         sh_doc_int(e->doc, "end_at", finish.ms);
     } else if (length) {
         sh_doc_int(e->doc, "end_at", start.ms + minutes * 60000);

@@ -102,14 +102,15 @@ static int records_incr(lua_State *L)
         sh_lua_raise(L, "%s: the field must be a text, got %s", what, sh_lua_kind(L, 3));
     fx.field.p = lua_tolstring(L, 3, &fx.field.n);
     if (fx.field.n == 0 || fx.field.n > 256 || !sh_lua_utf8(fx.field.p, fx.field.n))
-        sh_lua_raise(L, "%s: the field must be a name of 1 to 256 bytes", what);
+        sh_lua_raise(L, "%s: the field must be a name of 1 to 256 bytes of UTF-8 text, got %zu",
+                     what, fx.field.n);
     if (!lua_isnoneornil(L, 4) && lua_type(L, 4) != LUA_TNUMBER)
         sh_lua_raise(L, "%s: 'n' must be a number, got %s", what, sh_lua_kind(L, 4));
     fx.is_int = lua_isnoneornil(L, 4) || lua_isinteger(L, 4);
     fx.n_int = lua_isnoneornil(L, 4) ? 1 : fx.is_int ? lua_tointeger(L, 4) : 0;
     fx.n_double = fx.is_int ? 0 : lua_tonumber(L, 4);
     if (!isfinite(fx.n_double))
-        sh_lua_raise(L, "%s: 'n' must be a finite number", what);
+        sh_lua_raise(L, "%s: 'n' must be a finite number, got %.14g", what, fx.n_double);
     sh_lua_add_effect(L, r, &fx);
     return 0;
 }

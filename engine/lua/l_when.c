@@ -72,8 +72,10 @@ void sh_lua_when(lua_State *L, const struct sh_lua_run *r, const char *what, con
         return;
     }
     if (lua_type(L, -1) != LUA_TNUMBER)
-        sh_lua_raise(L, "%s: '%s' must be a time in seconds (a number)%s, got %s", what, name,
-                     from_now ? " or a text such as \"2h\"" : "", sh_lua_kind(L, -1));
+        sh_lua_raise(L,
+                     "%s: '%s' must be a time in seconds (a number) or a text such as \"2h\", "
+                     "got %s",
+                     what, name, sh_lua_kind(L, -1));
     double at = lua_tonumber(L, -1);
     if (from_now && at >= 0 && at < MIN_TIME)
         at += (double)r->job->now_ms / 1000;

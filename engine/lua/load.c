@@ -2,14 +2,17 @@
  * load.c: from a generation's files to rules: running each file once, require, and the report. */
 #include "lua/internal.h"
 
+#include "core/fault.h"
 #include "svc/json.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_FILE_NAME   250 /* bytes: of the name that functions of the file carry */
 #define LOAD_CPU_FACTOR 10  /* a file may take this many times the budget of a run to load */
+#define WORD            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
 
 /* --- the report ------------------------------------------------------------------------------ */
 
@@ -32,9 +35,11 @@ static bool is_told(const cJSON *list, const char *file, int line, const char *m
 void sh_load_note(cJSON *list, const char *file, int line, const char *msg)
 {
     cJSON *o = cJSON_CreateObject();
+    char *told = sh_fault_text(SH_SLICE(""), sh_slice_str(msg));
     struct sh_buf text; /* Lua quotes the source as it stands: any bytes */
-    sh_buf_init(&text, SH_MAX_ERROR_BYTES);
-    sh_lua_clean(&text, msg, strlen(msg), SH_MAX_ERROR_BYTES, true);
+    sh_buf_init(&text, (size_t)2 * SH_MAX_ERROR_BYTES);
+    sh_lua_clean(&text, told, strlen(told), (size_t)2 * SH_MAX_ERROR_BYTES, true);
+    free(told);
     if (is_told(list, file, line, text.data ? text.data : "")) {
         cJSON_Delete(o);
         sh_buf_free(&text);
@@ -49,12 +54,35 @@ void sh_load_note(cJSON *list, const char *file, int line, const char *msg)
 
 void sh_load_error(struct sh_host *h, int line, const char *fmt, ...)
 {
-    char msg[1000];
+    char msg[1000], one_line[1000];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(msg, sizeof(msg), fmt, ap);
     va_end(ap);
-    sh_load_note(h->load->errors, h->load->file->name, line, msg);
+    sh_lua_one_line(one_line, sizeof(one_line), msg);
+    sh_load_note(h->load->errors, h->load->file->name, line, one_line);
+}
+
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* The line on which a file first gives a value to the variable that a message without a position
+ * begins with ("'words' holds ..."); 0: none is found. */
+static int line_of_name(const struct sh_file *f, const char *msg)
+{
+    size_t n = *msg == '\'' ? strspn(msg + 1, WORD) : 0;
+    int line = 1;
+    for (const char *p = f->text, *end = f->text + f->len; n && p + n < end; p++) {
+        line += *p == '\n';
+        if (memcmp(p, msg + 1, n) != 0 || is_word(p[n]) || (p > f->text && is_word(p[-1])))
+            continue;
+        const char *after = p + n + strspn(p + n, " \t");
+        if (*after == ',' || *after == '<' || (*after == '=' && after[1] != '='))
+            return line;
+    }
+    return 0;
 }
 
 void sh_load_note_text(struct sh_host *h, const char *text)
@@ -75,7 +103,7 @@ void sh_load_note_text(struct sh_host *h, const char *text)
             return;
         }
     }
-    sh_load_note(h->load->errors, h->load->file->name, 0, text);
+    sh_load_note(h->load->errors, h->load->file->name, line_of_name(h->load->file, text), text);
 }
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -139,6 +167,18 @@ static size_t find_script(const struct sh_generation *g, const char *name, const
     return SIZE_MAX;
 }
 
+/* Is the file's own code on the stack? One that raised inside a pcall is not. */
+static bool is_loading(const struct sh_host *h, const struct sh_file *f)
+{
+    lua_Debug ar;
+    for (int i = 0; i < h->n_chain; i++)
+        for (int level = 0; lua_getstack(h->chain[i], level, &ar); level++)
+            if (lua_getinfo(h->chain[i], "S", &ar) && strcmp(ar.what, "main") == 0 &&
+                ar.source[0] == '@' && strcmp(ar.source + 1, f->name) == 0)
+                return true;
+    return false;
+}
+
 int sh_lua_require(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
@@ -157,6 +197,8 @@ int sh_lua_require(lua_State *L)
     if (i == SIZE_MAX)
         sh_lua_raise(L, "require \"%.100s\": there is no scripts/%.100s.lua%s%s%s", name, name,
                      near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+    if (h->load->module[i] == -1 && !is_loading(h, &h->load->g->files[i]))
+        h->load->module[i] = -2;
     if (h->load->module[i] == -1)
         sh_lua_raise(L, "require \"%.100s\": %s is being loaded: two scripts require each other",
                      name, h->load->g->files[i].name);
@@ -231,12 +273,20 @@ static int seal_rules(lua_State *L)
     return 0;
 }
 
+/* Tell the watchdog which file loads. */
+static void pulse_file(struct sh_host *h, const struct sh_file *f)
+{
+    if (h->calls.pulse)
+        atomic_store(&h->calls.pulse->file, f ? (uint32_t)(f - h->load->g->files) + 1 : 0);
+}
+
 /* Call fn(file) in a coroutine of its own within budgets; an error is noted. */
 static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f)
 {
     lua_State *co = lua_newthread(h->L);
     int n_results;
     h->load->file = f ? f : &h->load->g->files[0];
+    pulse_file(h, f);
     sh_stretch_begin(h, co, h->budgets.cpu_ms * 1000 * LOAD_CPU_FACTOR, 0, false);
     lua_pushcfunction(co, fn);
     lua_pushlightuserdata(co, (void *)f);
@@ -255,6 +305,7 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
         sh_buf_free(&text);
     }
     sh_stretch_end(h);
+    pulse_file(h, NULL);
     for (size_t i = 0; i < h->load->g->n_files; i++)
         if (h->load->module[i] == -1)
             h->load->module[i] = -2; /* it raised on the way */
@@ -284,6 +335,34 @@ static void add_rules(const struct sh_host *h, cJSON *report)
             cJSON_AddStringToObject(o, "zone", r->zone);
         }
         cJSON_AddItemToArray(rules, o);
+    }
+}
+
+/* The rule in whose text the line lies, or NULL. */
+static const struct sh_rule *rule_at(const struct sh_host *h, const char *file, int line)
+{
+    for (size_t i = 0; i < h->n_rules; i++) {
+        const struct sh_rule *r = &h->rules[i];
+        if (line >= r->line && line <= r->last_line && strcmp(r->file, file) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+/* What was found in a rule's functions before there was a rule gets its name, as in a run. */
+static void name_rules(const struct sh_host *h, cJSON *list)
+{
+    cJSON *e;
+    cJSON_ArrayForEach(e, list)
+    {
+        const char *msg = sh_json_string(e, "msg");
+        const struct sh_rule *r =
+            rule_at(h, sh_json_string(e, "file"), sh_json_member(e, "line")->valueint);
+        if (!r || strncmp(msg, "rule \"", 6) == 0)
+            continue;
+        char *named = sh_fault_text(sh_slice_str(r->name), sh_slice_str(msg));
+        cJSON_ReplaceItemInObjectCaseSensitive(e, "msg", cJSON_CreateString(named));
+        free(named);
     }
 }
 
@@ -328,6 +407,8 @@ bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **repo
     if (h->calls.cover)
         h->cover = sh_cover_map_new(h->calls.cover, g);
     load_files(h, g);
+    name_rules(h, load.errors);
+    name_rules(h, load.warnings);
     bool ok = cJSON_GetArraySize(load.errors) == 0;
     if (ok && h->n_rules == 0)
         sh_load_note(load.warnings, g->n_files ? g->files[0].name : "", 0,

@@ -20,6 +20,15 @@ local compare = {
   gte = function(a, b) return a >= b end,
 }
 
+-- What came, for a message.
+local function came(value)
+  local kind = type(value)
+  if value == null then return "json.null" end
+  if kind == "number" then return format("%.14g", value) end
+  if kind == "string" then return '"' .. sub(value, 1, 60) .. '"' end
+  return kind == "nil" and "nil" or "a " .. kind
+end
+
 -- The member at a dotted path, through named fields only, as the store reads it.
 local function at(doc, path)
   for name in gmatch(path, "[^.]+") do
@@ -41,8 +50,9 @@ local function check_value(path, op, value)
   elseif kind == "boolean" and (op == "eq" or op == "ne") then
     return
   end
-  local what = value == null and "json.null" or kind == "table" and "a table" or kind
-  fail(format("records.find: filter: '%s' is compared (%s) with %s", sub(path, 1, 60), op, what))
+  fail(format("records.find: filter: '%s' is compared (%s) with %s, expected a text%s", sub(path, 1, 60),
+    op, came(value), (op == "eq" or op == "ne") and ", a number, true, false or json.null"
+    or " or a number"))
 end
 
 local function check_path(path)
@@ -124,17 +134,19 @@ local function options(given)
   local limit, order = DEFAULT_ROWS, "id"
   if given == nil then return limit, order end
   if type(given) ~= "table" then
-    fail("records.find: the options must be a table {limit=, order=}")
+    fail("records.find: the options must be a table {limit=, order=}, got " .. came(given))
   end
   for name, value in pairs(given) do
     if name == "limit" then
       if math_type(value) ~= "integer" or value < 1 or value > MAX_ROWS then
-        fail(format("records.find: 'limit' must be a whole number from 1 to %d", MAX_ROWS))
+        fail(format("records.find: 'limit' must be a whole number from 1 to %d, got %s", MAX_ROWS,
+          came(value)))
       end
       limit = value
     elseif name == "order" then
       if type(value) ~= "string" or value == "" or value == "-" then
-        fail("records.find: 'order' must be a field path, with '-' in front for descending")
+        fail("records.find: 'order' must be a field path, with '-' in front for descending, got "
+          .. came(value))
       end
       order = value
     else
@@ -162,7 +174,7 @@ end
 return function(collection, filter, opts)
   local own = touched(collection)
   if filter ~= nil and type(filter) ~= "table" then
-    fail("records.find: the filter must be a table such as { status = \"open\" }")
+    fail("records.find: the filter must be a table such as { status = \"open\" }, got " .. came(filter))
   end
   local plain = {}
   for path, want in pairs(filter or plain) do plain[path] = want end

@@ -161,6 +161,8 @@ static bool read_function(struct sh_host *h, lua_State *L, struct sh_rule *rule,
         lua_getinfo(L, ">uS", &ar);
         *envelope = ar.nparams >= 2 || ar.isvararg;
         *line = ar.linedefined;
+        if (ar.lastlinedefined > rule->last_line)
+            rule->last_line = ar.lastlinedefined;
         *ref = luaL_ref(L, LUA_REGISTRYINDEX);
         return true;
     }

@@ -257,11 +257,11 @@ describe("try", function()
     write("e.json", CALL)
     local code, out = run { "try", "rules", "e.json" }
     assert.equal(1, code)
-    has(out, "rules/a.lua:2: no good")
+    has(out, 'rules/a.lua:2: rule "Fails": no good')
     local json_code, text = run { "try", "rules", "e.json", "--json" }
     assert.equal(1, json_code)
     assert.equal("failed", lines(text)[1].runs[1].outcome)
-    has(lines(text)[1].runs[1].error, "rules/a.lua:2: no good")
+    has(lines(text)[1].runs[1].error, 'rules/a.lua:2: rule "Fails": no good')
   end)
 
   it("fails when a rule does not load", function()
@@ -473,7 +473,7 @@ describe("beside a running engine", function()
         return lines(out)
       end
       local runs = wait_for("a dead letter", function() return #dead() == 1 and dead() end)
-      has(runs[1].error, "rules/a.lua:2: no good")
+      has(runs[1].error, 'rules/a.lua:2: rule "Fails": no good')
       local _, out = run { "events", "--data", "var", "--json", "--state", "dead" }
       assert.equal(runs[1].event_id, lines(out)[1].id)
       assert.equal(1, (run { "redrive", runs[1].event_id, "--rule", "Other", "--data", "var" }))

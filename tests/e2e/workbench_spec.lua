@@ -138,7 +138,7 @@ describe("workbench", function()
       assert.equal(1, code)
       has(out, "FAIL greet shouts\n")
       has(out, 'rule "Greet" failed')
-      has(out, "rules/greet.lua:6: too loud")
+      has(out, 'rules/greet.lua:6: rule "Greet": too loud')
       has(out, "2 specs: 1 passed, 1 failed")
     end)
 

@@ -300,7 +300,7 @@ describe("an assertion", function()
     begin [[rule "R" { on = "x", run = function() error "boom" end }]]
     send()
     assert.failed("R", "boom")
-    assert.failed("R", hook.like "rules/a.lua:1: bo+m")
+    assert.failed("R", hook.like 'rules/a.lua:1: rule "R": bo+m')
     hook.advance "1d"
     assert.truthy(#hook.runs "R" > 2)
     assert.no.ran "R"

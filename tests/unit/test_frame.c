@@ -53,7 +53,8 @@ static void write_two_effects(struct sh_buf *b)
                                    .id = str("total"),
                                    .field = str("n"),
                                    .is_int = true,
-                                   .n_int = -3};
+                                   .n_int = -3,
+                                   .at = str("rules/a.lua:12")};
     sh_effect_write(b, &patch);
     sh_effect_write(b, &incr);
 }
@@ -108,6 +109,7 @@ static void test_result_round_trip(void **state)
     assert_slice(fx.doc, "{\"n\":9223372036854775807}");
     assert_true(sh_effect_read(&reader, &fx));
     assert_true(fx.is_int && fx.n_int == -3);
+    assert_slice(fx.at, "rules/a.lua:12");
     struct sh_read_mark m;
     reader = sh_reader_of(r.runs[0].reads);
     assert_true(sh_read_mark_read(&reader, &m));
@@ -186,6 +188,15 @@ static void test_unsound_effects_are_refused(void **state)
     assert_false(effect_is_accepted(&bad));
     bad.id = str("\xff");
     assert_false(effect_is_accepted(&bad));
+    bad = put;
+    bad.at = str("rules/\xff.lua:1");
+    assert_false(effect_is_accepted(&bad));
+    bad.at = str("rules/a.lua:1\n");
+    assert_false(effect_is_accepted(&bad));
+    char *name = sh_strf("rules/%0300d.lua:1", 0);
+    bad.at = sh_slice_str(name);
+    assert_false(effect_is_accepted(&bad));
+    free(name);
     bad = put;
     bad.kind = (enum sh_effect_kind)99;
     assert_false(effect_is_accepted(&bad));

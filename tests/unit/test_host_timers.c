@@ -79,7 +79,7 @@ static void test_timer_errors(void **state)
                     "got nil"},
         {"after('2h', 5)", "after: the event type must be a text, as in after(\"2h\", \"type\", { "
                            "... }), got a number"},
-        {"after('2h', '')", "after: the event type must have 1 to 256 bytes"},
+        {"after('2h', '')", "after: the event type must have 1 to 256 bytes, got 0"},
         {"after('2h', 'x', 5)", "after: the data must be a table, got a number"},
         {"after('2h', 'x', { 1, 2 })", "after: the data must have named fields, got a list"},
         {"after('2h', 'x', {}, 'name')", "after: a table {...} expected, got a string"},
@@ -170,12 +170,12 @@ static void test_callbacks(void **state)
         {"callbacks.done { id = 'a', key = 'b' }", "callbacks.done: one of 'id', 'key' and "
                                                    "'number' must say which callback, got more "
                                                    "than one"},
-        {"callbacks.done { id = '' }", "callbacks.done: 'id' must have 1 to 1024 bytes"},
+        {"callbacks.done { id = '' }", "callbacks.done: 'id' must have 1 to 1024 bytes, got 0"},
         {"callbacks.done { id = 'a', due = '1h' }",
          "callbacks.done: unknown field 'due' (expected id, key, number or note)"},
         {"callbacks.done('a')", "callbacks.done: a table {...} expected, got a string"},
-        {"callbacks.snooze { id = 'a' }",
-         "callbacks.snooze: 'due' must be a time in seconds (a number), got nil"},
+        {"callbacks.snooze { id = 'a' }", "callbacks.snooze: 'due' must be a time in seconds (a "
+                                          "number) or a text such as \"2h\", got nil"},
         {"callbacks.reassign { id = 'a' }",
          "callbacks.reassign: 'assignee' must be a text, got nil"},
         {"callbacks.cancel { number = {} }",
@@ -236,12 +236,12 @@ static void test_email(void **state)
         {MAIL("attachments = { { name = 'x', type = 'text/plain', base64 = '*' } }"), NULL},
         {MAIL("attachments = { { name = 'x', type = 'a/b', text = ('x'):rep(1100000) } }"), NULL},
         {MAIL("invitation = 'x'"), "email: invitation: a table {...} expected, got a string"},
-        {MAIL("invitation = {}"),
-         "email: invitation: 'start' must be a time in seconds (a number), got nil"},
+        {MAIL("invitation = {}"), "email: invitation: 'start' must be a time in seconds (a number) "
+                                  "or a text such as \"2h\", got nil"},
         {MAIL("invitation = { start = '1h', minutes = 5, finish = '2h' }"),
          "email: invitation: 'minutes' and 'finish' are both given, expected one"},
         {MAIL("invitation = { start = '2h', finish = '1h' }"),
-         "email: invitation: 'finish' must be after 'start'"},
+         "email: invitation: 'finish' must be after 'start', by a second or more"},
         {MAIL("invitation = { start = '2h', begin = '1h' }"),
          "email: invitation: unknown field 'begin' (expected start, finish, minutes, zone, "
          "summary, description, location, uid, sequence, method, organizer, attendees, "

@@ -8,7 +8,7 @@ static void refuses(const char *text, const char *msg)
     if (loaded)
         print_message("%s\n", text);
     assert_false(loaded);
-    kit_reported("errors", "rules/x.lua", 0, msg);
+    kit_reported("errors", "rules/x.lua", 1, msg);
 }
 
 static void test_running_iterators(void **state)

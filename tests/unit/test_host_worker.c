@@ -224,9 +224,10 @@ static void test_hostile_rules(void **state)
     }
     send_all();
     for (uint64_t t = 1; t < token; t += 4) {
-        expect(t, SH_RUN_FAILED, "rules/x.lua:1: CPU budget of 300 ms exceeded");
-        expect(t + 1, SH_RUN_FAILED, "rules/x.lua:2: memory budget of 32768 KiB exceeded");
-        expect(t + 2, SH_RUN_FAILED, "rules/x.lua:3: ");
+        expect(t, SH_RUN_FAILED, "rules/x.lua:1: rule \"loop\": CPU budget of 300 ms exceeded");
+        expect(t + 1, SH_RUN_FAILED,
+               "rules/x.lua:2: rule \"memory\": memory budget of 32768 KiB exceeded");
+        expect(t + 2, SH_RUN_FAILED, "rules/x.lua:3: rule \"deep\": ");
         expect(t + 3, SH_RUN_DONE, "");
     }
     assert_int_equal(end(), 0);
@@ -260,7 +261,7 @@ static void test_reads(void **state)
     send_all();
     assert_int_equal(next_frame(&payload), SH_FRAME_READ);
     expect(2, SH_RUN_FAILED,
-           "rules/x.lua:1: wall budget of 300 ms exceeded, waiting for records.get");
+           "rules/x.lua:1: rule \"a\": wall budget of 300 ms exceeded, waiting for records.get");
     sh_buf_free(&answer);
     assert_int_equal(end(), 0);
 }

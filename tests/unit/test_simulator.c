@@ -282,7 +282,7 @@ static void test_failure_and_time(void **state)
                    "rule 'Fine' { on = '*', run = function() log.info('ok') end }\n");
     cJSON *r = post(s, "{\"event\":\"a\",\"key\":\"k\",\"lucky\":3}");
     is_text(r, "0.runs.0.outcome", "failed");
-    has_text(r, "0.runs.0.error", "rules/test.lua:3: not yet");
+    has_text(r, "0.runs.0.error", "rules/test.lua:3: rule \"Third time lucky\": not yet");
     is_text(r, "0.runs.0.retry_at", "2026-06-12T10:04:26.903Z");
     assert_int_equal(cJSON_GetArraySize(at(r, "0.runs.0.effects")), 0);
     is_text(r, "0.runs.1.outcome", "done");
@@ -401,7 +401,8 @@ static void test_stuck_in_c(void **state)
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
     text[n] = '\0';
-    assert_non_null(strstr(text, "rules/test.lua:1: rule \"Slow\""));
+    assert_non_null(strstr(text, "rules/test.lua:1: rule \"Slow\": wall budget of "));
+    assert_non_null(strstr(text, "\n  hint: a pattern with "));
 }
 
 static void test_sample_day(void **state)

@@ -364,12 +364,16 @@ static void test_refused_effects(void **state)
     refused(kit_incr("stats", "s", "t", 1), "records.incr(\"stats\", \"s\"): field \"t\" holds a "
                                             "string, expected a number: \"many\"");
     refused(kit_incr("stats", "s", "big", 1), "9223372036854775807 + 1 does not fit 64 bits");
+    struct sh_effect placed = kit_incr("stats", "s", "big", 1);
+    placed.at = SH_SLICE("rules/a.lua:12");
+    refused(placed, "rules/a.lua:12: rule \"");
+    refused(placed, "\n  hint: a whole number goes up to");
     refused(kit_put("sh_runs", "s", "{}"), "taken");
     refused(kit_put("sqlite_x", "s", "{}"), "taken");
     refused(kit_put("Calls", "s", "{}"), "expected 1 to 64 of a-z");
     refused(kit_delete("a b", "s"), "collection \"a b\"");
     assert_string_equal(kit_doc(&k, "stats", "s"), "{\"t\":\"many\",\"big\":9223372036854775807}");
-    assert_int_equal(kit_count(&k).dead_runs, 6);
+    assert_int_equal(kit_count(&k).dead_runs, 8);
 }
 
 static void test_document_size(void **state)
