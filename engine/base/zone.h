@@ -14,13 +14,13 @@ struct sh_zone;
  * threads; a second call is a no-op. Never fails: what is no zone is left out, and "UTC" is always
  * there. Returns how many there are. */
 size_t sh_zones_load(const char *dir);
-/* The zones of this process as a file in memory (memfd, sealed) for a child that is to have no files
- * and is to start quickly; -1: it cannot be made, the child must read them itself. Made at the first
- * call, after sh_zones_load(); the descriptor stays this process's. */
+/* The zones of this process as a file in memory (memfd, sealed) for a child that is to have no
+ * files and is to start quickly; -1: it cannot be made, the child must read them itself. Made at
+ * the first call, after sh_zones_load(); the descriptor stays this process's. */
 int sh_zones_image(void);
-/* In such a child, in place of sh_zones_load(): what that file holds. A zone is read when it is asked
- * for first, so this is for processes of one thread. False: fd holds no such image. fd may be closed
- * after it. */
+/* In such a child, in place of sh_zones_load(): what that file holds. A zone is read when it is
+ * asked for first, so this is for processes of one thread. False: fd holds no such image. fd may be
+ * closed after it. */
 bool sh_zones_open(int fd) SH_WARN_UNUSED;
 /* "Europe/Amsterdam". NULL: there is none of that name. Lives as long as the process. Names are
  * compared as they are written. Thread-safe. */

@@ -69,6 +69,8 @@ static void mix(uint64_t *hash, const void *p, size_t n)
 {
     const uint8_t *bytes = p;
     for (size_t i = 0; i < n; i++)
+        // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses a name's
+        // bytes
         *hash = (*hash ^ bytes[i]) * 0x100000001b3;
 }
 
@@ -90,7 +92,7 @@ static bool visit(struct list *l, const char *dir, const char *prefix, const cha
     if (entry[0] == '.')
         return true;
     char *path = sh_strf("%s/%s", dir, entry), *name = sh_strf("%s/%s", prefix, entry);
-    struct stat st;
+    struct stat st = {0};
     bool ok = true;
     if (stat(path, &st) != 0)
         ok = errno == ENOENT || sh_error_set(err, SH_ESYS, "%s: %s", path, strerror(errno));
@@ -238,11 +240,11 @@ cJSON *sh_generation_changes(const struct sh_generation *before, const struct sh
         const struct sh_file *a = i < n ? &before->files[i] : NULL,
                              *b = j < after->n_files ? &after->files[j] : NULL;
         int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
-        if (order < 0)
+        if (a && order < 0)
             add_change(list, a, "removed");
-        else if (order > 0)
+        else if (b && order > 0)
             add_change(list, b, "added");
-        else if (!same_text(a, b))
+        else if (a && b && !same_text(a, b))
             add_change(list, b, "changed");
         i += order <= 0;
         j += order >= 0;

@@ -118,7 +118,7 @@ static void lines_as_lua_tells_them(void **state)
     struct sh_chunk *c = compile(text);
     lua_Debug ar;
     lua_pushvalue(L, 1);
-    lua_getinfo(L, ">L", &ar);                  /* 2: a set of lines */
+    lua_getinfo(L, ">L", &ar);                    /* 2: a set of lines */
     for (int pc = 1; pc < c->main.n_code; pc++) { /* each of ours is one of Lua's */
         if (lua_rawgeti(L, 2, c->main.lines[pc]) == LUA_TNIL)
             fail_msg("line %d", c->main.lines[pc]);
