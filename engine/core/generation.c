@@ -69,8 +69,7 @@ static void mix(uint64_t *hash, const void *p, size_t n)
 {
     const uint8_t *bytes = p;
     for (size_t i = 0; i < n; i++)
-        // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses a name's
-        // bytes
+        // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): they are set
         *hash = (*hash ^ bytes[i]) * 0x100000001b3;
 }
 
