@@ -10,24 +10,63 @@
 
 /* --- writing ----------------------------------------------------------------- */
 
-static bool keep_text(struct sh_store *s, const struct sh_generation *g, struct sh_error *err)
+/* 1: the generation is new to the store; 0: it is kept already. -1: failed. */
+static int add_generation(struct sh_store *s, const struct sh_generation *g, struct sh_error *err)
 {
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_GENERATION_ADD, err);
     if (!st)
-        return false;
+        return -1;
     sh_sqlite_bind_str(st, 1, g->id);
     sh_sqlite_bind_int(st, 2, sh_now_ms());
+    int got = sh_sqlite_step(st, err);
+    int fresh = got == 1 && sqlite3_column_int64(st, 0) == 0; /* of its files none is there */
+    sqlite3_reset(st);
+    return got < 0 ? -1 : fresh;
+}
+
+/* False: no such part was written; *ok is false if that is a failure. */
+static bool share_text(struct sh_store *s, const char *id, const struct sh_file *f,
+                       const char *before, bool *ok, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_GENERATION_SAME, err);
+    *ok = st != NULL;
+    if (!st)
+        return false;
+    sh_sqlite_bind_str(st, 1, id);
+    sh_sqlite_bind_str(st, 2, f->name);
+    sh_sqlite_bind_int(st, 3, f->is_rule);
+    sh_sqlite_bind_blob(st, 4, f->text, f->len);
+    sh_sqlite_bind_str(st, 5, before);
+    *ok = sh_sqlite_run(st, err);
+    return *ok && sqlite3_changes(s->w.db) > 0;
+}
+
+static bool keep_file(struct sh_store *s, const char *id, const struct sh_file *f,
+                      const char *before, struct sh_error *err)
+{
+    bool ok = true;
+    if (before && share_text(s, id, f, before, &ok, err))
+        return true;
+    sqlite3_stmt *st = ok ? sh_store_stmt(&s->w, SH_ST_GENERATION_KEEP, err) : NULL;
+    if (!st)
+        return false;
+    sh_sqlite_bind_blob(st, 1, f->text, f->len);
     if (!sh_sqlite_run(st, err) || !(st = sh_store_stmt(&s->w, SH_ST_GENERATION_FILE, err)))
         return false;
-    for (size_t i = 0; i < g->n_files; i++) {
-        sh_sqlite_bind_str(st, 1, g->id);
-        sh_sqlite_bind_str(st, 2, g->files[i].name);
-        sh_sqlite_bind_int(st, 3, g->files[i].is_rule);
-        sh_sqlite_bind_blob(st, 4, g->files[i].text, g->files[i].len);
-        if (!sh_sqlite_run(st, err))
+    sh_sqlite_bind_str(st, 1, id);
+    sh_sqlite_bind_str(st, 2, f->name);
+    sh_sqlite_bind_int(st, 3, f->is_rule);
+    return sh_sqlite_run(st, err);
+}
+
+static bool keep_text(struct sh_store *s, const struct sh_generation *g, const char *before,
+                      struct sh_error *err)
+{
+    int fresh = add_generation(s, g, err);
+    for (size_t i = 0; fresh == 1 && i < g->n_files; i++)
+        if (!keep_file(s, g->id, &g->files[i], before, err))
             return false;
-    }
-    return true;
+    return fresh >= 0;
 }
 
 /* The id of the live one, owned, in *id; NULL if there has been none. */
@@ -100,9 +139,11 @@ static bool note_live(struct sh_store *s, const struct sh_op_generation *op, con
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err)
 {
     char *before;
-    if (!keep_text(s, op->generation, err) || !find_live(&s->w, &before, err))
+    if (!find_live(&s->w, &before, err))
         return false;
-    bool ok = (before && strcmp(before, op->generation->id) == 0) || note_live(s, op, before, err);
+    bool ok = keep_text(s, op->generation, before, err);
+    ok = ok &&
+         ((before && strcmp(before, op->generation->id) == 0) || note_live(s, op, before, err));
     free(before);
     return ok;
 }

@@ -100,6 +100,15 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " cause TEXT NOT NULL, changes TEXT NOT NULL) STRICT;"
     "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes)"
     " SELECT id, live_ms, 'start', '[]' FROM sh_generations ORDER BY live_ms;"
+    /* a file that stays as it was from one generation to the next is kept once */
+    "CREATE TABLE sh_generation_texts(id INTEGER PRIMARY KEY, text BLOB NOT NULL) STRICT;"
+    "CREATE TABLE sh_generation_parts("
+    " generation TEXT NOT NULL, name TEXT NOT NULL, is_rule INTEGER NOT NULL,"
+    " text INTEGER NOT NULL, PRIMARY KEY(generation, name)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO sh_generation_texts(id, text) SELECT rowid, text FROM sh_generation_files;"
+    "INSERT INTO sh_generation_parts(generation, name, is_rule, text)"
+    " SELECT generation, name, is_rule, rowid FROM sh_generation_files;"
+    "DROP TABLE sh_generation_files;"
     "CREATE TABLE sh_rules("
     " rule TEXT PRIMARY KEY, failures INTEGER NOT NULL, state TEXT NOT NULL, pauses INTEGER NOT "
     "NULL,"
@@ -242,15 +251,24 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                        " ON CONFLICT(lane) DO UPDATE SET until_ms = ?2, why = ?3",
     [SH_ST_LANE_DEL] = "DELETE FROM sh_lanes WHERE lane = ?1",
     [SH_ST_GENERATION_ADD] = "INSERT INTO sh_generations(id, created_ms, live_ms)"
-                             " VALUES(?1, ?2, ?2) ON CONFLICT(id) DO UPDATE SET live_ms = ?2",
-    [SH_ST_GENERATION_FILE] = "INSERT INTO sh_generation_files(generation, name, is_rule, text)"
-                              " VALUES(?1, ?2, ?3, ?4) ON CONFLICT(generation, name) DO NOTHING",
+                             " VALUES(?1, ?2, ?2) ON CONFLICT(id) DO UPDATE SET live_ms = ?2"
+                             " RETURNING (SELECT count(*) FROM sh_generation_parts"
+                             " WHERE generation = ?1)",
+    /* as in the generation ?5, if it has the same text there */
+    [SH_ST_GENERATION_SAME] =
+        "INSERT INTO sh_generation_parts(generation, name, is_rule, text)"
+        " SELECT ?1, ?2, ?3, t.id FROM sh_generation_parts p JOIN sh_generation_texts t"
+        " ON t.id = p.text WHERE p.generation = ?5 AND p.name = ?2 AND t.text = ?4",
+    [SH_ST_GENERATION_KEEP] = "INSERT INTO sh_generation_texts(text) VALUES(?1)",
+    [SH_ST_GENERATION_FILE] = "INSERT INTO sh_generation_parts(generation, name, is_rule, text)"
+                              " VALUES(?1, ?2, ?3, last_insert_rowid())",
     [SH_ST_GENERATION_LIVE] =
         "SELECT generation FROM sh_generation_lives ORDER BY seq DESC LIMIT 1",
     [SH_ST_GENERATION_NOTE] = "INSERT INTO sh_generation_lives(generation, live_ms, cause, changes)"
                               " VALUES(?1, ?2, ?3, ?4)",
-    [SH_ST_GENERATION_TEXT] = "SELECT name, is_rule, text FROM sh_generation_files"
-                              " WHERE generation = ?1 ORDER BY name",
+    [SH_ST_GENERATION_TEXT] = "SELECT p.name, p.is_rule, t.text FROM sh_generation_parts p"
+                              " JOIN sh_generation_texts t ON t.id = p.text"
+                              " WHERE p.generation = ?1 ORDER BY p.name",
     [SH_ST_DATA_VERSION] = "PRAGMA data_version",
     [SH_ST_RULES_LOAD] = "SELECT rule, failures, state, pauses FROM sh_rules",
     [SH_ST_RULE_COUNT] =

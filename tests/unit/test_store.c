@@ -1204,10 +1204,10 @@ static void test_generation(void **state)
         assert_true(kit_run(&k, &op.op));
     }
     assert_string_equal(kit_sql(&k, "SELECT count(*) FROM sh_generations"), "1");
-    assert_string_equal(kit_sql(&k,
-                                "SELECT group_concat(name || is_rule || CAST(text AS TEXT)) FROM"
-                                " sh_generation_files"),
-                        "rules/a.lua1x,scripts/b.lua0yy");
+    assert_string_equal(
+        kit_sql(&k, "SELECT group_concat(p.name || p.is_rule || CAST(t.text AS TEXT)) FROM"
+                    " sh_generation_parts p JOIN sh_generation_texts t ON t.id = p.text"),
+        "rules/a.lua1x,scripts/b.lua0yy");
     sh_generation_free(g);
 }
 

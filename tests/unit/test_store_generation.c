@@ -175,6 +175,13 @@ static void test_from_schema_1(void **state)
     live("x", NULL, NULL, one);
     kit_close(&k);
     kit_sql(&k, "DROP TABLE sh_generation_lives");
+    kit_sql(&k, "CREATE TABLE sh_generation_files("
+                " generation TEXT NOT NULL, name TEXT NOT NULL, is_rule INTEGER NOT NULL, text"
+                " BLOB NOT NULL, PRIMARY KEY(generation, name)) STRICT");
+    kit_sql(&k, "INSERT INTO sh_generation_files SELECT p.generation, p.name, p.is_rule, t.text"
+                " FROM sh_generation_parts p JOIN sh_generation_texts t ON t.id = p.text");
+    kit_sql(&k, "DROP TABLE sh_generation_parts");
+    kit_sql(&k, "DROP TABLE sh_generation_texts");
     kit_sql(&k, "DROP TABLE sh_rules");
     kit_sql(&k, "DROP INDEX sh_runs_paused");
     kit_sql(&k, "DELETE FROM sh_migrations WHERE version = 2");
@@ -183,6 +190,35 @@ static void test_from_schema_1(void **state)
     assert_int_equal(cJSON_GetArraySize(rows), 1);
     check_row(rows, 0, one, "start", "[]", true);
     cJSON_Delete(rows);
+    struct sh_error err;
+    struct sh_store_view *v = sh_store_view_open(k.dir, &err);
+    struct sh_generation *g = sh_store_view_generation(v, "live", &err);
+    assert_string_equal(g->id, one);
+    assert_string_equal(g->files[0].text, "x");
+    sh_generation_free(g);
+    sh_store_view_close(v);
+}
+
+/* What stays the same from one to the next is kept once. */
+static void test_shared_texts(void **state)
+{
+    (void)state;
+    char one[SH_GENERATION_TEXT], two[SH_GENERATION_TEXT], three[SH_GENERATION_TEXT];
+    struct sh_error err;
+    live("x", "same", NULL, one);
+    live("xx", "same", "files", two);
+    live("xxx", "same", "files", three);
+    live("x", "same", "files", one);
+    assert_string_equal(kit_sql(&k, "SELECT group_concat(text, ' ') FROM (SELECT CAST(text AS TEXT)"
+                                    " AS text FROM sh_generation_texts ORDER BY id)"),
+                        "x same xx xxx");
+    struct sh_store_view *v = sh_store_view_open(k.dir, &err);
+    struct sh_generation *g = sh_store_view_generation(v, two, &err);
+    assert_string_equal(g->files[0].text, "xx");
+    assert_string_equal(g->files[1].text, "same");
+    assert_string_equal(g->id, two);
+    sh_generation_free(g);
+    sh_store_view_close(v);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -190,10 +226,8 @@ static void test_from_schema_1(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_history),
-        T(test_text_back),
-        T(test_waiting),
-        T(test_from_schema_1),
+        T(test_history),       T(test_text_back),    T(test_waiting),
+        T(test_from_schema_1), T(test_shared_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
