@@ -159,6 +159,7 @@ void sh_live_open(struct sh_live *l)
     const struct sh_reload_config config = {.config = l->config.config,
                                             .crew = crew_config(l),
                                             .live = l->generation,
+                                            .n_live = cJSON_GetArraySize(l->rules),
                                             .room = has_room,
                                             .swap = on_swap,
                                             .arg = l};

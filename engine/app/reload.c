@@ -18,8 +18,9 @@
 #define MOST_MS      2000 /* after the first sign, however many follow */
 #define LOOK_MS      3000 /* between looks at names, sizes and times */
 #define ROOM_MS      100
-#define CROWD_MS     3000 /* for all workers of a candidate, once the first has loaded */
-#define ERRORS_SHOWN 20   /* in the log */
+#define CROWD_MS     3000  /* for all workers of a candidate, once the first has loaded */
+#define GIVE_UP_MS   12000 /* beyond that, with none of them up */
+#define ERRORS_SHOWN 20    /* in the log */
 
 enum step { AT_REST, READING, WAITING, LOADING, CHECKING, KEEPING };
 
@@ -32,9 +33,12 @@ struct asker {
 struct sh_reload {
     struct sh_reload_config config;
     char live[SH_GENERATION_TEXT];
+    int64_t n_live; /* its rules */
     struct sh_watcher *watcher;
+    char *specs;                       /* folder, owned */
     struct sh_timer *look, *move;      /* move: on to the next step, off the stack of a callback */
     struct sh_task *glance;            /* a look under way */
+    uint64_t failed_stamp;             /* how the folders looked when `failed` was tried */
     uint64_t stamp;                    /* as the folders looked when they were read last */
     uint64_t stamp_read, stamp_glance; /* each is its thread's until that is done */
     enum step step;
@@ -89,7 +93,9 @@ static cJSON *outcome_new(const struct sh_reload *r, bool ok, bool changed)
                           r->candidate ? cJSON_CreateString(r->candidate->id) : cJSON_CreateNull());
     cJSON_AddStringToObject(o, "before", r->live);
     cJSON_AddItemToObject(o, "rules",
-                          sh_json_int(cJSON_GetArraySize(sh_json_member(r->report, "rules"))));
+                          sh_json_int(r->report
+                                          ? cJSON_GetArraySize(sh_json_member(r->report, "rules"))
+                                          : r->n_live));
     cJSON_AddItemToObject(o, "changes",
                           r->candidate ? sh_generation_changes(r->config.live, r->candidate)
                                        : cJSON_CreateArray());
@@ -190,20 +196,33 @@ static void finish(struct sh_reload *r, cJSON *o)
     begin(r, r->again_cause);
 }
 
-/* The round has failed. fault: one more than the report's (taken), or NULL. */
-static void fail_with(struct sh_reload *r, cJSON *fault)
+/* The round has failed. fault: one more than the report's (taken), or NULL. judged: the files are
+ * at fault, so that only other ones are tried; else the next look tries these again. */
+static void fail_with(struct sh_reload *r, cJSON *fault, bool judged)
 {
     cJSON *o = outcome_new(r, false, false);
     if (fault)
         cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(o, "errors"), fault);
-    snprintf(r->failed, sizeof(r->failed), "%s", r->candidate ? r->candidate->id : "");
+    snprintf(r->failed, sizeof(r->failed), "%s", judged && r->candidate ? r->candidate->id : "");
+    r->failed_stamp = r->stamp;
+    if (!judged)
+        r->stamp = 0;
     r->stats.failed++;
     finish(r, o);
 }
 
+/* Not the files' fault. */
 static void fail(struct sh_reload *r, const char *file, const char *msg)
 {
-    fail_with(r, sh_reload_fault(file, 0, msg));
+    fail_with(r, sh_reload_fault(file, 0, msg), false);
+}
+
+static void start_task(struct sh_reload *r, void (*work)(void *arg), void (*done)(void *arg))
+{
+    struct sh_error err;
+    r->task = sh_task_start(r->config.crew.base, work, done, r, &err);
+    if (!r->task)
+        fail(r, "", err.msg);
 }
 
 /* --- the steps ------------------------------------------------------------------------------- */
@@ -226,6 +245,7 @@ static void on_kept(struct sh_op *op)
     log_outcome(r, o);
     cJSON_Delete(r->last);
     r->last = o;
+    r->n_live = cJSON_GetArraySize(sh_json_member(r->report, "rules"));
     r->config.swap(r->config.arg, g, crew, r->report);
     r->config.live = g;
     snprintf(r->live, sizeof(r->live), "%s", g->id);
@@ -260,7 +280,7 @@ static void on_checked(void *arg)
     cJSON *fault = r->spec_fault;
     r->spec_fault = NULL;
     if (fault)
-        fail_with(r, fault);
+        fail_with(r, fault, true);
     else
         keep(r);
 }
@@ -269,7 +289,7 @@ static void check(struct sh_reload *r)
 {
     r->step = CHECKING;
     r->orphans = cJSON_CreateArray();
-    r->task = sh_task_start(r->config.crew.base, check_work, on_checked, r);
+    start_task(r, check_work, on_checked);
 }
 
 static void on_loaded(void *arg, const cJSON *report)
@@ -291,12 +311,14 @@ static void go_on_loading(struct sh_reload *r)
     if (!r->loaded)
         return;
     if (!r->report) {
-        fail(r, "rules", "rule workers end while they load these rules (the log says how)");
+        fail(r, "", "rule workers end while they load these rules (the log says how)");
     } else if (!cJSON_IsTrue(sh_json_member(r->report, "ok"))) {
-        fail_with(r, NULL);
+        fail_with(r, NULL, true);
     } else if (sh_crew_ready(r->crew) >= r->config.crew.workers ||
                (sh_crew_ready(r->crew) > 0 && sh_mono_us() >= r->crowd_until_us)) {
         check(r);
+    } else if (sh_mono_us() >= r->crowd_until_us + GIVE_UP_MS * 1000) {
+        fail(r, "", "rule workers end again and again with these rules (the log says how)");
     } else {
         sh_timer_set(r->move, ROOM_MS);
     }
@@ -322,6 +344,8 @@ static void load(struct sh_reload *r)
 static void on_move(void *arg)
 {
     struct sh_reload *r = arg;
+    if (r->stopped)
+        return;
     if (r->step == WAITING)
         load(r);
     else if (r->step == LOADING)
@@ -331,7 +355,7 @@ static void on_move(void *arg)
 static void read_work(void *arg)
 {
     struct sh_reload *r = arg;
-    r->stamp_read = sh_generation_stamp(r->config.config->rules, r->config.config->scripts);
+    r->stamp_read = sh_reload_stamp(r->config.config);
     r->candidate = sh_reload_read(r->config.config, r->watcher, &r->err);
 }
 
@@ -342,15 +366,15 @@ static void on_read(void *arg)
     r->task = NULL;
     r->stamp = r->stamp_read;
     if (!r->candidate) {
-        fail(r, r->config.config->rules, r->err.msg);
+        fail(r, "", r->err.msg);
     } else if (strcmp(r->candidate->id, r->live) == 0) {
         bool news = r->cause != SH_RELOAD_FILES || r->failed[0] ||
                     (r->last && !cJSON_IsTrue(sh_json_member(r->last, "ok")));
         r->failed[0] = '\0';
         finish(r, news ? outcome_new(r, true, false) : NULL);
     } else if (r->cause == SH_RELOAD_FILES && strcmp(r->candidate->id, r->failed) == 0 &&
-               !r->config.config->reload_specs) {
-        finish(r, NULL); /* it was tried, and nothing but a time has changed */
+               (!r->config.config->reload_specs || r->stamp == r->failed_stamp)) {
+        finish(r, NULL); /* it was tried, and nothing that matters has changed */
     } else {
         load(r);
     }
@@ -362,7 +386,7 @@ static void begin(struct sh_reload *r, enum sh_reload_cause cause)
     r->step = READING;
     r->started_us = sh_mono_us();
     r->started_ms = sh_now_ms();
-    r->task = sh_task_start(r->config.crew.base, read_work, on_read, r);
+    start_task(r, read_work, on_read);
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */
@@ -417,7 +441,7 @@ static void on_change(void *arg)
 static void glance_work(void *arg)
 {
     struct sh_reload *r = arg;
-    r->stamp_glance = sh_generation_stamp(r->config.config->rules, r->config.config->scripts);
+    r->stamp_glance = sh_reload_stamp(r->config.config);
 }
 
 static void on_glance(void *arg)
@@ -433,8 +457,9 @@ static void on_look(void *arg)
 {
     struct sh_reload *r = arg;
     sh_timer_set(r->look, LOOK_MS);
+    struct sh_error err; /* no descriptor left, say: another time */
     if (r->step == AT_REST && !r->glance)
-        r->glance = sh_task_start(r->config.crew.base, glance_work, on_glance, r);
+        r->glance = sh_task_start(r->config.crew.base, glance_work, on_glance, r, &err);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -442,13 +467,13 @@ static void on_look(void *arg)
 static void start_watching(struct sh_reload *r)
 {
     const struct sh_config *c = r->config.config;
-    const char *const dirs[] = {c->rules, c->scripts, NULL};
+    const char *const dirs[] = {c->rules, c->scripts, c->reload_specs ? r->specs : NULL, NULL};
     struct sh_error err;
     r->watcher =
         sh_watcher_new(r->config.crew.base, dirs, ".lua", QUIET_MS, MOST_MS, on_change, r, &err);
     if (!r->watcher || !sh_watcher_scan(r->watcher, &err))
         sh_warn("changes of rule files will be seen a few seconds late", "error", err.msg);
-    r->stamp = sh_generation_stamp(c->rules, c->scripts);
+    r->stamp = sh_reload_stamp(c);
     sh_timer_set(r->look, LOOK_MS);
     sh_reload_ask(r, SH_RELOAD_FILES, NULL, NULL); /* what changed since the start has read them */
 }
@@ -458,8 +483,10 @@ struct sh_reload *sh_reload_new(const struct sh_reload_config *config)
     struct sh_reload *r = sh_alloc(1, sizeof(*r));
     r->config = *config;
     snprintf(r->live, sizeof(r->live), "%s", config->live->id);
+    r->n_live = config->n_live;
     r->look = sh_timer_new(config->crew.base, on_look, r);
     r->move = sh_timer_new(config->crew.base, on_move, r);
+    r->specs = sh_reload_specs_dir(config->config);
     if (config->config->reload_watch)
         start_watching(r);
     return r;
@@ -482,10 +509,11 @@ void sh_reload_stop(struct sh_reload *r)
     if (!r || r->stopped)
         return;
     r->stopped = true;
-    turn_away(r);
     sh_task_free(r->glance);
-    sh_task_free(r->task);
+    sh_task_free(r->task); /* first: its thread writes what an outcome is made of */
     r->glance = r->task = NULL;
+    turn_away(r);
+    r->step = AT_REST;
     sh_crew_free(r->crew, 0);
     r->crew = NULL;
     sh_watcher_free(r->watcher);
@@ -503,5 +531,6 @@ void sh_reload_free(struct sh_reload *r)
     sh_timer_free(r->look);
     sh_timer_free(r->move);
     cJSON_Delete(r->last);
+    free(r->specs);
     free(r);
 }

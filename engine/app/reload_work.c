@@ -31,6 +31,24 @@ cJSON *sh_reload_fault(const char *file, int64_t line, const char *msg)
     return o;
 }
 
+char *sh_reload_specs_dir(const struct sh_config *config)
+{
+    const char *slash = config->file ? strrchr(config->file, '/') : NULL;
+    return slash ? sh_strf("%.*s/specs", (int)(slash - config->file), config->file)
+                 : sh_strdup("specs");
+}
+
+uint64_t sh_reload_stamp(const struct sh_config *config)
+{
+    uint64_t stamp = sh_generation_stamp(config->rules, config->scripts);
+    if (config->reload_specs) {
+        char *specs = sh_reload_specs_dir(config);
+        stamp = stamp * 31 + sh_generation_stamp(specs, NULL);
+        free(specs);
+    }
+    return stamp;
+}
+
 /* --- the folders at rest --------------------------------------------------------------------- */
 
 static void nap(void)
@@ -39,24 +57,23 @@ static void nap(void)
     nanosleep(&step, NULL);
 }
 
-/* Is git at work on the folder or one above? It holds .git/index.lock meanwhile. */
-static bool git_works(const char *dir)
+/* Is git at work on the folder or one above? It holds .git/index.lock meanwhile: its path (owned),
+ * or NULL. */
+static char *git_lock(const char *dir)
 {
-    char *path = sh_strf("%s/.git/index.lock", dir);
-    bool locked = access(path, F_OK) == 0;
-    free(path);
-    char *up = realpath(dir, NULL);
-    for (int i = 0; up && !locked && i < MAX_PARENTS; i++) {
-        char *slash = strrchr(up, '/');
+    char *up = realpath(dir, NULL), *found = NULL;
+    for (int i = 0; up && !found && i < MAX_PARENTS; i++) {
+        char *path = sh_strf("%s/.git/index.lock", up), *slash = strrchr(up, '/');
+        if (access(path, F_OK) == 0)
+            found = path;
+        else
+            free(path);
         if (!slash || slash == up)
             break;
         *slash = '\0';
-        path = sh_strf("%s/.git/index.lock", up);
-        locked = access(path, F_OK) == 0;
-        free(path);
     }
     free(up);
-    return locked;
+    return found;
 }
 
 static struct sh_generation *read_once(const struct sh_config *c, uint64_t *stamp,
@@ -75,19 +92,25 @@ struct sh_generation *sh_reload_read(const struct sh_config *config, struct sh_w
     struct sh_error unseen;
     if (watcher && !sh_watcher_scan(watcher, &unseen))
         sh_warn("a change there will be seen a few seconds late", "error", unseen.msg);
+    char *lock = NULL;
     do {
         uint64_t before;
-        bool locked = git_works(config->rules);
+        free(lock);
+        lock = git_lock(config->rules);
+        lock = lock ? lock : git_lock(config->scripts);
         struct sh_generation *g = read_once(config, &before, err);
-        if (!locked && sh_generation_stamp(config->rules, config->scripts) == before)
+        if (!lock && sh_generation_stamp(config->rules, config->scripts) == before)
             return g;
         sh_generation_free(g);
         nap();
     } while (sh_mono_us() < until_us && !sh_task_cancelled());
-    sh_error_set(err, SH_EBUSY,
-                 "%s: the files keep changing, or git is at work on them (.git/index.lock), for "
-                 "%d s",
-                 config->rules, REST_MS / 1000);
+    if (lock)
+        sh_error_set(err, SH_EBUSY, "git has been at work on the files for %d s: %s is there",
+                     REST_MS / 1000, lock);
+    else
+        sh_error_set(err, SH_EBUSY, "%s: the files have kept changing for %d s", config->rules,
+                     REST_MS / 1000);
+    free(lock);
     return NULL;
 }
 

@@ -7,6 +7,12 @@
 #include "app/config.h"
 #include "svc/watcher.h"
 
+/* Where a project's specs are by convention: "specs" beside the configuration. Owned by the caller.
+ */
+char *sh_reload_specs_dir(const struct sh_config *config) SH_WARN_UNUSED;
+/* As sh_generation_stamp(), with the specs where they matter. */
+uint64_t sh_reload_stamp(const struct sh_config *config);
+
 /* Read the folders once they are at rest: the same before and after the reading, and no git
  * operation under way in them (a .git/index.lock beside or above). After 10 s without rest that is
  * the error. watcher may be NULL; its watches are renewed first. NULL and *err as

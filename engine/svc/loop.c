@@ -121,13 +121,22 @@ void sh_timer_free(struct sh_timer *t)
     free(t);
 }
 
-struct sh_waker *sh_waker_new(struct event_base *base, sh_loop_fn *fn, void *arg)
+struct sh_waker *sh_waker_try(struct event_base *base, sh_loop_fn *fn, void *arg)
 {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return NULL;
     struct sh_waker *w = sh_alloc(1, sizeof(*w));
-    w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    sh_require(w->fd >= 0);
+    w->fd = fd;
     watch_init(&w->w, event_new(base, w->fd, EV_READ | EV_PERSIST, on_ring, &w->w), fn, arg);
     sh_require(event_add(w->w.ev, NULL) == 0);
+    return w;
+}
+
+struct sh_waker *sh_waker_new(struct event_base *base, sh_loop_fn *fn, void *arg)
+{
+    struct sh_waker *w = sh_waker_try(base, fn, arg);
+    sh_require(w);
     return w;
 }
 

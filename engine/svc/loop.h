@@ -30,6 +30,8 @@ void sh_timer_free(struct sh_timer *t);
 /* A wake-up that any thread may ring (eventfd); fn runs on the loop, rings in between merge. */
 struct sh_waker;
 struct sh_waker *sh_waker_new(struct event_base *base, sh_loop_fn *fn, void *arg) SH_WARN_UNUSED;
+/* The same; NULL with errno set when there is no descriptor left. */
+struct sh_waker *sh_waker_try(struct event_base *base, sh_loop_fn *fn, void *arg) SH_WARN_UNUSED;
 void sh_waker_ring(void *waker); /* takes void * to serve as a plain callback */
 void sh_waker_free(struct sh_waker *w);
 

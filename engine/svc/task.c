@@ -4,9 +4,11 @@
 
 #include "svc/loop.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct sh_task {
     void (*work)(void *arg);
@@ -34,20 +36,29 @@ static void on_ring(void *arg)
     t->done(t->arg); /* may free t */
 }
 
-struct sh_task *sh_task_start(struct event_base *base, void (*work)(void *arg),
-                              void (*done)(void *arg), void *arg)
+static int start_thread(struct sh_task *t)
 {
-    struct sh_task *t = sh_alloc(1, sizeof(*t));
     sigset_t all, before;
-    t->work = work;
-    t->done = done;
-    t->arg = arg;
-    t->waker = sh_waker_new(base, on_ring, t);
     sigfillset(&all); /* signals are the loop's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    sh_require(pthread_create(&t->thread, NULL, run, t) == 0);
+    int rc = pthread_create(&t->thread, NULL, run, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return t;
+    return rc;
+}
+
+struct sh_task *sh_task_start(struct event_base *base, void (*work)(void *arg),
+                              void (*done)(void *arg), void *arg, struct sh_error *err)
+{
+    struct sh_task *t = sh_alloc(1, sizeof(*t));
+    *t = (struct sh_task){.work = work, .done = done, .arg = arg};
+    t->waker = sh_waker_try(base, on_ring, t);
+    int rc = t->waker ? start_thread(t) : errno;
+    if (rc == 0)
+        return t;
+    sh_error_set(err, SH_ESYS, "cannot start a thread: %s", strerror(rc));
+    sh_waker_free(t->waker);
+    free(t);
+    return NULL;
 }
 
 bool sh_task_cancelled(void)

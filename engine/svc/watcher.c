@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MAX_DIRS  8
 #define MAX_DEPTH 8 /* folders in folders, as generation.c reads them */
 #define SIGNS                                                                                      \
     (IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO |            \
@@ -23,7 +25,10 @@ struct sh_watcher {
     int fd;
     struct event *ready;
     struct sh_timer *timer;
-    char **dirs; /* owned, NULL-terminated */
+    char **dirs;           /* owned, NULL-terminated */
+    int parents[MAX_DIRS]; /* watch descriptors of their parents */
+    size_t n_parents;
+    pthread_mutex_t mu; /* over those: a scan is on another thread */
     char *suffix;
     int64_t quiet_ms, most_ms;
     int64_t first_us; /* of the burst that is not told yet; 0 = none */
@@ -64,16 +69,30 @@ static bool is_root(const struct sh_watcher *w, const char *name)
     return false;
 }
 
-static bool matters(const struct sh_watcher *w, const struct inotify_event *e)
+/* Is it of a parent, where only the folders themselves count? One that is inside a watched folder
+ * too tells by its names. */
+static bool of_parent(struct sh_watcher *w, int wd)
+{
+    bool yes = false;
+    pthread_mutex_lock(&w->mu);
+    for (size_t i = 0; i < w->n_parents; i++)
+        yes = yes || w->parents[i] == wd;
+    pthread_mutex_unlock(&w->mu);
+    return yes;
+}
+
+static bool matters(struct sh_watcher *w, const struct inotify_event *e)
 {
     if (e->mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF))
         return true;
     if (e->mask & IN_IGNORED || e->len == 0)
         return false;
+    if (of_parent(w, e->wd))
+        return is_root(w, e->name);
     if (e->mask & IN_ISDIR)
         return !(e->mask & IN_ATTRIB) && e->name[0] != '.';
     const size_t n = strlen(e->name), m = strlen(w->suffix);
-    return is_root(w, e->name) || (n >= m && strcmp(e->name + n - m, w->suffix) == 0);
+    return n >= m && strcmp(e->name + n - m, w->suffix) == 0;
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
@@ -94,9 +113,10 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 
 /* --- what is watched -------------------------------------------------------------------------- */
 
-static bool watch_one(struct sh_watcher *w, const char *dir, struct sh_error *err)
+static bool watch_one(struct sh_watcher *w, const char *dir, int *wd, struct sh_error *err)
 {
-    if (inotify_add_watch(w->fd, dir, SIGNS) >= 0 || errno == ENOENT || errno == ENOTDIR)
+    *wd = inotify_add_watch(w->fd, dir, SIGNS);
+    if (*wd >= 0 || errno == ENOENT || errno == ENOTDIR)
         return true; /* one that is not there is seen through its parent when it comes */
     return sh_error_set(err, SH_ESYS, "%s: cannot be watched: %s", dir,
                         errno == ENOSPC ? "the limit of watches is reached "
@@ -106,7 +126,8 @@ static bool watch_one(struct sh_watcher *w, const char *dir, struct sh_error *er
 
 static bool watch_tree(struct sh_watcher *w, const char *dir, int depth, struct sh_error *err)
 {
-    bool ok = watch_one(w, dir, err);
+    int wd;
+    bool ok = watch_one(w, dir, &wd, err);
     DIR *d = ok && depth < MAX_DEPTH ? opendir(dir) : NULL;
     for (struct dirent *e; d && ok && (e = readdir(d));) {
         if (e->d_name[0] == '.' ||
@@ -123,13 +144,31 @@ static bool watch_tree(struct sh_watcher *w, const char *dir, int depth, struct 
     return ok;
 }
 
+/* Is it one of the folders, or inside one? */
+static bool is_watched(const struct sh_watcher *w, const char *dir)
+{
+    for (size_t i = 0; w->dirs[i]; i++) {
+        size_t n = strlen(w->dirs[i]);
+        if (strncmp(w->dirs[i], dir, n) == 0 && (dir[n] == '\0' || dir[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
 static bool watch_parent(struct sh_watcher *w, const char *dir, struct sh_error *err)
 {
     const char *name = last_part(dir);
     char *parent = name == dir       ? sh_strdup(".")
                    : name == dir + 1 ? sh_strdup("/")
                                      : sh_memdup(dir, (size_t)(name - dir) - 1);
-    bool ok = watch_one(w, parent, err);
+    int wd;
+    bool ok = watch_one(w, parent, &wd, err);
+    if (wd >= 0 && !is_watched(w, parent)) {
+        pthread_mutex_lock(&w->mu);
+        if (w->n_parents < MAX_DIRS)
+            w->parents[w->n_parents++] = wd;
+        pthread_mutex_unlock(&w->mu);
+    }
     free(parent);
     return ok;
 }
@@ -137,8 +176,13 @@ static bool watch_parent(struct sh_watcher *w, const char *dir, struct sh_error 
 bool sh_watcher_scan(struct sh_watcher *w, struct sh_error *err)
 {
     bool ok = true;
-    for (size_t i = 0; w->dirs[i]; i++)
-        ok = watch_parent(w, w->dirs[i], err) && watch_tree(w, w->dirs[i], 0, err) && ok;
+    pthread_mutex_lock(&w->mu);
+    w->n_parents = 0;
+    pthread_mutex_unlock(&w->mu);
+    for (size_t i = 0; w->dirs[i]; i++) {
+        ok = watch_parent(w, w->dirs[i], err) && ok;
+        ok = watch_tree(w, w->dirs[i], 0, err) && ok;
+    }
     return ok;
 }
 
@@ -173,6 +217,8 @@ struct sh_watcher *sh_watcher_new(struct event_base *base, const char *const *di
                              .most_ms = most_ms,
                              .fn = fn,
                              .arg = arg};
+    sh_require(n <= MAX_DIRS);
+    pthread_mutex_init(&w->mu, NULL);
     for (size_t i = 0; i < n; i++)
         w->dirs[i] = tidy(dirs[i]);
     w->timer = sh_timer_new(base, on_quiet, w);
@@ -190,6 +236,7 @@ void sh_watcher_free(struct sh_watcher *w)
     close(w->fd);
     for (size_t i = 0; w->dirs[i]; i++)
         free(w->dirs[i]);
+    pthread_mutex_destroy(&w->mu);
     free(w->dirs);
     free(w->suffix);
     free(w);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -238,15 +239,33 @@ static void test_task(void **state)
 {
     (void)state;
     int n = 0;
-    struct sh_task *t = sh_task_start(k.base, work, done, &n);
+    struct sh_error err;
+    struct sh_task *t = sh_task_start(k.base, work, done, &n, &err);
     sh_timer_set(k.end, 5000);
     sh_loop_run(k.base);
     assert_int_equal(n, 11);
     sh_task_free(t);
-    t = sh_task_start(k.base, work_until_cancelled, done, &n);
+    t = sh_task_start(k.base, work_until_cancelled, done, &n, &err);
     sh_task_free(t); /* before it was done: no word of it */
     assert_int_equal(n, 7);
     assert_false(sh_task_cancelled());
+}
+
+/* Without a descriptor left there is no task, and nothing else is the worse for it. */
+static void test_task_without_descriptors(void **state)
+{
+    (void)state;
+    struct sh_error err;
+    struct rlimit was, none;
+    int n = 0;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct sh_task *t = sh_task_start(k.base, work, done, &n, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_null(t);
+    assert_int_equal(err.code, SH_ESYS);
+    assert_non_null(strstr(err.msg, "Too many open files"));
 }
 
 /* --- a program -----------------------------------------------------------------------------------
@@ -315,6 +334,7 @@ int main(void)
         T(test_no_rest),
         T(test_stamp),
         T(test_task),
+        T(test_task_without_descriptors),
         T(test_capture),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_rates),
