@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS (10 * 60 * 1000) /* specs may be long */
+#define PATIENCE_MS (70 * 60 * 1000) /* specs may take an hour (reload.specs_timeout) */
 
 static const struct sh_option options[] = {
     {"data", "DIR", "data folder of the engine (default: as configured, var/)"},

@@ -3,6 +3,7 @@
 #include "app/live.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "svc/json.h"
 #include "svc/loop.h"
 
@@ -38,6 +39,8 @@ static struct sh_generation *live_before(const struct sh_live *l)
     struct sh_store_view *view = sh_store_view_open(l->config.config->data, &err);
     struct sh_generation *g = view ? sh_store_view_generation(view, "live", &err) : NULL;
     sh_store_view_close(view);
+    if (!g && err.code != SH_ENOTFOUND)
+        sh_err("the generation that was live before cannot be read", "error", err.msg);
     if (g && l->generation && strcmp(g->id, l->generation->id) == 0) {
         sh_generation_free(g);
         return NULL;
@@ -159,7 +162,7 @@ void sh_live_open(struct sh_live *l)
     const struct sh_reload_config config = {.config = l->config.config,
                                             .crew = crew_config(l),
                                             .live = l->generation,
-                                            .n_live = cJSON_GetArraySize(l->rules),
+                                            .rules = l->rules,
                                             .room = has_room,
                                             .swap = on_swap,
                                             .arg = l};

@@ -18,6 +18,7 @@
 #define MOST_MS      2000 /* after the first sign, however many follow */
 #define LOOK_MS      3000 /* between looks at names, sizes and times */
 #define ROOM_MS      100
+#define WAIT_MS      60000
 #define CROWD_MS     3000  /* for all workers of a candidate, once the first has loaded */
 #define GIVE_UP_MS   12000 /* beyond that, with none of them up */
 #define ERRORS_SHOWN 20    /* in the log */
@@ -33,11 +34,12 @@ struct asker {
 struct sh_reload {
     struct sh_reload_config config;
     char live[SH_GENERATION_TEXT];
-    int64_t n_live; /* its rules */
+    cJSON *rules; /* its rules, as in a report; owned */
     struct sh_watcher *watcher;
     char *specs;                       /* folder, owned */
     struct sh_timer *look, *move;      /* move: on to the next step, off the stack of a callback */
     struct sh_task *glance;            /* a look under way */
+    int64_t wait_ms, not_before_us;    /* after a failure that was not the files': growing */
     uint64_t failed_stamp;             /* how the folders looked when `failed` was tried */
     uint64_t stamp;                    /* as the folders looked when they were read last */
     uint64_t stamp_read, stamp_glance; /* each is its thread's until that is done */
@@ -95,7 +97,7 @@ static cJSON *outcome_new(const struct sh_reload *r, bool ok, bool changed)
     cJSON_AddItemToObject(o, "rules",
                           sh_json_int(r->report
                                           ? cJSON_GetArraySize(sh_json_member(r->report, "rules"))
-                                          : r->n_live));
+                                          : cJSON_GetArraySize(r->rules)));
     cJSON_AddItemToObject(o, "changes",
                           r->candidate ? sh_generation_changes(r->config.live, r->candidate)
                                        : cJSON_CreateArray());
@@ -120,7 +122,9 @@ static void log_faults(const cJSON *list, bool error, const char *msg)
         char *where = line ? sh_strf("%s:%lld", file ? file : "", (long long)line)
                            : sh_strdup(file ? file : "");
         const struct sh_fault_parts parts = sh_fault_split(sh_slice_str(what ? what : "?"));
-        char *first = sh_slice_dup(parts.line), *hint = sh_slice_dup(parts.hint);
+        const bool spec = file && strstr(file, "_spec.lua"); /* what it says is told in full */
+        char *first = spec ? sh_strdup(what) : sh_slice_dup(parts.line),
+             *hint = sh_slice_dup(parts.hint);
         sh_log(error ? SH_LOG_ERROR : SH_LOG_WARN, msg, "where", where, "what", first,
                *hint ? "hint" : NULL, hint, NULL);
         free(where);
@@ -129,8 +133,17 @@ static void log_faults(const cJSON *list, bool error, const char *msg)
     }
 }
 
+/* Did the last round fail for the same? One that is tried again and again is told once. */
+static bool is_old_news(const struct sh_reload *r, const cJSON *o)
+{
+    return r->cause == SH_RELOAD_FILES && r->last && !cJSON_IsTrue(sh_json_member(o, "ok")) &&
+           cJSON_Compare(sh_json_member(r->last, "errors"), sh_json_member(o, "errors"), true);
+}
+
 static void log_outcome(const struct sh_reload *r, const cJSON *o)
 {
+    if (is_old_news(r, o))
+        return;
     const bool ok = cJSON_IsTrue(sh_json_member(o, "ok"));
     int64_t ms = 0;
     (void)!sh_json_get_int(sh_json_member(o, "took_ms"), &ms);
@@ -205,8 +218,12 @@ static void fail_with(struct sh_reload *r, cJSON *fault, bool judged)
         cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(o, "errors"), fault);
     snprintf(r->failed, sizeof(r->failed), "%s", judged && r->candidate ? r->candidate->id : "");
     r->failed_stamp = r->stamp;
-    if (!judged)
+    if (!judged) {
         r->stamp = 0;
+        r->wait_ms = r->wait_ms ? 2 * r->wait_ms : LOOK_MS;
+        r->wait_ms = r->wait_ms > WAIT_MS ? WAIT_MS : r->wait_ms;
+        r->not_before_us = sh_mono_us() + r->wait_ms * 1000;
+    }
     r->stats.failed++;
     finish(r, o);
 }
@@ -242,10 +259,12 @@ static void on_kept(struct sh_op *op)
     struct sh_crew *crew = r->crew;
     r->stats.live++;
     r->failed[0] = '\0';
+    r->wait_ms = 0;
     log_outcome(r, o);
     cJSON_Delete(r->last);
     r->last = o;
-    r->n_live = cJSON_GetArraySize(sh_json_member(r->report, "rules"));
+    cJSON_Delete(r->rules);
+    r->rules = cJSON_Duplicate(sh_json_member(r->report, "rules"), true);
     r->config.swap(r->config.arg, g, crew, r->report);
     r->config.live = g;
     snprintf(r->live, sizeof(r->live), "%s", g->id);
@@ -269,7 +288,7 @@ static void check_work(void *arg)
     if (r->config.config->reload_specs)
         r->spec_fault = sh_reload_specs(r->config.config, r->candidate->id);
     if (!r->spec_fault)
-        sh_reload_orphans(r->config.config, r->report, r->orphans);
+        sh_reload_orphans(r->config.config, r->rules, r->report, r->orphans);
 }
 
 static void on_checked(void *arg)
@@ -449,7 +468,8 @@ static void on_glance(void *arg)
     struct sh_reload *r = arg;
     sh_task_free(r->glance);
     r->glance = NULL;
-    if (r->step == AT_REST && r->stamp_glance != r->stamp)
+    if (r->step == AT_REST && r->stamp_glance != r->stamp &&
+        (r->stamp != 0 || sh_mono_us() >= r->not_before_us))
         on_change(r);
 }
 
@@ -471,9 +491,8 @@ static void start_watching(struct sh_reload *r)
     struct sh_error err;
     r->watcher =
         sh_watcher_new(r->config.crew.base, dirs, ".lua", QUIET_MS, MOST_MS, on_change, r, &err);
-    if (!r->watcher || !sh_watcher_scan(r->watcher, &err))
+    if (!r->watcher)
         sh_warn("changes of rule files will be seen a few seconds late", "error", err.msg);
-    r->stamp = sh_reload_stamp(c);
     sh_timer_set(r->look, LOOK_MS);
     sh_reload_ask(r, SH_RELOAD_FILES, NULL, NULL); /* what changed since the start has read them */
 }
@@ -483,7 +502,7 @@ struct sh_reload *sh_reload_new(const struct sh_reload_config *config)
     struct sh_reload *r = sh_alloc(1, sizeof(*r));
     r->config = *config;
     snprintf(r->live, sizeof(r->live), "%s", config->live->id);
-    r->n_live = config->n_live;
+    r->rules = cJSON_Duplicate(config->rules, true);
     r->look = sh_timer_new(config->crew.base, on_look, r);
     r->move = sh_timer_new(config->crew.base, on_move, r);
     r->specs = sh_reload_specs_dir(config->config);
@@ -531,6 +550,7 @@ void sh_reload_free(struct sh_reload *r)
     sh_timer_free(r->look);
     sh_timer_free(r->move);
     cJSON_Delete(r->last);
+    cJSON_Delete(r->rules);
     free(r->specs);
     free(r);
 }

@@ -23,7 +23,7 @@ struct sh_reload_config {
     const struct sh_config *config;   /* borrowed: folders, watch, specs, data */
     struct sh_crew_config crew;       /* how a crew is made; generation and loading are set here */
     const struct sh_generation *live; /* borrowed until `swap` gives another */
-    int64_t n_live;                   /* its rules */
+    const cJSON *rules;               /* its rules, as in its report; borrowed for the call */
     /* May a crew more be started now? False: asked again shortly. */
     bool (*room)(void *arg);
     /* The candidate goes live: both move to the callee; report (host.h) is borrowed. */

@@ -194,10 +194,10 @@ cJSON *sh_reload_specs(const struct sh_config *config, const char *id)
 /* --- what nobody would handle ------------------------------------------------------------------
  */
 
-static bool is_handled(const cJSON *report, const char *type)
+static bool is_handled(const cJSON *rules, const char *type)
 {
     const cJSON *rule, *on;
-    cJSON_ArrayForEach(rule, sh_json_member(report, "rules"))
+    cJSON_ArrayForEach(rule, rules)
     {
         cJSON_ArrayForEach(on, sh_json_member(rule, "on"))
         {
@@ -220,8 +220,10 @@ static void warn(cJSON *warnings, const char *type, int64_t timers, int64_t call
     free(msg);
 }
 
-void sh_reload_orphans(const struct sh_config *config, const cJSON *report, cJSON *warnings)
+void sh_reload_orphans(const struct sh_config *config, const cJSON *before, const cJSON *report,
+                       cJSON *warnings)
 {
+    const cJSON *rules = sh_json_member(report, "rules");
     struct sh_error err;
     struct sh_store_view *view = sh_store_view_open(config->data, &err);
     cJSON *waiting = view ? sh_store_view_waiting(view, &err) : NULL;
@@ -234,7 +236,7 @@ void sh_reload_orphans(const struct sh_config *config, const cJSON *report, cJSO
         const char *type = sh_json_string(row, "type");
         (void)!sh_json_get_int(sh_json_member(row, "timers"), &timers);
         (void)!sh_json_get_int(sh_json_member(row, "callbacks"), &callbacks);
-        if (type && !is_handled(report, type))
+        if (type && !is_handled(rules, type) && (timers || is_handled(before, type)))
             warn(warnings, type, timers, callbacks);
     }
     cJSON_Delete(waiting);

@@ -2,6 +2,7 @@
  * serve.c: the live engine on its loop. */
 #include "app/serve.h"
 
+#include "app/banner.h"
 #include "app/control.h"
 #include "app/feed.h"
 #include "app/ingress.h"
@@ -24,10 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 #define HEAP_STEP_BYTES (1024 * 1024)
-#define MAX_LIST_BYTES  4096 /* of names in a log line */
 #define TICK_MS         500
 #define STOP_MS         4000 /* what is under way may finish for this long */
 #define WORKER_END_MS   500
@@ -56,7 +57,7 @@ struct server {
     struct sh_op_count count;
     struct sh_op_generation keep;
     struct sh_op_prune prune_op;
-    bool counted, kept, rules_ok, live, stopping, prune_out;
+    bool counted, kept, rules_ok, live, stopping, prune_out, hung_up;
     int64_t unfinished, started_us;
     int64_t newest_ms; /* when the newest event had come, before the start */
     int exit_code;
@@ -323,50 +324,12 @@ static void start_timekeeper(struct server *s)
     sh_timekeeper_start(s->timekeeper, sh_live_rules(s->rules), s->config->settings.zone);
 }
 
-static void join(struct sh_buf *out, char **list)
+static void on_hangup(void *arg)
 {
-    for (size_t i = 0; list && list[i]; i++) {
-        sh_buf_adds(out, i ? ", " : "");
-        sh_buf_adds(out, list[i]);
-    }
-}
-
-/* What a person would want to know about how this engine meets the world. */
-static void log_start(const struct server *s)
-{
-    const struct sh_config *c = s->config;
-    struct sh_buf allow, plain;
-    sh_buf_init(&allow, MAX_LIST_BYTES);
-    sh_buf_init(&plain, MAX_LIST_BYTES);
-    join(&allow, c->http.allow);
-    join(&plain, c->plain_secrets);
-    size_t n = 0;
-    while (c->settings.secrets && c->settings.secrets[n])
-        n++;
-    sh_info("calls and times", "zone", c->settings.zone, "http_allow",
-            !c->http.allow ? "*"
-            : allow.len    ? allow.data
-                           : "nothing",
-            "secrets", SH_NUM(n), "clock_rules", SH_NUM(sh_timekeeper_clocks(s->timekeeper)));
-    if (plain.len)
-        sh_warn("secrets are written out in the configuration file: put each into an environment "
-                "variable or a file of its own",
-                "names", plain.data);
-    sh_buf_free(&allow);
-    sh_buf_free(&plain);
-}
-
-static void print_ready(const struct server *s)
-{
-    const char *host = s->config->listen_host;
-    bool v6 = strchr(host, ':') != NULL;
-    printf("switchhook %s ready on http://%s%s%s:%d (rules: %zu, generation %s, workers: %ld, "
-           "data: %s, unfinished: %" PRId64 ", started in %" PRId64 " ms)\n",
-           SH_VERSION, v6 ? "[" : "", host, v6 ? "]" : "", sh_ingress_port(s->ingress),
-           (size_t)cJSON_GetArraySize(sh_live_rules(s->rules)), sh_live_generation(s->rules)->id,
-           s->config->workers, s->config->data, s->unfinished,
-           (sh_mono_us() - s->started_us) / 1000);
-    fflush(stdout);
+    struct server *s = arg;
+    s->hung_up = !s->live; /* answered once there is something to reload */
+    if (s->live && !s->stopping)
+        sh_reload_ask(sh_live_reload(s->rules), SH_RELOAD_SIGNAL, NULL, NULL);
 }
 
 /* The rules are loaded, the generation kept, the backlog counted: open the doors. */
@@ -391,9 +354,17 @@ static void go_live(struct server *s)
     sh_dispatch_start(s->dispatch, s->unfinished);
     sh_outbox_poke(s->outbox);
     sh_timer_set(s->prune, PRUNE_MS);
-    log_start(s);
-    print_ready(s);
+    sh_banner_log(s->config, sh_timekeeper_clocks(s->timekeeper));
+    const struct sh_banner ready = {.config = s->config,
+                                    .port = sh_ingress_port(s->ingress),
+                                    .rules = (size_t)cJSON_GetArraySize(sh_live_rules(s->rules)),
+                                    .generation = sh_live_generation(s->rules)->id,
+                                    .unfinished = s->unfinished,
+                                    .took_ms = (sh_mono_us() - s->started_us) / 1000};
+    sh_banner_ready(&ready);
     sh_live_open(s->rules);
+    if (s->hung_up)
+        on_hangup(s);
 }
 
 static void print_faults(const struct server *s, const cJSON *report)
@@ -433,12 +404,14 @@ static void on_loaded(void *arg, const cJSON *report)
 
 static void on_fell_back(void *arg, const char *id, const cJSON *report, const char *why)
 {
-    print_faults(arg, report);
+    const struct server *s = arg;
+    print_faults(s, report);
     if (!report)
         fprintf(stderr, "switchhook: %s\n", why);
-    sh_err("the rules do not load: starting with the generation that was live before; mend the "
-           "files and they are taken up",
-           "generation", id);
+    sh_err("the rules do not load: starting with the generation that was live before", "generation",
+           id, "next",
+           s->config->reload_watch ? "mend the files, they are taken up by themselves"
+                                   : "mend the files, then: switchhook reload");
 }
 
 /* Another generation is live. */
@@ -446,13 +419,6 @@ static void on_swapped(void *arg, const cJSON *rules)
 {
     struct server *s = arg;
     sh_timekeeper_set_rules(s->timekeeper, rules, s->config->settings.zone);
-}
-
-static void on_hangup(void *arg)
-{
-    struct server *s = arg;
-    if (s->live && !s->stopping)
-        sh_reload_ask(sh_live_reload(s->rules), SH_RELOAD_SIGNAL, NULL, NULL);
 }
 
 static void on_counted(struct sh_op *op)
@@ -575,11 +541,22 @@ static void finish(struct server *s)
     sh_loop_free(s->base);
 }
 
+/* As many connections, files and workers as the machine lets us have. */
+static void use_all_descriptors(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+        return;
+    l.rlim_cur = l.rlim_max;
+    (void)!setrlimit(RLIMIT_NOFILE, &l);
+}
+
 int sh_serve(const struct sh_config *config)
 {
     struct server s = {.config = config, .started_us = sh_mono_us()};
     struct sh_error err;
     signal(SIGPIPE, SIG_IGN);
+    use_all_descriptors();
     /* Give memory back in large steps: the store's thread would otherwise grow and shrink its heap
      * with system calls several times a batch. */
     mallopt(M_TOP_PAD, HEAP_STEP_BYTES);

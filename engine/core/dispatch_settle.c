@@ -87,6 +87,7 @@ static struct settle *settle_new(struct sh_dispatch *d, struct item *it, struct 
         .event_key = sh_slice_str(e->key),
         .event_depth = e->depth,
         .generation = it->generation,
+        .outdated = it->generation[0] && strcmp(it->generation, d->generation) != 0,
         .runs = runs,
         .n_runs = n,
     };

@@ -131,6 +131,8 @@ struct sh_op_settle {
     struct sh_slice event_source, event_type, event_key;
     uint32_t event_depth;
     const char *generation; /* id text */
+    bool outdated; /* that is not the live one any more: its failures say nothing about the rule as
+                      it is now, and are not counted (quarantine) */
     struct sh_run *runs;
     size_t n_runs;
     bool closes; /* every rule has had its turn: the event leaves the unfinished. false: only these

@@ -285,6 +285,8 @@ bool sh_store_rule_ran(struct sh_store *s, struct sh_op_settle *op, const struct
 {
     if (sh_slice_eq(run->rule, SH_SLICE(SH_RULE_ALL)))
         return true; /* no rule can be blamed */
+    if (op->outdated)
+        return true;
     if (failed)
         return s->config.quarantine <= 0 || failed_again(s, op, run, error, err);
     struct sh_store_rule *rule = find(s, run->rule);

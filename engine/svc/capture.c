@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOOK_MS    100
+#define LOOK_MS    20 /* between looks whether it has ended */
+#define SOON_MS    2
 #define READ_BYTES 4096
 
 static bool spawn(const char *path, char *const argv[], int out, pid_t *pid, struct sh_error *err)
@@ -55,29 +56,40 @@ static void keep(struct sh_buf *out, const char *p, size_t n)
     sh_buf_add(out, p, n);
 }
 
-/* True at the end of its output; false when it was time to stop. */
-static bool listen_to(int fd, int64_t timeout_ms, bool (*stop)(void), struct sh_buf *out,
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid == pid;
+}
+
+/* What is there now; false at the end of the output. */
+static bool take(int fd, struct sh_buf *out)
+{
+    char bytes[READ_BYTES];
+    ssize_t n;
+    while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+        keep(out, bytes, (size_t)n);
+    return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/* True once the program has ended, whoever else may hold its output open; false when it was time to
+ * stop. */
+static bool listen_to(int fd, pid_t pid, int64_t timeout_ms, bool (*stop)(void), struct sh_buf *out,
                       struct sh_error *err)
 {
     const int64_t until_us = sh_mono_us() + timeout_ms * 1000;
-    for (;;) {
-        char bytes[READ_BYTES];
-        struct pollfd p = {.fd = fd, .events = POLLIN};
+    for (bool open = true; !has_ended(pid);) {
+        struct pollfd p = {.fd = open ? fd : -1, .events = POLLIN};
         if (stop && stop())
             return sh_error_set(err, SH_EBUSY, "stopped");
         if (sh_mono_us() > until_us)
             return sh_error_set(err, SH_ELIMIT, "took longer than %lld s",
                                 (long long)timeout_ms / 1000);
-        if (poll(&p, 1, LOOK_MS) <= 0)
-            continue;
-        ssize_t n = read(fd, bytes, sizeof(bytes));
-        if (n == 0)
-            return true;
-        if (n > 0)
-            keep(out, bytes, (size_t)n);
-        else if (errno != EINTR && errno != EAGAIN)
-            return sh_error_set(err, SH_ESYS, "its output cannot be read: %s", strerror(errno));
+        poll(&p, 1, open ? LOOK_MS : SOON_MS);
+        open = open && take(fd, out);
     }
+    (void)!take(fd, out);
+    return true;
 }
 
 bool sh_capture(const char *path, char *const argv[], int64_t timeout_ms, bool (*stop)(void),
@@ -87,10 +99,11 @@ bool sh_capture(const char *path, char *const argv[], int64_t timeout_ms, bool (
     pid_t pid;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return sh_error_set(err, SH_ESYS, "cannot make a pipe: %s", strerror(errno));
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
     bool started = spawn(path, argv, ends[1], &pid, err), ended = false;
     close(ends[1]);
     if (started) {
-        ended = listen_to(ends[0], timeout_ms, stop, out, err);
+        ended = listen_to(ends[0], pid, timeout_ms, stop, out, err);
         if (!ended)
             kill(-pid, SIGKILL);
         siginfo_t info;

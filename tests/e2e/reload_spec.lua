@@ -311,8 +311,11 @@ end)
     assert.equal(1, code)
     assert.matches("v_spec%.lua:2: the spec ", out)
     assert.equal(2, ask())
-    rules("v.lua", version(3))
+    rules("v_spec.lua", 'it("has no objection", function() end)\n') -- the spec was wrong, not the rule
     wait_live(3)
+    assert.equal(11, ask())
+    rules("v.lua", version(3))
+    wait_live(4)
     assert.equal(3, ask())
   end)
 
@@ -375,6 +378,37 @@ end)
     assert.is_true(several >= 3, "only " .. several .. " versions ran")
     assert.equal(0, #engine:cli("runs", "--state", "dead", "--json"))
     assert.equal(0, #engine:cli("runs", "--state", "retry", "--json"))
+  end)
+
+  it("outlives clients that use up every descriptor, and reloads when they are gone", function()
+    start { rules = { ["v.lua"] = version(1) }, wrap = "sh -c 'ulimit -n 100; exec \"$@\"' sh" }
+    local clients = {}
+    for n = 1, 130 do
+      local sock = socket.tcp()
+      sock:settimeout(0.2)
+      if sock:connect("127.0.0.1", engine.port) then clients[#clients + 1] = sock else sock:close() end
+    end
+    rules("v.lua", version(2))
+    socket.sleep(4) -- a look at the folders comes every 3 s
+    assert.is_true(engine:running())
+    for _, sock in ipairs(clients) do sock:close() end
+    wait_live(2)
+    assert.equal(2, ask())
+  end)
+
+  it("tries again by itself after a failure that was not the files'", function()
+    start { rules = { ["v.lua"] = version(1) } }
+    assert(os.execute("mkdir " .. engine.dir .. "/.git && touch " .. engine.dir .. "/.git/index.lock"))
+    rules("v.lua", version(2))
+    local reload = support.wait_for(function()
+      local s = status()
+      return s.reload.failed >= 1 and s.reload
+    end, 20, "the reload to give up on git")
+    assert.matches("git has been at work on the files for 10 s: .*%.git/index%.lock is there",
+      reload.last.errors[1].msg)
+    os.remove(engine.dir .. "/.git/index.lock")
+    wait_live(2)
+    assert.equal(2, ask())
   end)
 
   it("ends in order with a reload under way, and answers who asked", function()

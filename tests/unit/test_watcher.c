@@ -299,6 +299,14 @@ static void test_capture(void **state)
     assert_string_equal(out.data, "on\n");
     assert_true(sh_mono_us() - began_us < 10000000);
     sh_buf_free(&out);
+    assert_true(run("echo x; (sleep 20 >&1) & exit 4", 5000, 100, &out, &code, &err));
+    assert_int_equal(code, 4); /* it has ended, whatever it left behind */
+    sh_buf_free(&out);
+    assert_true(run("exec >&- 2>&-; sleep 0.3; exit 5", 5000, 100, &out, &code, &err));
+    assert_int_equal(code, 5);
+    sh_buf_free(&out);
+    assert_false(run("exec >&- 2>&-; sleep 20", 300, 100, &out, &code, &err));
+    sh_buf_free(&out);
     assert_true(run("kill -9 $$", 5000, 100, &out, &code, &err));
     assert_int_equal(code, 128 + 9);
     sh_buf_free(&out);
