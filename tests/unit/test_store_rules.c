@@ -214,6 +214,12 @@ static void test_what_does_not_count(void **state)
         assert_true(kit_run(&k, &s.op.op));
         assert_true(s.runs[0].conflict);
         kit_settle_free(&s);
+        kit_settle_init(&s, new_event()); /* the rule as it was before a reload */
+        kit_add_run(&s, "R", SH_RUN_FAILED)->retry_at_ms = sh_now_ms() + 60000;
+        s.op.outdated = true;
+        assert_true(kit_run(&k, &s.op.op));
+        assert_int_equal(s.runs[0].outcome, SH_RUN_RETRY);
+        kit_settle_free(&s);
     }
     assert_string_equal(kit_sql(&k, "SELECT count(*) FROM sh_rules"), "0");
 }
