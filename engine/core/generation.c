@@ -19,7 +19,7 @@
 #define MAX_SET_MIB    16    /* all texts together; they go to a worker in one frame */
 #define MAX_DEPTH      8     /* folders in folders */
 #define MAX_ENTRIES    20000 /* looked at, so that links to folders do not multiply for ever */
-#define SHOWN_BYTES    600   /* of a path, in a message */
+#define SHOWN_BYTES    400   /* of a path, in a message: two must leave room for the reason */
 
 struct list {
     struct sh_file *files;
@@ -77,7 +77,7 @@ static char *shown(const char *path)
 {
     struct sh_buf out;
     const char *end = path + strlen(path), *p = path;
-    sh_buf_init(&out, (size_t)8 * SHOWN_BYTES);
+    sh_buf_init(&out, SHOWN_BYTES + SHOWN_BYTES / 8);
     if (end - p > SHOWN_BYTES) {
         sh_buf_adds(&out, "...");
         for (p = end - SHOWN_BYTES; p < end && ((uint8_t)*p & 0xc0) == 0x80;)

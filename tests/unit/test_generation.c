@@ -173,6 +173,9 @@ static void test_long_paths(void **state)
     assert_memory_equal(k.err.msg, "...", 3);
     assert_non_null(strstr(k.err.msg, "/x.lua: is no plain file"));
     assert_true(sh_utf8_ok(sh_slice_str(k.err.msg)));
+    sh("rm -r rules/* && touch \"rules/$(printf '\\001%.0s' $(seq 240)).lua\"");
+    assert_int_equal(files_read(), 0);
+    assert_non_null(strstr(k.err.msg, "\\x01: the name must be UTF-8"));
 }
 
 static void test_links_to_nothing(void **state)
