@@ -24,8 +24,12 @@ struct sh_generation {
 };
 
 /* Read every *.lua below rules_dir and scripts_dir (sub-folders too; names starting with '.' or
- * ending in _spec.lua are left out; scripts_dir may be NULL or absent). NULL and *err: rules_dir
- * missing, unreadable or without any .lua file; a file over 1 MiB; more than 1,000 files. */
+ * ending in _spec.lua are left out; scripts_dir may be NULL or absent). Never waits for a file.
+ * NULL and *err, one line fit for a log and a terminal: rules_dir missing, unreadable or without
+ * any .lua file; a file over 1 MiB, more than 1,000 files, more than 16 MiB in all, 20,000 entries
+ * or 8 folders in folders; a name that is not UTF-8 or has control characters; a .lua entry that
+ * is no plain file or a link to nothing; a link that leads out of the two folders or in a circle.
+ */
 struct sh_generation *sh_generation_read(const char *rules_dir, const char *scripts_dir,
                                          struct sh_error *err) SH_WARN_UNUSED;
 /* Build one from files in memory (takes nothing: copies). For frames and tests. */
@@ -36,7 +40,8 @@ void sh_generation_free(struct sh_generation *g);
 cJSON *sh_generation_changes(const struct sh_generation *before,
                              const struct sh_generation *after) SH_WARN_UNUSED;
 /* What the folders look like without reading the files: a hash over name, size, time and inode of
- * every .lua file below them, specs too. Two that differ: something has changed. */
+ * every .lua file below them, specs too, and the names of the folders. Two that differ: something
+ * has changed. It looks at 20,000 entries at most. */
 uint64_t sh_generation_stamp(const char *rules_dir, const char *scripts_dir);
 
 #endif

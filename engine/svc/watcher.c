@@ -15,8 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_DIRS  8
-#define MAX_DEPTH 8 /* folders in folders, as generation.c reads them */
+#define MAX_DIRS    8
+#define MAX_DEPTH   8 /* folders in folders, as generation.c reads them */
+#define MAX_FOLDERS 2000
 #define SIGNS                                                                                      \
     (IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO |            \
      IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -124,11 +125,35 @@ static bool watch_one(struct sh_watcher *w, const char *dir, int *wd, struct sh_
                                         : strerror(errno));
 }
 
-static bool watch_tree(struct sh_watcher *w, const char *dir, int depth, struct sh_error *err)
+/* What a scan has met so far. */
+struct scan {
+    struct sh_watcher *w;
+    size_t n; /* folders, one reached by two paths twice */
+    struct {
+        int wd, depth;
+    } met[MAX_FOLDERS];
+};
+
+/* Note a folder. False: it was met before, no deeper down; what it holds is watched. Links that
+ * lead back up would else be followed 8 folders deep in every combination. */
+static bool is_new(struct scan *s, int wd, int depth)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->met[i].wd == wd && s->met[i].depth <= depth)
+            return false;
+    s->met[s->n].wd = wd;
+    s->met[s->n++].depth = depth;
+    return true;
+}
+
+static bool watch_tree(struct scan *s, const char *dir, int depth, struct sh_error *err)
 {
     int wd;
-    bool ok = watch_one(w, dir, &wd, err);
-    DIR *d = ok && depth < MAX_DEPTH ? opendir(dir) : NULL;
+    if (s->n == MAX_FOLDERS)
+        return sh_error_set(err, SH_ELIMIT, "%s: cannot be watched: more than %d folders", dir,
+                            MAX_FOLDERS);
+    bool ok = watch_one(s->w, dir, &wd, err);
+    DIR *d = ok && wd >= 0 && is_new(s, wd, depth) && depth < MAX_DEPTH ? opendir(dir) : NULL;
     for (struct dirent *e; d && ok && (e = readdir(d));) {
         if (e->d_name[0] == '.' ||
             (e->d_type != DT_DIR && e->d_type != DT_LNK && e->d_type != DT_UNKNOWN))
@@ -136,7 +161,7 @@ static bool watch_tree(struct sh_watcher *w, const char *dir, int depth, struct 
         char *inner = sh_strf("%s/%s", dir, e->d_name);
         struct stat st;
         if (stat(inner, &st) == 0 && S_ISDIR(st.st_mode))
-            ok = watch_tree(w, inner, depth + 1, err);
+            ok = watch_tree(s, inner, depth + 1, err);
         free(inner);
     }
     if (d)
@@ -176,13 +201,16 @@ static bool watch_parent(struct sh_watcher *w, const char *dir, struct sh_error 
 bool sh_watcher_scan(struct sh_watcher *w, struct sh_error *err)
 {
     bool ok = true;
+    struct scan *scan = sh_alloc(1, sizeof(*scan));
+    scan->w = w;
     pthread_mutex_lock(&w->mu);
     w->n_parents = 0;
     pthread_mutex_unlock(&w->mu);
     for (size_t i = 0; w->dirs[i]; i++) {
         ok = watch_parent(w, w->dirs[i], err) && ok;
-        ok = watch_tree(w, w->dirs[i], 0, err) && ok;
+        ok = watch_tree(scan, w->dirs[i], 0, err) && ok;
     }
+    free(scan);
     return ok;
 }
 

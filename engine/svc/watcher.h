@@ -19,8 +19,8 @@ struct sh_watcher *sh_watcher_new(struct event_base *base, const char *const *di
                                   sh_loop_fn *fn, void *arg, struct sh_error *err) SH_WARN_UNUSED;
 /* Walk the folders and watch what is new. Call before each reading of them, from any one thread at
  * a time: it only adds watches, the loop only takes events. False: some folder cannot be watched
- * (*err says which: the limit of watches, a folder that may not be read); changes there go unseen.
- */
+ * (*err says which: the limit of watches, a folder that may not be read, more than 2,000 folders);
+ * changes there go unseen. */
 bool sh_watcher_scan(struct sh_watcher *w, struct sh_error *err) SH_WARN_UNUSED;
 /* As if something had changed now. */
 void sh_watcher_touch(struct sh_watcher *w);

@@ -186,6 +186,25 @@ describe("check", function()
     assert.equal(1, code)
     has(err, "nowhere.lua: cannot open")
   end)
+
+  it("says which file may not be among the rules, without obeying its name", function()
+    write("rules/a.lua", RULES)
+    write("switchhook.lua", "return {}")
+    local function refused(make, ...)
+      assert(os.execute("cd " .. quote(dir) .. " && " .. make))
+      local code, out, err = run { "check" }
+      assert.equal(1, code)
+      for _, part in ipairs { ... } do has(out .. err, part) end
+      lacks(out .. err, "\27")
+      code, out = run { "check", "--json" }
+      assert.equal(1, code)
+      assert.is_true(#lines(out) > 0) -- is JSON
+    end
+    refused("touch \"rules/$(printf 'x\\033[2J\\377\\n').lua\"", [[rules/x\x1b[2J\xff]], "the name must be UTF-8")
+    refused("rm rules/x* && mkfifo rules/p.lua", "rules/p.lua: is no plain file")
+    refused("rm rules/p.lua && ln -s nowhere rules/x.lua", "rules/x.lua: links to a file that is not there")
+    refused("rm rules/x.lua && ln -s ../switchhook.lua rules/x.lua", "rules/x.lua: links to a place outside")
+  end)
 end)
 
 describe("try", function()

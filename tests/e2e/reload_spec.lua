@@ -155,6 +155,51 @@ describe("reload", function()
     assert.equal(4, ask())
   end)
 
+  it("refuses what is no rule file, and a link to the configuration, and stays well", function()
+    start { rules = { ["v.lua"] = version(1) }, scripts = { ["b.lua"] = "return 1\n" } }
+    local failed = 0
+    local function refused(make, pattern, undo)
+      assert(os.execute(("cd %s && %s"):format(engine.dir, make)))
+      local _, out, code = engine:cli("reload")
+      assert.equal(1, code)
+      assert.matches(pattern, out)
+      failed = status().reload.failed
+      assert(os.execute(("cd %s && %s"):format(engine.dir, undo)))
+      assert.equal(1, ask())
+    end
+    refused("mkfifo rules/p.lua", "rules/p%.lua: is no plain file", "rm rules/p.lua")
+    refused("ln -s ../switchhook.lua scripts/conf.lua",
+      "scripts/conf%.lua: links to a place outside of the folder: .*/switchhook%.lua %(copy it there%)",
+      "rm scripts/conf.lua")
+    refused("ln -s gone.lua rules/x.lua", "rules/x%.lua: links to a file that is not there", "rm rules/x.lua")
+    refused("touch \"rules/$(printf 'x\\033[2J\\n').lua\"", "rules/x\\x1b%[2J.*%.lua: the name must be", "rm rules/x*")
+    refused("for i in $(seq 9); do ln -s . rules/l$i; done", "links to a folder that it is in itself",
+      "rm rules/l*")
+    refused("for i in $(seq 17); do head -c 1000000 /dev/zero | tr '\\0' ' ' >scripts/s$i.lua; done",
+      "the rule set has more than 16 MiB of text", "rm scripts/s1[67].lua")
+    assert.is_true(failed >= 6)
+    assert.not_matches("\27", engine:log())
+    rules("v.lua", version(2)) -- with 15 MB beside it
+    support.wait_for(function() return live().generation ~= engine:cli("generations", "--json")[1].generation
+      and ask() == 2 end, 20, "the mended folders")
+  end)
+
+  it("starts with links in circles, and ends in order", function()
+    engine, sent = support.engine { rules = { ["v.lua"] = version(1) }, start = false }, 0
+    assert(os.execute(("cd %s/rules && for i in $(seq 9); do ln -s . l$i; done"):format(engine.dir)))
+    local ok, why = pcall(engine.start, engine)
+    assert.is_false(ok)
+    assert.matches("links to a folder that it is in itself", why)
+    assert(os.execute(("rm %s/rules/l*"):format(engine.dir)))
+    engine:start()
+    assert.equal(1, ask())
+    engine:stop()
+    assert(os.execute(("cd %s/rules && for i in $(seq 9); do ln -s . l$i; done"):format(engine.dir)))
+    engine:start() -- with what was live before
+    assert.equal(1, ask())
+    engine:stop(10)
+  end)
+
   it("never lets half a file or half a checkout go live", function()
     start { rules = { ["v.lua"] = version(1) } }
     local f = assert(io.open(engine.dir .. "/rules/v.lua", "w"))

@@ -150,6 +150,74 @@ static void test_folders_that_come_and_go(void **state)
     assert_int_equal(told_within(1, 1000), 1);
 }
 
+static void make_link(const char *to, const char *name)
+{
+    char *path = sh_strf("%s/%s", k.dir, name);
+    assert_int_equal(symlink(to, path), 0);
+    free(path);
+}
+
+/* Links to the folder that they are in: walked in every combination they would take for ever. */
+static void test_links_in_circles(void **state)
+{
+    (void)state;
+    struct sh_error err;
+    char name[32];
+    for (int i = 1; i <= 9; i++) {
+        snprintf(name, sizeof(name), "rules/l%d", i);
+        make_link(".", name);
+    }
+    make_dir("away");
+    make_dir("away/deep");
+    make_link("../away", "rules/z");
+    (void)told_within(1, 1000);
+    const int64_t began_us = sh_mono_us();
+    assert_true(sh_watcher_scan(k.w, &err));
+    assert_true(sh_mono_us() - began_us < 2000000);
+    write_file("away/deep/x.lua", "1"); /* beside the circles all is watched */
+    assert_int_equal(told_within(1, 1000), 1);
+}
+
+/* A folder met far down first, at the end of what is walked, and then further up. */
+static void test_a_folder_by_two_paths(void **state)
+{
+    (void)state;
+    struct sh_error err;
+    char *path = sh_strf("rules/1"), *cmd;
+    make_dir("away");
+    make_dir("away/in");
+    for (int i = 0; i < 7; i++) {
+        make_dir(path);
+        cmd = sh_strf("%s/1", path);
+        free(path);
+        path = cmd;
+    }
+    cmd = sh_strf("%s/away", k.dir);
+    make_link(cmd, path); /* 8 deep */
+    make_dir("scripts");
+    make_link(cmd, "scripts/away");
+    (void)told_within(1, 1000);
+    assert_true(sh_watcher_scan(k.w, &err));
+    write_file("away/in/x.lua", "1");
+    assert_int_equal(told_within(1, 1000), 1);
+    free(path);
+    free(cmd);
+}
+
+static void test_too_many_folders(void **state)
+{
+    (void)state;
+    struct sh_error err;
+    char name[32];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof(name), "rules/d%d", i);
+        make_dir(name);
+    }
+    assert_false(sh_watcher_scan(k.w, &err));
+    assert_int_equal(err.code, SH_ELIMIT);
+    assert_non_null(strstr(err.msg, "more than 2000 folders"));
+}
+
 static void on_again(void *arg)
 {
     struct sh_timer **t = arg;
@@ -339,6 +407,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_a_burst_is_told_once),
         T(test_folders_that_come_and_go),
+        T(test_links_in_circles),
+        T(test_a_folder_by_two_paths),
+        T(test_too_many_folders),
         T(test_no_rest),
         T(test_stamp),
         T(test_task),
