@@ -250,9 +250,9 @@ static lua_KContext file_now(lua_State *L)
 /* An error may have left a script half loaded: it is the caller's file that goes on. */
 static void after_failure(lua_State *L, lua_KContext file)
 {
-    struct sh_load *load = sh_lua_host(L)->load;
-    if (load && file)
-        load->file = (const struct sh_file *)file;
+    struct sh_host *h = sh_lua_host(L);
+    if (h->load && file && h->load->file != (const struct sh_file *)file)
+        sh_load_now(h, (const struct sh_file *)file);
 }
 
 /* [results..] -> results with their status in front */

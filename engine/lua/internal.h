@@ -301,6 +301,8 @@ const char *sh_lua_metas_changed(struct sh_host *h, const struct sh_lua_run *r, 
 
 /* --- load.c --------------------------------------------------------------------------------- */
 int sh_lua_require(lua_State *L); /* require */
+/* This file loads from now on (NULL: none): for messages, and for the watchdog. */
+void sh_load_now(struct sh_host *h, const struct sh_file *f);
 /* Add {"file","line","msg"} to a list of the report; the second form to its errors, for the file
  * that loads now. */
 void sh_load_note(cJSON *list, const char *file, int line, const char *msg);
