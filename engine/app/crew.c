@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/zone.h"
+#include "core/fault.h"
 #include "svc/json.h"
 #include "svc/loop.h"
 
@@ -53,7 +54,9 @@ static bool take_result(struct worker *w, struct sh_slice payload)
     }
     w->stuck = false;
     w->useful = true;
-    if (result.n_runs > w->crew->n_rules + 1) { /* one a rule, and one that is no longer there */
+    const struct job_out *job = sh_crew_find(w, result.token);
+    /* One a rule, and one for each that the job named and this generation does not have. */
+    if (result.n_runs > w->crew->n_rules + (job ? job->n_only : w->most_only)) {
         free(copy);
         free(result.runs);
         return false;
@@ -94,9 +97,10 @@ static bool take_loaded(struct worker *w, struct sh_slice payload)
     sh_sandbox_note(&c->sandbox, sh_json_member(report, "sandbox"));
     if (!c->reported) {
         c->reported = true;
+        c->has_loaded = w->up;
         keep_rules(c, report);
         c->config.loaded(c->config.load_arg, report);
-    } else if (!w->up) {
+    } else if (!w->up && c->has_loaded) {
         sh_err("a worker could not load the rules that loaded before", "worker", SH_NUM(w->number));
     }
     cJSON_Delete(report);
@@ -108,15 +112,22 @@ static bool take_loaded(struct worker *w, struct sh_slice payload)
     return true;
 }
 
+/* Before there is a dispatcher nothing was given, so there is nothing to ask or to answer; and what
+ * the store was asked would outlive a crew that is not kept. */
+static bool is_at_work(const struct worker *w)
+{
+    return w->up && w->crew->dispatch;
+}
+
 static bool take_frame(struct worker *w, uint8_t type, struct sh_slice payload)
 {
     switch (type) {
     case SH_FRAME_LOADED:
         return !w->up && take_loaded(w, payload);
     case SH_FRAME_READ:
-        return w->up && sh_crew_ask(w, payload);
+        return is_at_work(w) && sh_crew_ask(w, payload);
     case SH_FRAME_RESULT:
-        return w->up && take_result(w, payload);
+        return is_at_work(w) && take_result(w, payload);
     default:
         return false;
     }
@@ -144,28 +155,23 @@ static ssize_t on_data(void *arg, struct sh_slice in)
 
 /* --- birth and death --------------------------------------------------------------------- */
 
-/* The rule that the dead worker was running, if its pulse names a job it had; else NULL. */
-static const char *suspect(const struct worker *w, uint64_t *token)
+/* The number of the rule that the dead worker was running, if its pulse names one and a job it had.
+ * Read once: the page is the worker's. */
+static bool suspect(struct worker *w, uint64_t *token, uint32_t *rule)
 {
-    uint64_t running = atomic_load(&w->pulse->token);
-    uint32_t rule = atomic_load(&w->pulse->rule);
-    if (running == 0 || rule >= w->crew->n_rules)
-        return NULL;
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].token == running) {
-            *token = running;
-            return w->crew->rules[rule];
-        }
-    return NULL;
+    *token = atomic_load(&w->pulse->token);
+    *rule = atomic_load(&w->pulse->rule);
+    return *token != 0 && *rule < w->crew->n_rules && sh_crew_find(w, *token);
 }
 
 static void give_back(struct worker *w, const char *how)
 {
-    uint64_t guilty = 0;
-    const char *rule = suspect(w, &guilty);
+    uint64_t guilty;
+    uint32_t number;
+    const bool known = suspect(w, &guilty, &number);
+    const char *rule = known ? w->crew->rules[number] : NULL;
     char why[600];
-    snprintf(why, sizeof(why), "%s: %s",
-             rule ? w->crew->places[atomic_load(&w->pulse->rule)] : "worker",
+    snprintf(why, sizeof(why), "%s: %s", known ? w->crew->places[number] : "worker",
              w->killed_because[0] ? w->killed_because : how);
     struct job_out jobs[SH_CREW_JOBS + SH_CREW_PARKED];
     size_t n = w->n_jobs;
@@ -202,6 +208,44 @@ static void bury(struct worker *w, const char *how)
     pump(c);
 }
 
+/* Nothing has been reported yet. */
+static void report(struct sh_crew *c, const cJSON *loaded)
+{
+    c->reported = true;
+    c->config.loaded(c->config.load_arg, loaded);
+}
+
+static void die_early(struct sh_crew *c)
+{
+    if (++c->early_deaths >= EARLY_DEATHS)
+        report(c, NULL);
+}
+
+/* The report that the worker cannot make: the file never came to its end, and will not elsewhere.
+ * In the words of a check (guard.c). */
+static void report_hang(struct sh_crew *c, uint32_t file)
+{
+    char msg[200];
+    snprintf(
+        msg, sizeof(msg),
+        "wall budget of %lld ms exceeded inside a function that cannot be interrupted, such as "
+        "a pattern match, while the file was loaded",
+        (long long)c->config.budgets.wall_ms);
+    char *told = sh_fault_text(SH_SLICE(""), sh_slice_str(msg));
+    cJSON *loaded = cJSON_CreateObject(), *fault = cJSON_CreateObject();
+    cJSON_AddBoolToObject(loaded, "ok", false);
+    cJSON_AddStringToObject(loaded, "generation", c->config.generation->id);
+    cJSON_AddArrayToObject(loaded, "rules");
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(loaded, "errors"), fault);
+    cJSON_AddArrayToObject(loaded, "warnings");
+    cJSON_AddStringToObject(fault, "file", c->config.generation->files[file - 1].name);
+    cJSON_AddNumberToObject(fault, "line", 1); /* it cannot say where */
+    cJSON_AddStringToObject(fault, "msg", told);
+    free(told);
+    report(c, loaded);
+    cJSON_Delete(loaded);
+}
+
 static void on_closed(void *arg, const char *why)
 {
     struct worker *w = arg;
@@ -211,16 +255,21 @@ static void on_closed(void *arg, const char *why)
     /* A worker without its channel is of no use; one that crashed is as good as reaped. */
     sh_child_finish(&w->child, REAP_MS, ended);
     snprintf(how, sizeof(how), "the rule worker %s while this run was on (%s)", ended, why);
-    if (!w->crew->reported && ++w->crew->early_deaths >= EARLY_DEATHS) {
-        w->crew->reported = true;
-        w->crew->config.loaded(w->crew->config.load_arg, NULL);
+    if (!w->crew->reported) {
+        if (w->hangs_in)
+            report_hang(w->crew, w->hangs_in);
+        else
+            die_early(w->crew);
     }
     bury(w, how);
 }
 
 static void on_respawn(void *arg)
 {
-    start(arg);
+    struct worker *w = arg;
+    if (w->not_started && !w->crew->reported)
+        die_early(w->crew);
+    start(w);
 }
 
 static void start(struct worker *w)
@@ -228,17 +277,23 @@ static void start(struct worker *w)
     struct sh_crew *c = w->crew;
     char *argv[] = {"switchhook", "worker", NULL};
     struct sh_error err;
+    if (w->channel) /* its turn came twice: by its timer, and by the worker before it */
+        return;
+    w->not_started = false;
     if (!sh_child_start(argv, sizeof(struct sh_pulse), sh_zones_image(), &w->child, &err)) {
         sh_err("cannot start a worker", "error", err.msg);
+        w->not_started = true;
         sh_timer_set(w->respawn, BACKOFF_MAX_MS);
         return;
     }
+    sh_timer_cancel(w->respawn);
     w->pulse = w->child.page;
     w->incarnation = ++c->incarnations;
     w->born_us = w->sign_us = sh_mono_us();
     w->killed_because[0] = '\0';
     w->stuck = w->useful = false;
-    w->ask_bytes = 0;
+    w->hangs_in = 0;
+    w->ask_bytes = w->most_only = 0;
     const struct sh_channel_calls calls = {.arg = w, .data = on_data, .closed = on_closed};
     w->channel = sh_channel_new(c->config.base, w->child.socket, MAX_IN_BYTES,
                                 2 * SH_MAX_FRAME_BYTES, &calls);
@@ -267,14 +322,26 @@ static void take_back(struct worker *w, uint64_t running)
         pump(w->crew);
 }
 
-static void slow_to_load(struct worker *w)
+/* Loading takes too long: all of it, or one file, which has more time for Lua code than a run and
+ * ends by itself there. */
+static void watch_load(struct worker *w, int64_t now_us)
 {
     const struct sh_generation *g = w->crew->config.generation;
-    uint32_t file = w->pulse ? atomic_load(&w->pulse->file) : 0;
-    bool known = file > 0 && file <= g->n_files;
-    snprintf(w->killed_because, sizeof(w->killed_because),
-             "%.200s%sloading the rules took over %d s", known ? g->files[file - 1].name : "",
-             known ? ": " : "", LOAD_MS / 1000);
+    const struct sh_budgets *b = &w->crew->config.budgets;
+    const uint32_t file = w->pulse ? atomic_load(&w->pulse->file) : 0; /* before since_us: load.c */
+    const int64_t since_us = w->pulse ? atomic_load(&w->pulse->since_us) : 0;
+    const bool known = file > 0 && file <= g->n_files;
+    int64_t file_ms = SH_LOAD_CPU_FACTOR * b->cpu_ms;
+    if (file_ms < b->wall_ms)
+        file_ms = b->wall_ms;
+    if (known && now_us - since_us > (file_ms + WALL_SLACK_MS) * 1000)
+        w->hangs_in = file;
+    else if (now_us - w->born_us <= LOAD_MS * 1000)
+        return;
+    snprintf(w->killed_because, sizeof(w->killed_because), "%.200s%sloading %s took over %lld ms",
+             known ? g->files[file - 1].name : "", known ? ": " : "",
+             w->hangs_in ? "the file" : "the rules", (long long)(w->hangs_in ? file_ms : LOAD_MS));
+    sh_child_kill(&w->child);
 }
 
 static void check(struct worker *w, int64_t now_us)
@@ -290,19 +357,21 @@ static void check(struct worker *w, int64_t now_us)
     }
     if (!w->channel || w->killed_because[0])
         return;
-    if (!w->up && now_us - w->born_us > LOAD_MS * 1000)
-        slow_to_load(w);
-    else if (w->up && running != 0 && now_us - since_us > wall_us) /* perhaps a job taken back */
+    if (!w->up) {
+        watch_load(w, now_us);
+        return;
+    }
+    if (running != 0 && now_us - since_us > wall_us) /* perhaps a job taken back */
         snprintf(w->killed_because, sizeof(w->killed_because),
                  "wall budget of %lld ms exceeded inside a function that cannot be interrupted, "
                  "such as a pattern match",
                  (long long)c->config.budgets.wall_ms);
-    else if (w->up && awake && now_us - w->sign_us > wall_us + SILENT_MS * 1000)
+    else if (awake && now_us - w->sign_us > wall_us + SILENT_MS * 1000)
         snprintf(w->killed_because, sizeof(w->killed_because),
                  "no sign of life from the worker for %lld ms",
                  (long long)((now_us - w->sign_us) / 1000));
     else {
-        if (w->up && running != 0 && !w->stuck && now_us - since_us > STUCK_MS * 1000)
+        if (running != 0 && !w->stuck && now_us - since_us > STUCK_MS * 1000)
             take_back(w, running);
         return;
     }
@@ -350,18 +419,28 @@ static bool has_room(const struct worker *w)
            (sh_crew_in_window(w) == 0 || w->bytes < WINDOW_BYTES);
 }
 
+/* Fewer jobs in the window; or as many, and fewer that wait, which hold memory meanwhile. */
+static bool is_freer(const struct worker *w, const struct worker *than)
+{
+    const size_t a = sh_crew_in_window(w), b = sh_crew_in_window(than);
+    return a != b ? a < b : w->n_jobs < than->n_jobs;
+}
+
 bool sh_crew_give(struct sh_crew *c, const struct sh_job *job)
 {
     struct worker *best = NULL;
     for (size_t i = 0; i < c->config.workers; i++) {
         struct worker *w = &c->workers[i];
-        if (has_room(w) && (!best || sh_crew_in_window(w) < sh_crew_in_window(best)))
+        if (has_room(w) && (!best || is_freer(w, best)))
             best = w;
     }
     if (!best)
         return false;
     sh_frame_job(sh_channel_out(best->channel), job);
-    best->jobs[best->n_jobs++] = (struct job_out){.token = job->token, .bytes = job->body.n};
+    best->jobs[best->n_jobs++] =
+        (struct job_out){.token = job->token, .bytes = job->body.n, .n_only = job->n_only};
+    if (job->n_only > best->most_only)
+        best->most_only = job->n_only;
     best->bytes += job->body.n;
     best->dirty = true;
     return true;

@@ -55,7 +55,7 @@ static void ask_store(struct worker *w, char *bytes, size_t n, uint64_t read_id,
 
 /* --- jobs and look-ups ------------------------------------------------------------------- */
 
-static struct job_out *find_job(struct worker *w, uint64_t token)
+struct job_out *sh_crew_find(struct worker *w, uint64_t token)
 {
     for (size_t i = 0; i < w->n_jobs; i++)
         if (w->jobs[i].token == token)
@@ -92,7 +92,7 @@ static void go_on(struct worker *w, struct job_out *job)
 
 bool sh_crew_strike(struct worker *w, uint64_t token)
 {
-    struct job_out *job = find_job(w, token);
+    struct job_out *job = sh_crew_find(w, token);
     if (!job)
         return false;
     go_on(w, job);
@@ -129,7 +129,7 @@ static void on_lookup(void *arg, struct sh_slice doc)
     struct lookup *l = arg;
     struct worker *w = l->worker;
     if (w->incarnation == l->incarnation && w->channel) {
-        struct job_out *job = find_job(w, l->token);
+        struct job_out *job = sh_crew_find(w, l->token);
         w->ask_bytes -= l->cost;
         if (job && job->lookups > 1)
             job->lookups--;
@@ -148,7 +148,7 @@ static void on_lookup(void *arg, struct sh_slice doc)
 static bool ask_lookup(struct worker *w, uint64_t read_id, const struct sh_read_request *q)
 {
     struct sh_crew *c = w->crew;
-    struct job_out *job = find_job(w, q->token);
+    struct job_out *job = sh_crew_find(w, q->token);
     if (!job || !c->config.lookup) {
         send_lookup(w, read_id, job ? NO_LOOKUPS : NOT_HERE);
         return true;

@@ -233,6 +233,9 @@ static const struct hint {
     {"wall budget of *",
      "the store was slow, or the run reads too often: records.find reads many at "
      "once (budgets.wall in the configuration)"},
+    {"memory budget of * exceeded while it waits for *",
+     "call http.get first, and build large tables and texts after it: what a run holds while it "
+     "waits, all the others must do without"},
     {"memory budget of *",
      "does a table or text grow without end, or a function call itself? Read less at once (limit "
      "in records.find; budgets.memory in the configuration)"},

@@ -27,6 +27,8 @@ struct sh_budgets {
     int64_t cpu_ms, wall_ms, memory_bytes, max_effects, max_effect_bytes;
 };
 
+#define SH_LOAD_CPU_FACTOR 10 /* a file may take this many times the CPU of a run to load */
+
 /* What of the configuration rules can see. */
 struct sh_settings {
     char *zone;     /* the default time zone, zone.h name */
@@ -71,7 +73,7 @@ struct sh_pulse {
     _Atomic uint64_t token;   /* job that is running now, 0 = none */
     _Atomic uint32_t rule;    /* index into the loaded rules, in report order */
     _Atomic uint32_t file;    /* while rules load: place of the file in the generation, from 1 */
-    _Atomic int64_t since_us; /* sh_mono_us() when this stretch began */
+    _Atomic int64_t since_us; /* sh_mono_us() when this stretch, or loading this file, began */
 };
 
 #endif

@@ -146,7 +146,8 @@ void sh_stretch_begin(struct sh_host *h, lua_State *co, int64_t budget_us, int64
     h->active = 0;
     h->killed = false;
     h->kill_text[0] = h->refused_at[0] = '\0';
-    h->refused_bytes = 0;
+    h->refused_bytes = h->wanted_bytes = 0;
+    h->ran_out = false;
     h->over = used_us >= budget_us;
     h->first_us = exact ? cpu_us() : 0;
     h->used_us = used_us;
@@ -179,6 +180,7 @@ static void *refuse(struct sh_host *h, size_t nsize)
     lua_State *L = h->n_chain ? h->chain[h->n_chain - 1] : NULL;
     if (!L || h->killed)
         return NULL;
+    h->wanted_bytes = nsize;
     if (h->refused_bytes != nsize) {
         int line;
         h->refused_bytes = nsize;
@@ -189,6 +191,7 @@ static void *refuse(struct sh_host *h, size_t nsize)
     snprintf(why, sizeof(why), "memory budget of %lld KiB exceeded",
              (long long)h->budgets.memory_bytes / 1024);
     note_kill(h, L, why);
+    h->ran_out = true;
     return NULL;
 }
 
@@ -228,6 +231,7 @@ bool sh_lua_ran_out(struct sh_host *h, lua_State *L, int status)
     snprintf(why, sizeof(why), "%s%smemory budget of %lld KiB exceeded", h->refused_at,
              h->refused_at[0] ? ": " : "", (long long)h->budgets.memory_bytes / 1024);
     note_kill(h, h->refused_at[0] ? NULL : L, why);
+    h->ran_out = true;
     return true;
 }
 
@@ -250,9 +254,9 @@ static lua_KContext file_now(lua_State *L)
 /* An error may have left a script half loaded: it is the caller's file that goes on. */
 static void after_failure(lua_State *L, lua_KContext file)
 {
-    struct sh_load *load = sh_lua_host(L)->load;
-    if (load && file)
-        load->file = (const struct sh_file *)file;
+    struct sh_host *h = sh_lua_host(L);
+    if (h->load && file && h->load->file != (const struct sh_file *)file)
+        sh_load_now(h, (const struct sh_file *)file);
 }
 
 /* [results..] -> results with their status in front */

@@ -15,6 +15,7 @@
 #define MAX_ANSWER  (SH_MAX_FRAME_BYTES)
 #define UNTIMED_US  1000 /* a first stretch below it is not charged */
 #define GC_PAUSE    200  /* percent */
+#define MUCH        16   /* a run that holds this part of the memory, while it waits, holds much */
 
 struct sh_host *sh_host_new(const struct sh_budgets *budgets, const struct sh_host_calls *calls)
 {
@@ -334,6 +335,19 @@ static void check_traces(struct sh_host *h, struct sh_lua_run *r)
     sh_buf_free(&why);
 }
 
+/* What the stretch that began with so much in use has added; exactly, where a run waits with much.
+ */
+static void measure(struct sh_host *h, struct sh_lua_run *r, size_t before)
+{
+    int64_t grown = (int64_t)h->used_bytes - (int64_t)before;
+    if (!r->outcome && grown > (int64_t)(h->cap_bytes / MUCH)) {
+        lua_gc(h->L, LUA_GCCOLLECT);
+        h->floor_bytes = h->used_bytes;
+        grown = (int64_t)h->used_bytes - (int64_t)before;
+    }
+    r->held_bytes += grown;
+}
+
 /* Run Lua until the run ends or asks. */
 static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
 {
@@ -345,6 +359,7 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
     h->n_keys = 0;
     buf_rest(&h->fill);
     pulse_on(h, r, t0);
+    const size_t before = h->used_bytes;
     sh_stretch_begin(h, r->co, h->budgets.cpu_ms * 1000, r->cpu_used_us, !first);
     if (first)
         lua_pushcfunction(r->co, run_body);
@@ -356,6 +371,7 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
     sh_stretch_end(h);
     pulse_off(h);
     h->run = NULL;
+    measure(h, r, before);
     int64_t took = sh_mono_us() - t0;
     r->cpu_used_us = h->used_us;
     if (first && took > UNTIMED_US && !r->cpu_used_us)
@@ -375,11 +391,90 @@ void sh_lua_run_over(struct sh_host *h, struct sh_lua_run *r)
         sh_lua_job_finish(h, js);
 }
 
+/* The run that holds most of those that wait, or NULL. */
+static struct sh_lua_run *heaviest(const struct sh_host *h)
+{
+    struct sh_lua_run *most = NULL;
+    for (struct sh_job_state *js = h->jobs; js; js = js->next)
+        for (size_t i = 0; i < js->n_runs; i++) {
+            struct sh_lua_run *r = js->runs[i];
+            if (r->read_id && !r->outcome && !r->answered && r != h->asking &&
+                (!most || r->held_bytes > most->held_bytes))
+                most = r;
+        }
+    return most;
+}
+
+static void waiting_at(const struct sh_host *h, struct sh_lua_run *r)
+{
+    char where[200];
+    int line;
+    bool known = sh_lua_where(r->co, where, sizeof(where), &line);
+    sh_buf_reset(&r->error);
+    sh_buf_addf(&r->error, "%s: ", known ? where : h->rules[r->rule].file);
+}
+
+static const char *waits_for(const struct sh_lua_run *r)
+{
+    return r->request.kind == SH_READ_HTTP  ? "http.get"
+           : r->request.kind == SH_READ_GET ? "records.get"
+                                            : "records.find";
+}
+
+bool sh_lua_make_room(struct sh_host *h, int64_t own_bytes)
+{
+    const int64_t cap = (int64_t)h->cap_bytes;
+    struct sh_lua_run *r = heaviest(h);
+    if (!r || own_bytes >= cap / 2 || r->held_bytes <= own_bytes || r->held_bytes < cap / MUCH)
+        return false;
+    waiting_at(h, r);
+    sh_buf_addf(&r->error,
+                "memory budget of %lld KiB exceeded while it waits for %s: it holds %lld MiB, and "
+                "another run found no room",
+                (long long)cap / 1024, waits_for(r), (long long)(r->held_bytes + (1 << 19)) >> 20);
+    sh_lua_run_fail(r);
+    drop_coroutine(h, r);
+    sh_lua_run_over(h, r);
+    lua_gc(h->L, LUA_GCCOLLECT);
+    h->floor_bytes = h->used_bytes;
+    return true;
+}
+
+/* As it was before its first stretch; what it read is read again. False: it failed. */
+static bool start_over(struct sh_host *h, struct sh_lua_run *r)
+{
+    drop_coroutine(h, r);
+    sh_buf_reset(&r->effects);
+    sh_buf_reset(&r->reads);
+    sh_buf_reset(&r->logs);
+    sh_buf_reset(&r->error);
+    r->phase = SH_PHASE_WHEN;
+    r->outcome = 0;
+    r->n_effects = r->n_reads = r->n_logs = r->n_lookups = 0;
+    r->n_own = r->own_seen = r->lookup_bytes = 0;
+    r->cpu_used_us = r->asked_us = r->held_bytes = 0;
+    r->over = r->seeded = r->answered = false;
+    if (sh_lua_take_coroutine(h, r))
+        return true;
+    sh_lua_run_fail(r);
+    sh_buf_adds(&r->error, "no memory is left for a coroutine");
+    return false;
+}
+
+/* The run failed for want of memory that another holds: it may begin again. */
+static bool is_innocent(struct sh_host *h, struct sh_lua_run *r)
+{
+    return r->outcome == SH_RUN_FAILED && h->ran_out &&
+           sh_lua_make_room(h, r->held_bytes + (int64_t)h->wanted_bytes);
+}
+
 /* Carry the run on until it ends or waits for an answer from outside. */
 void sh_lua_drive(struct sh_host *h, struct sh_lua_run *r, bool first)
 {
     for (;; first = false) {
         stretch(h, r, first);
+        while (is_innocent(h, r) && start_over(h, r))
+            stretch(h, r, true);
         if (r->outcome)
             break;
         struct sh_lua_run *outer = h->asking;
@@ -422,17 +517,13 @@ static bool is_late(const struct sh_host *h, const struct sh_lua_run *r, int64_t
 
 static void late_text(const struct sh_host *h, struct sh_lua_run *r)
 {
-    char where[200];
-    int line;
-    bool known = sh_lua_where(r->co, where, sizeof(where), &line);
-    sh_buf_reset(&r->error);
-    sh_buf_addf(&r->error, "%s: ", known ? where : h->rules[r->rule].file);
+    waiting_at(h, r);
     if (r->request.kind == SH_READ_HTTP)
         sh_buf_addf(&r->error, "no answer within %lld ms, waiting for http.get",
                     (long long)r->wait_ms);
     else
-        sh_buf_addf(&r->error, "wall budget of %lld ms exceeded, waiting for records.%s",
-                    (long long)h->budgets.wall_ms, r->request.kind == SH_READ_GET ? "get" : "find");
+        sh_buf_addf(&r->error, "wall budget of %lld ms exceeded, waiting for %s",
+                    (long long)h->budgets.wall_ms, waits_for(r));
 }
 
 void sh_host_expire(struct sh_host *h)

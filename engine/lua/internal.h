@@ -80,7 +80,8 @@ struct sh_lua_run {
     struct sh_own *own;
     size_t n_own, cap_own, own_seen; /* own_seen: bytes of effects looked at */
     int64_t duration_us, cpu_used_us, start_us;
-    bool over; /* CPU budget passed in an earlier stretch */
+    int64_t held_bytes; /* of memory: what its stretches have added to that in use */
+    bool over;          /* CPU budget passed in an earlier stretch */
     uint64_t random[4];
     bool seeded;
     /* the read it waits for */
@@ -160,6 +161,8 @@ struct sh_host {
     volatile int64_t first_us, used_us, budget_us; /* CPU time of this thread */
     size_t used_bytes, cap_bytes;
     size_t floor_bytes;   /* in use after the last full collection */
+    bool ran_out;         /* this stretch ended because there was no memory */
+    size_t wanted_bytes;  /* size of the request that was refused last in this stretch */
     size_t refused_bytes; /* size of the request that was refused last, 0 = none */
     char refused_at[200]; /* file:line of it */
     bool killed;          /* the stretch must end; nothing may carry on */
@@ -301,6 +304,8 @@ const char *sh_lua_metas_changed(struct sh_host *h, const struct sh_lua_run *r, 
 
 /* --- load.c --------------------------------------------------------------------------------- */
 int sh_lua_require(lua_State *L); /* require */
+/* This file loads from now on (NULL: none): for messages, and for the watchdog. */
+void sh_load_now(struct sh_host *h, const struct sh_file *f);
 /* Add {"file","line","msg"} to a list of the report; the second form to its errors, for the file
  * that loads now. */
 void sh_load_note(cJSON *list, const char *file, int line, const char *msg);
@@ -454,6 +459,10 @@ void sh_lua_run_release(struct sh_host *h, struct sh_lua_run *r);
 void sh_lua_runs_free(struct sh_host *h);
 bool sh_lua_take_coroutine(struct sh_host *h, struct sh_lua_run *r);
 void sh_lua_run_fail(struct sh_lua_run *r); /* drops its effects; the error is the caller's */
+/* Memory was refused to somebody who holds own_bytes. If that is less than half of the budget and a
+ * run that waits holds more, the run that holds most fails in its place, and its memory is free:
+ * true, to be tried again. */
+bool sh_lua_make_room(struct sh_host *h, int64_t own_bytes);
 /* The run has its outcome; the last one of a job finishes it. */
 void sh_lua_run_over(struct sh_host *h, struct sh_lua_run *r);
 /* Carry the run on until it ends or waits for an answer from outside. */

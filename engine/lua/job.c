@@ -188,13 +188,20 @@ static bool convert(struct sh_host *h, struct sh_job_state *js, const struct sh_
         return false;
     }
     struct prepare p = {h, js, job, tree};
-    lua_pushcfunction(h->L, prepare);
-    lua_pushlightuserdata(h->L, &p);
-    int status = lua_pcall(h->L, 1, 0, 0);
+    int status;
+    do {
+        lua_pushcfunction(h->L, prepare);
+        lua_pushlightuserdata(h->L, &p);
+        status = lua_pcall(h->L, 1, 0, 0);
+        if (status == LUA_OK)
+            break;
+        lua_pop(h->L, 1);
+        luaL_unref(h->L, LUA_REGISTRYINDEX, js->event_ref);
+        js->event_ref = LUA_NOREF;
+    } while (sh_lua_make_room(h, (int64_t)job->body.n));
     cJSON_Delete(tree);
     if (status == LUA_OK)
         return true;
-    lua_pop(h->L, 1);
     snprintf(why, sizeof(why), "the event as a table does not fit the memory budget of %lld KiB",
              (long long)h->budgets.memory_bytes / 1024);
     fail_all(js, why);

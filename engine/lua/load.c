@@ -2,6 +2,7 @@
  * load.c: from a generation's files to rules: running each file once, require, and the report. */
 #include "lua/internal.h"
 
+#include "base/clock.h"
 #include "core/fault.h"
 #include "svc/json.h"
 
@@ -10,9 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_FILE_NAME   250 /* bytes: of the name that functions of the file carry */
-#define LOAD_CPU_FACTOR 10  /* a file may take this many times the budget of a run to load */
-#define WORD            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
+#define MAX_FILE_NAME 250 /* bytes: of the name that functions of the file carry */
+#define WORD          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
 
 /* --- the report ------------------------------------------------------------------------------ */
 
@@ -106,6 +106,16 @@ void sh_load_note_text(struct sh_host *h, const char *text)
     sh_load_note(h->load->errors, h->load->file->name, line_of_name(h->load->file, text), text);
 }
 
+void sh_load_now(struct sh_host *h, const struct sh_file *f)
+{
+    struct sh_pulse *p = h->calls.pulse;
+    h->load->file = f ? f : &h->load->g->files[0];
+    if (!p)
+        return;
+    atomic_store(&p->since_us, sh_mono_us()); /* first: never the new file and the old time */
+    atomic_store(&p->file, f ? (uint32_t)(f - h->load->g->files) + 1 : 0);
+}
+
 /* --- files ----------------------------------------------------------------------------------- */
 
 /* Run a file in an environment of its own; its value is left on the stack. False: an error was
@@ -131,9 +141,9 @@ static bool run_file(struct sh_host *h, lua_State *L, const struct sh_file *f)
     lua_pop(L, 1);
     lua_setupvalue(L, -2, 1); /* vars chunk */
     const struct sh_file *outer = h->load->file;
-    h->load->file = f;
+    sh_load_now(h, f);
     lua_call(L, 0, 1); /* vars value */
-    h->load->file = outer;
+    sh_load_now(h, outer);
     lua_pushnil(L);
     while (lua_next(L, top + 1)) {
         sh_lua_freeze(L, -1, lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
@@ -273,21 +283,13 @@ static int seal_rules(lua_State *L)
     return 0;
 }
 
-/* Tell the watchdog which file loads. */
-static void pulse_file(struct sh_host *h, const struct sh_file *f)
-{
-    if (h->calls.pulse)
-        atomic_store(&h->calls.pulse->file, f ? (uint32_t)(f - h->load->g->files) + 1 : 0);
-}
-
 /* Call fn(file) in a coroutine of its own within budgets; an error is noted. */
 static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f)
 {
     lua_State *co = lua_newthread(h->L);
     int n_results;
-    h->load->file = f ? f : &h->load->g->files[0];
-    pulse_file(h, f);
-    sh_stretch_begin(h, co, h->budgets.cpu_ms * 1000 * LOAD_CPU_FACTOR, 0, false);
+    sh_load_now(h, f);
+    sh_stretch_begin(h, co, h->budgets.cpu_ms * 1000 * SH_LOAD_CPU_FACTOR, 0, false);
     lua_pushcfunction(co, fn);
     lua_pushlightuserdata(co, (void *)f);
     int status = lua_resume(co, NULL, 1, &n_results);
@@ -305,7 +307,6 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
         sh_buf_free(&text);
     }
     sh_stretch_end(h);
-    pulse_file(h, NULL);
     for (size_t i = 0; i < h->load->g->n_files; i++)
         if (h->load->module[i] == -1)
             h->load->module[i] = -2; /* it raised on the way */
@@ -315,6 +316,7 @@ static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f
                           "rule \"%.100s\" has no table: rule \"Name\" { ... }", h->load->pending);
         sh_load_forget_pending(h->load);
     }
+    sh_load_now(h, NULL);
     lua_pop(h->L, 1);
 }
 

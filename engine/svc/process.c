@@ -60,6 +60,8 @@ static bool spawn(char *const argv[], int socket, int page, int extra, pid_t *pi
         posix_spawn_file_actions_adddup2(&files, extra, CHILD_EXTRA);
     posix_spawn_file_actions_adddup2(&files, socket, CHILD_SOCKET);
     posix_spawn_file_actions_adddup2(&files, page, CHILD_PAGE);
+    /* and nothing that a library opened without O_CLOEXEC */
+    posix_spawn_file_actions_addclosefrom_np(&files, extra >= 0 ? CHILD_EXTRA + 1 : CHILD_EXTRA);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);

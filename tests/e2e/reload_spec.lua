@@ -469,4 +469,18 @@ end)
     assert.is_true(out:find("is live", 1, true) ~= nil or out:find("the engine is stopping", 1, true) ~= nil,
       out)
   end)
+
+  it("names a file that hangs while it loads, at once", function()
+    start { rules = { ["v.lua"] = version(1) },
+            config = config 'budgets = { wall = "1s", cpu = "50ms" }' }
+    rules("bad.lua", 'local x = ("a"):rep(60000):find(".-.-.-.-.-b")\n' ..
+      'rule "Bad" { on = "x", run = function() end }\n')
+    local began = socket.gettime()
+    local _, out, code = engine:cli("reload")
+    assert.equal(1, code, out)
+    assert.matches("rules/bad.lua:1: wall budget of 1000 ms exceeded inside a function that cannot " ..
+      "be interrupted, such as a pattern match, while the file was loaded", out, 1, true)
+    assert.is_true(socket.gettime() - began < 5, "took " .. socket.gettime() - began .. " s")
+    assert.equal(1, ask())
+  end)
 end)

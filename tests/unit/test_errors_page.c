@@ -119,6 +119,18 @@ static void test_late_lookup(void **state)
     must_have_failed();
 }
 
+static void test_much_held_while_it_waits(void **state)
+{
+    (void)state;
+    kit.later = true;
+    kit.budgets = kit_budgets;
+    kit.budgets.cpu_ms = 3000;
+    start_example("while it waits for http.get");
+    kit_job("t", "{}");
+    assert_true(sh_lua_make_room(kit.host, 1024));
+    must_have_failed();
+}
+
 static void test_large_answers(void **state)
 {
     (void)state;
@@ -239,6 +251,7 @@ int main(void)
         cmocka_unit_test_teardown(test_late_record, kit_teardown),
         cmocka_unit_test_teardown(test_store_that_fails, kit_teardown),
         cmocka_unit_test_teardown(test_late_lookup, kit_teardown),
+        cmocka_unit_test_teardown(test_much_held_while_it_waits, kit_teardown),
         cmocka_unit_test_teardown(test_large_answers, kit_teardown),
         cmocka_unit_test_teardown(test_large_event, kit_teardown),
         cmocka_unit_test(test_form),

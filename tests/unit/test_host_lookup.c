@@ -152,6 +152,78 @@ static void test_lookup_time(void **state)
     assert_false(sh_host_answer(kit.host, kit.open[2], SH_SLICE("\1")));
 }
 
+/* Two rules: one holds that many times 256 KiB while it waits, the other one needs so many. */
+static void hold_and_need(int held, int needed)
+{
+    char rules[1000];
+    snprintf(
+        rules, sizeof(rules),
+        "local function fill(n) local t = {} for i = 1, n do t[i] = ('x'):rep(262144) .. i end "
+        "return t end\n"
+        "rule 'hog' { on = 'hold', run = function()\nlocal t = fill(%d)\n"
+        "http.get('http://x.nl') emit('held', { n = #t }) end }\n"
+        "rule 'victim' { on = 'need', run = function()\nlog.info('once') emit('x')\n"
+        "local t = fill(%d) emit('got', { n = #t, r = math.random() }) end }",
+        held, needed);
+    kit.later = true;
+    kit.budgets = kit_budgets;
+    kit.budgets.cpu_ms = 3000;
+    kit_must_load(rules);
+    kit_job("hold", "{}");
+    assert_int_equal(sh_host_open_jobs(kit.host), 1);
+}
+
+/* A run that holds most of the memory while it waits fails, and not the one that then finds no
+ * room: that one begins again, with nothing of its first time left. */
+static void test_memory_is_charged_to_who_holds_it(void **state)
+{
+    (void)state;
+    hold_and_need(48, 20);
+    kit_job("need", "{}");
+    assert_int_equal(kit.n_finished, 2);
+    assert_int_equal(sh_host_open_jobs(kit.host), 0);
+    assert_string_equal(kit.runs[0].rule, "victim");
+    assert_int_equal(kit.runs[0].outcome, SH_RUN_DONE);
+    assert_int_equal(kit.runs[0].n_effects, 2);
+    assert_string_equal(kit.runs[0].logs, "[{\"level\":\"info\",\"text\":\"once\"}]");
+    assert_false(sh_host_answer(kit.host, kit.open[0], SH_SLICE("\1")));
+}
+
+static void test_who_waits_with_much_is_told(void **state)
+{
+    (void)state;
+    hold_and_need(48, 20);
+    sh_lua_make_room(kit.host, 1024);
+    assert_int_equal(kit.n_finished, 1);
+    assert_string_equal(kit.runs[0].rule, "hog");
+    assert_int_equal(kit.runs[0].outcome, SH_RUN_FAILED);
+    assert_string_equal(kit.runs[0].error,
+                        "rules/x.lua:4: memory budget of 16384 KiB exceeded while it waits for "
+                        "http.get: it holds 12 MiB, and another run found no room");
+    assert_false(sh_lua_make_room(kit.host, 1024));
+}
+
+/* A run that itself takes more than what others hold is at fault. */
+static void test_memory_of_its_own(void **state)
+{
+    (void)state;
+    hold_and_need(24, 44);
+    kit_job("need", "{}");
+    assert_int_equal(kit.n_finished, 1);
+    assert_string_equal(kit.runs[0].rule, "victim");
+    assert_int_equal(kit.runs[0].outcome, SH_RUN_FAILED);
+    assert_int_equal(sh_host_open_jobs(kit.host), 1);
+}
+
+/* Nor are those at fault that hold little. */
+static void test_little_is_not_charged(void **state)
+{
+    (void)state;
+    hold_and_need(2, 28);
+    assert_false(sh_lua_make_room(kit.host, 1024));
+    assert_int_equal(sh_host_open_jobs(kit.host), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +233,10 @@ int main(void)
         cmocka_unit_test_teardown(test_bad_answers, kit_teardown),
         cmocka_unit_test_teardown(test_lookup_budgets, kit_teardown),
         cmocka_unit_test_teardown(test_lookup_time, kit_teardown),
+        cmocka_unit_test_teardown(test_memory_is_charged_to_who_holds_it, kit_teardown),
+        cmocka_unit_test_teardown(test_who_waits_with_much_is_told, kit_teardown),
+        cmocka_unit_test_teardown(test_memory_of_its_own, kit_teardown),
+        cmocka_unit_test_teardown(test_little_is_not_charged, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
