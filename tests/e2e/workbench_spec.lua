@@ -173,8 +173,19 @@ describe("workbench", function()
       has(out, "1..2")
       local _, err
       code, _, err = run "$bin test --output nonsense"
+      assert.equal(2, code)
+      assert.matches("^switchhook test: %-%-output nonsense: busted has no such output [^\n]*\n$", err)
+      code, _, err = run "$bin test --filter '('"
+      assert.equal(2, code)
+      assert.equal("switchhook test: --filter (: no Lua pattern, unfinished capture (%( is the bracket itself)\n", err)
+    end)
+
+    it("says where a spec stands whose rule failed unasked", function()
+      write("specs/loud_spec.lua", spec [[  it("shouts", function() hook.send { event = "call_stop", call_id = "1", shout = true } end) ]])
+      local code, out = run "$bin test specs/loud_spec.lua"
       assert.equal(1, code)
-      has(err, "busted has no such output")
+      has(out, 'specs/loud_spec.lua:2: rule "Greet" failed, and the spec did not ask')
+      assert.is_nil(out:find "kit:")
     end)
 
     it("chooses by tag, and says when nothing is chosen", function()
