@@ -178,6 +178,14 @@ describe("check", function()
     has(err, 'auth = { bearer = env "WEBPHONE_TOKEN" }')
   end)
 
+  it("knows a byte order mark", function()
+    with_rules '\239\187\191rule "A" { on = "*", run = function() end }\n'
+    local code, _, err = run { "check" }
+    assert.equal(1, code)
+    has(err, "rules/a.lua:1: unexpected symbol near '<\\239>'")
+    has(err, "byte order mark (BOM): save it as UTF-8 without BOM")
+  end)
+
   it("says when there are no rules", function()
     local code, _, err = run { "check" }
     assert.equal(1, code)
