@@ -181,7 +181,8 @@ describe("workbench", function()
     end)
 
     it("says where a spec stands whose rule failed unasked", function()
-      write("specs/loud_spec.lua", spec [[  it("shouts", function() hook.send { event = "call_stop", call_id = "1", shout = true } end) ]])
+      write("specs/loud_spec.lua", spec [[
+  it("shouts", function() hook.send { event = "call_stop", call_id = "1", shout = true } end) ]])
       local code, out = run "$bin test specs/loud_spec.lua"
       assert.equal(1, code)
       has(out, 'specs/loud_spec.lua:2: rule "Greet" failed, and the spec did not ask')
