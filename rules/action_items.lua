@@ -1,6 +1,7 @@
 -- Each action point of a call's analysis becomes a task: a record in the collection `tasks`, with the
 -- call's id and the point's place in the list as its id, so that a repeat does not double it.
 local analysis = require "analysis"
+local phone = require "phone"
 
 rule "Tasks from action points" {
   on = "call_postprocess",
@@ -13,10 +14,10 @@ rule "Tasks from action points" {
         records.put("tasks", id, {
           call_id = call.call_id,
           text = item.text,
-          owner = item.owner or call.user_email,
+          owner = item.owner or phone.text(call.user_email),
           due = item.due,
-          customer = call.remote_name,
-          number = call.remote_number,
+          customer = phone.text(call.remote_name),
+          number = phone.text(call.remote_number),
           status = "open",
           created_at = event.received_at,
         })

@@ -2,6 +2,7 @@
 -- in whatever order they come, repeated or with one missing. `SELECT * FROM calls` in any SQLite
 -- browser shows it as a table.
 local analysis = require "analysis"
+local phone = require "phone"
 local sentiment = require "sentiment"
 
 -- What a later phase says counts more; an earlier one that comes late only fills what is missing.
@@ -10,16 +11,16 @@ local status = { "started", "ended", "analysed" }
 
 local function what_it_says(call)
   return {
-    direction = call.direction,
-    call_result = call.call_result,
-    started_at = call.started_at,
-    ended_at = call.ended_at,
-    duration_sec = call.duration_sec,
-    local_number = call.local_number,
-    local_name = call.local_name,
-    remote_number = call.remote_number,
-    remote_name = call.remote_name,
-    user_email = call.user_email,
+    direction = phone.text(call.direction),
+    call_result = phone.text(call.call_result),
+    started_at = phone.text(call.started_at),
+    ended_at = phone.text(call.ended_at),
+    duration_sec = type(call.duration_sec) == "number" and call.duration_sec or phone.text(call.duration_sec),
+    local_number = phone.text(call.local_number),
+    local_name = phone.text(call.local_name),
+    remote_number = phone.text(call.remote_number),
+    remote_name = phone.text(call.remote_name),
+    user_email = phone.text(call.user_email),
     sentiment = sentiment.of(call),
     summary = analysis.summary(call),
     transcribed = call.transcription and true or nil,
@@ -50,7 +51,7 @@ rule "Call log" {
     change.phases = with_phase(known.phases, event.type)
     change.status = status[math.max(mine, best)]
 
-    local at = call.date or event.received_at
+    local at = type(call.date) == "string" and phone.text(call.date) or event.received_at
     if not known.first_event_at or at < known.first_event_at then change.first_event_at = at end
     if not known.last_event_at or at > known.last_event_at then change.last_event_at = at end
     records.patch("calls", call.call_id, change)

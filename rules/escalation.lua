@@ -37,8 +37,8 @@ rule "Escalate a missed call" {
       return
     end
     local data = {
-      number = call.remote_number,
-      caller = call.remote_name or call.remote_number,
+      number = phone.text(call.remote_number),
+      caller = phone.text(call.remote_name) or phone.text(call.remote_number),
       colleague = phone.address(call.user_email),
       missed_at = time.format(ended, "%a %H:%M"),
     }
@@ -67,12 +67,16 @@ rule(ANSWERED) {
 -- Somebody closed the callback that missed_call.lua asked for, from another phone perhaps.
 rule "A closed callback ends the escalation" {
   on = { "callback_done", "callback_cancelled" },
-  when = function(c) return c.reason == "Missed call" and c.by ~= ANSWERED and phone.id(c.number) end,
+  when = function(c, envelope)
+    return envelope.source == "engine" -- not a sender's event of that name
+      and c.reason == "Missed call" and c.by ~= ANSWERED and phone.id(c.number)
+  end,
   run = function(c) forget(phone.id(c.number)) end,
 }
 
 rule "Remind of a missed call" {
   on = "escalation",
+  when = function(_, envelope) return envelope.source == "rules" end,
   run = function(missed)
     local to = missed.colleague
     if missed.step == "second" then to = settings.team_lead or to end

@@ -20,7 +20,7 @@ rule "Call back after a missed call" {
     elseif kind == "external" then
       callback {
         number   = phone.to_call(call.remote_number),
-        name     = call.remote_name,
+        name     = phone.text(call.remote_name),
         due      = hours.next_open(now() + 1 * hour),
         assignee = phone.address(call.user_email),
         reason   = "Missed call",

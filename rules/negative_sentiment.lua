@@ -11,25 +11,26 @@ rule "Call back after a negative call" {
   run = function(call)
     if records.get("follow_ups", call.call_id) then return end -- the same call, analysed once more
 
-    call.summary = analysis.summary(call) or "(the analysis has no summary)"
+    local summary = analysis.summary(call) or "(the analysis has no summary)"
+    local name, number = phone.text(call.remote_name), phone.text(call.remote_number)
     local colleague = phone.address(call.user_email)
     local can_call = phone.kind(call.remote_number) ~= "withheld"
     if can_call then
       callback {
         number   = phone.to_call(call.remote_number),
-        name     = call.remote_name,
+        name     = name,
         due      = hours.next_open(now() + 2 * hour),
         assignee = colleague,
-        reason   = call.summary,
+        reason   = summary,
         completes = "answered",
       }
     end
     if colleague then
       email {
         to      = colleague,
-        subject = "Please call {{remote_name}} back",
-        text    = "{{remote_name}} ({{remote_number}}) sounded unhappy.\n\n{{summary}}\n",
-        with    = call,
+        subject = "Please call {{name}} back",
+        text    = "{{name}} ({{number}}) sounded unhappy.\n\n{{summary}}\n",
+        with    = { name = name or number, number = number, summary = summary },
       }
     end
     local follow_up = can_call and "callback" or "no number"

@@ -18,12 +18,12 @@ rule "Repeat caller" {
     end
     calls[#calls + 1] = { id = call.call_id, at = now() }
     while #calls > limit.calls do table.remove(calls, 1) end
-    local change = { calls = calls, name = call.remote_name }
+    local change = { calls = calls, name = phone.text(call.remote_name) }
 
     local told = known.told and now() - known.told < limit.within
     if #calls >= limit.calls and not told then
       change.told = now()
-      emit("repeat_caller", { number = call.remote_number, name = call.remote_name, calls = #calls })
+      emit("repeat_caller", { number = phone.text(call.remote_number), name = change.name, calls = #calls })
     end
     records.patch("callers", number, change)
   end,
@@ -31,7 +31,7 @@ rule "Repeat caller" {
 
 rule "Tell of a repeat caller" {
   on = "repeat_caller",
-  when = function() return settings.team_lead end,
+  when = function(_, envelope) return settings.team_lead and envelope.source == "rules" end,
   run = function(caller)
     email {
       to = settings.team_lead,

@@ -66,6 +66,7 @@ rule "Text back after a missed call" {
 
 rule "Text back when quiet hours end" {
   on = "text_back",
+  when = function(_, envelope) return envelope.source == "rules" end,
   run = function(waiting) send(waiting.number) end,
 }
 

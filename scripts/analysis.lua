@@ -3,7 +3,11 @@
 --   local analysis = require "analysis"
 --   analysis.summary(call)        --> text or nil
 --   analysis.action_items(call)   --> { { text = ..., owner = ..., due = ... }, ... }
+-- Texts are cut after 2000 letters, who and when after 200; of action items the first 50 count.
+local phone = require "phone"
 local analysis = {}
+
+local LONGEST, MOST = 2000, 50
 
 local summary_names = { "samenvatting", "summary", "gespreksamenvatting", "synopsis" }
 
@@ -27,9 +31,13 @@ local function first(t, names)
   end
 end
 
+-- Its lines are kept.
 local function text_of(value)
   if type(value) ~= "string" and type(value) ~= "number" then return nil end
-  local text = tostring(value):gsub("^%s+", ""):gsub("%s+$", "")
+  local text = tostring(value):gsub("^%s+", "")
+  local stop = #text > LONGEST and utf8.offset(text, LONGEST + 1)
+  if stop then text = text:sub(1, stop - 1) end
+  text = text:gsub("[^\n\r\t%C]", " "):gsub("%s+$", "")
   return text ~= "" and text or nil
 end
 
@@ -46,12 +54,14 @@ local function add(list, value)
   if type(value) == "table" then
     local text = text_of(first(value, text_names))
     if text then
-      list[#list + 1] = { text = text, owner = text_of(first(value, owner_names)),
-        due = text_of(first(value, due_names)) }
+      list[#list + 1] = { text = text, owner = phone.text(first(value, owner_names)),
+        due = phone.text(first(value, due_names)) }
     end
     return
   end
-  for line in (text_of(value) or ""):gmatch("[^\r\n]+") do
+  if type(value) ~= "string" and type(value) ~= "number" then return end
+  for line in tostring(value):gmatch("[^\r\n]+") do
+    if #list >= MOST then return end
     local text = text_of(without_bullet(line))
     if text then list[#list + 1] = { text = text } end
   end
@@ -61,7 +71,10 @@ end
 function analysis.action_items(call)
   local value, list = first(call.analysis, item_names), {}
   if type(value) == "table" and (#value > 0 or next(value) == nil) then
-    for _, item in ipairs(value) do add(list, item) end
+    for _, item in ipairs(value) do
+      if #list >= MOST then break end
+      add(list, item)
+    end
   else
     add(list, value)
   end

@@ -5,8 +5,26 @@
 --   phone.is_incoming(call)      phone.was_answered(call)      phone.kind(call.remote_number)
 --   phone.id(call.remote_number)                phone.to_call(call.remote_number)
 --   phone.ended_at(call)         phone.spoken_to_since(call)
+--   phone.text(call.remote_name)
+--
+-- A sender may leave out any field, or fill it with anything: what is no number here counts as withheld.
 local settings = require "settings"
 local phone = {}
+
+local LONGEST_NUMBER = 64 -- bytes, with all its blanks and dashes
+local LONGEST_TEXT = 200 -- letters
+
+-- What a sender wrote as one line for people to read, cut after 200 letters or so many as `most` says;
+-- nil if it is no text, or nothing. So one field cannot use up what a run may write.
+function phone.text(value, most)
+  if type(value) ~= "string" and type(value) ~= "number" then return nil end
+  local text = tostring(value)
+  most = most or LONGEST_TEXT
+  local stop = #text > most and utf8.offset(text, most + 1)
+  if stop then text = text:sub(1, stop - 1) end
+  text = text:gsub("%c", " "):gsub("^%s+", ""):gsub("%s+$", "")
+  return text ~= "" and text or nil
+end
 
 local incoming = { incoming = true, inbound = true, ["in"] = true, inkomend = true, inkomende = true }
 
@@ -46,9 +64,11 @@ end
 -- "withheld": nobody to call back. "internal": an extension of the own telephone system (up to
 -- five digits). "external": everyone else.
 function phone.kind(number)
-  local digits = tostring(number or ""):gsub("%D", "")
+  local text = type(number) == "string" and number or math.tointeger(number) and tostring(number) or ""
+  if #text > LONGEST_NUMBER or text:find "%c" then return "withheld" end
+  local digits = text:gsub("%D", "")
   if digits == "" then return "withheld" end -- "", "anonymous", "Anoniem", "unknown", nothing
-  if tostring(number):find("%a") and not tostring(number):find("^%a+:") then return "withheld" end
+  if text:find("%a") and not text:find("^%a+:") then return "withheld" end
   return #digits <= 5 and "internal" or "external"
 end
 
@@ -89,7 +109,7 @@ end
 
 -- The text if it can be a mail address, else nil: a rule that hands anything else to email{} fails.
 function phone.address(text)
-  if type(text) ~= "string" then return nil end
+  if type(text) ~= "string" or #text > 254 then return nil end
   return text:match("^[%w!#$%%&'*+/=?^_`{|}~.-]+@[%w.-]+%w$")
 end
 

@@ -9,6 +9,7 @@
 #include "svc/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static const struct sh_option options[] = {
@@ -20,8 +21,11 @@ static const struct sh_option options[] = {
 static const struct sh_command command = {
     .name = "check",
     .summary = "Read configuration and rules as serve would, and say everything that is wrong.",
-    .details = "Prints each error and warning as file:line: message. Exit code 1 if there is an\n"
-               "error; serve would then not start, and a running engine would keep its old rules.",
+    .details =
+        "Prints each error and warning as file:line: message. Exit code 1 if there is an\n"
+        "error. A running engine then keeps the rules it has; one that starts takes up those\n"
+        "that were live last, and starts not at all if there were none or if it is the\n"
+        "configuration.",
     .example = "  switchhook check --config switchhook.lua",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
@@ -76,6 +80,14 @@ static void append(cJSON *out, const cJSON *list)
     cJSON_ArrayForEach(item, list) cJSON_AddItemToArray(out, cJSON_Duplicate(item, true));
 }
 
+/* The message, whose place stands beside it. */
+static const char *without_place(const char *msg, const char *place)
+{
+    size_t n = strlen(place);
+    bool named = strncmp(msg, place, n) == 0 && strncmp(msg + n, ": ", 2) == 0;
+    return named ? msg + n + 2 : msg;
+}
+
 static void print_json(const struct check *k, bool ok)
 {
     cJSON *o = cJSON_CreateObject();
@@ -86,7 +98,7 @@ static void print_json(const struct check *k, bool ok)
     if (!k->report) {
         cJSON *e = cJSON_CreateObject();
         cJSON_AddStringToObject(e, "file", k->config.rules);
-        cJSON_AddStringToObject(e, "msg", k->rules_err.msg);
+        cJSON_AddStringToObject(e, "msg", without_place(k->rules_err.msg, k->config.rules));
         cJSON_AddItemToArray(errors, e);
     }
     append(cJSON_AddArrayToObject(o, "warnings"), sh_json_member(k->report, "warnings"));

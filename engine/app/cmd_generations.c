@@ -156,11 +156,10 @@ static struct sh_generation *find(const char *name, const struct sh_config *c, s
     return g;
 }
 
-static int compare(const struct sh_options *o, struct sh_config *c)
+/* a, b: what is compared, as find takes it. */
+static int compare(const struct sh_options *o, struct sh_config *c, const char *a, const char *b)
 {
     struct sh_error err;
-    const char *a = o->n_args > 0 ? o->args[0] : "live", *b = o->n_args > 1 ? o->args[1] : "files";
-    sh_config_override(&c->data, sh_options_get(o, "data"));
     struct sh_generation *from = find(a, c, &err), *to = from ? find(b, c, &err) : NULL;
     bool same = false;
     if (!to || !sh_diff_print(from, to, sh_options_get(o, "json") != NULL, &same, &err))
@@ -176,11 +175,17 @@ int sh_cmd_diff(int argc, char **argv)
     struct sh_config config = {0};
     int code = sh_options_parse(&diff_command, argc, argv, &o);
     if (code < 0) {
+        const char *a = o.n_args > 0 ? o.args[0] : "live", *b = o.n_args > 1 ? o.args[1] : "files";
+        const char *data = sh_options_get(&o, "data");
         cJSON *faults;
         bool ok = sh_config_load(sh_options_get(&o, "config"), &config, &faults);
-        sh_config_print_faults(faults);
+        /* Two generations of a store that is named need no configuration. */
+        ok = ok || (data && strcmp(a, "files") != 0 && strcmp(b, "files") != 0);
+        if (!ok)
+            sh_config_print_faults(faults);
         cJSON_Delete(faults);
-        code = ok ? compare(&o, &config) : SH_EXIT_BAD;
+        sh_config_override(&config.data, data);
+        code = ok ? compare(&o, &config, a, b) : SH_EXIT_BAD;
     }
     sh_config_clear(&config);
     sh_options_clear(&o);

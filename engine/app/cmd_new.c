@@ -43,17 +43,55 @@ static const struct sh_command command = {
 struct names {
     const char *name, *type;
     char slug[MAX_NAME + 1];
-    char *what, *whom; /* fields of the source's events: type and key; owned */
+    char *one, *two;   /* the members that source's events must have, with key "1" and "2"; owned */
     char *source;      /* what hook.send needs to know of it, mostly nothing; owned */
     char *rule, *spec; /* paths; owned */
 };
 
-/* "Call VIPs back!" as "call_vips_back". */
+/* Letters with marks, as code points of two bytes each, and the plain ones for them. */
+static const struct letters {
+    unsigned from, to;
+    const char *plain;
+} letters[] = {
+    {0xc0, 0xc5, "a"},   {0xc6, 0xc6, "ae"},   {0xc7, 0xc7, "c"},   {0xc8, 0xcb, "e"},
+    {0xcc, 0xcf, "i"},   {0xd0, 0xd0, "d"},    {0xd1, 0xd1, "n"},   {0xd2, 0xd6, "o"},
+    {0xd8, 0xd8, "o"},   {0xd9, 0xdc, "u"},    {0xdd, 0xdd, "y"},   {0xde, 0xde, "th"},
+    {0xdf, 0xdf, "ss"},  {0xe0, 0xe5, "a"},    {0xe6, 0xe6, "ae"},  {0xe7, 0xe7, "c"},
+    {0xe8, 0xeb, "e"},   {0xec, 0xef, "i"},    {0xf0, 0xf0, "d"},   {0xf1, 0xf1, "n"},
+    {0xf2, 0xf6, "o"},   {0xf8, 0xf8, "o"},    {0xf9, 0xfc, "u"},   {0xfd, 0xfd, "y"},
+    {0xfe, 0xfe, "th"},  {0xff, 0xff, "y"},    {0x100, 0x105, "a"}, {0x106, 0x10d, "c"},
+    {0x10e, 0x111, "d"}, {0x112, 0x11b, "e"},  {0x11c, 0x123, "g"}, {0x124, 0x127, "h"},
+    {0x128, 0x131, "i"}, {0x132, 0x133, "ij"}, {0x134, 0x135, "j"}, {0x136, 0x138, "k"},
+    {0x139, 0x142, "l"}, {0x143, 0x14b, "n"},  {0x14c, 0x151, "o"}, {0x152, 0x153, "oe"},
+    {0x154, 0x159, "r"}, {0x15a, 0x161, "s"},  {0x162, 0x167, "t"}, {0x168, 0x173, "u"},
+    {0x174, 0x175, "w"}, {0x176, 0x178, "y"},  {0x179, 0x17e, "z"}, {0x17f, 0x17f, "s"},
+    {0x218, 0x219, "s"}, {0x21a, 0x21b, "t"},  {0x300, 0x36f, ""}, /* marks on their own */
+};
+
+/* What stands for the two bytes at p in plain letters; NULL: nothing does. */
+static const char *plain_letters(const char *p)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    if (u[0] < 0xc2 || u[0] > 0xdf || (u[1] & 0xc0) != 0x80)
+        return NULL;
+    unsigned cp = (u[0] & 0x1fU) << 6 | (u[1] & 0x3fU);
+    for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+        if (cp >= letters[i].from && cp <= letters[i].to)
+            return letters[i].plain;
+    return NULL;
+}
+
+/* "Call VIPs à Łódź back!" as "call_vips_a_lodz_back". */
 static void make_slug(const char *name, char out[MAX_NAME + 1])
 {
     size_t n = 0;
     for (; *name && n < MAX_NAME; name++) {
-        if (isalnum((unsigned char)*name) && (unsigned char)*name < 0x80)
+        const char *plain = plain_letters(name);
+        if (plain) {
+            for (; *plain && n < MAX_NAME; plain++)
+                out[n++] = *plain;
+            name++;
+        } else if (isalnum((unsigned char)*name) && (unsigned char)*name < 0x80)
             out[n++] = (char)tolower((unsigned char)*name);
         else if (n > 0 && out[n - 1] != '_')
             out[n++] = '_';
@@ -78,7 +116,7 @@ static void fill(struct sh_buf *out, const struct sh_skeleton_file *f, const str
     const struct {
         const char *word, *text;
     } words[] = {{"NAME", n->name}, {"SLUG", n->slug}, {"TYPE", n->type},
-                 {"WHAT", n->what}, {"WHOM", n->whom}, {", SOURCE", n->source}};
+                 {"ONE", n->one},   {"TWO", n->two},   {", SOURCE", n->source}};
     const char *p = (const char *)f->data, *end = p + f->size;
     while (p < end) {
         size_t i = 0;
@@ -118,14 +156,138 @@ static bool write_both(const struct names *n, struct sh_error *err)
     return false;
 }
 
-/* A name that Lua takes as a field without quotes, or otherwise. */
-static char *field_of(const struct sh_field_spec *spec, const char *otherwise)
+/* --- the event of the spec ------------------------------------------------------------------ */
+
+/* The number that a part of a path is, if it can be the place in a list. */
+static bool is_place(const char *part, size_t n, int *place)
 {
-    const char *f = spec->field;
-    bool plain = f && *f && !isdigit((unsigned char)*f);
-    for (const char *p = f; plain && *p; p++)
-        plain = isalnum((unsigned char)*p) || *p == '_';
-    return sh_strdup(plain ? f : otherwise);
+    *place = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (part[i] < '0' || part[i] > '9')
+            return false;
+        *place = *place * 10 + part[i] - '0';
+    }
+    return n > 0 && n <= 2;
+}
+
+/* The member of tree for the part, made if it is not there. NULL: something else is. */
+static cJSON *enter(cJSON *tree, const char *part, size_t n, cJSON *(*make)(void))
+{
+    int place;
+    char *name = sh_strf("%.*s", (int)n, part);
+    cJSON *next = NULL;
+    if (cJSON_IsArray(tree) && is_place(part, n, &place)) {
+        while (cJSON_GetArraySize(tree) <= place)
+            cJSON_AddItemToArray(tree, cJSON_CreateNull());
+        next = cJSON_GetArrayItem(tree, place);
+        if (cJSON_IsNull(next))
+            cJSON_ReplaceItemInArray(tree, place, next = make());
+    } else if (cJSON_IsObject(tree)) {
+        next = cJSON_GetObjectItemCaseSensitive(tree, name);
+        if (!next)
+            cJSON_AddItemToObject(tree, name, next = make());
+    }
+    free(name);
+    return next;
+}
+
+static cJSON *make_text(void)
+{
+    return cJSON_CreateString("");
+}
+
+/* Put a text where a dotted path looks for it: "items.0.id" in a list in a table. */
+static void put_field(cJSON *tree, const char *path, const char *text)
+{
+    while (tree) {
+        int place;
+        size_t n = strcspn(path, ".");
+        const char *rest = path[n] ? path + n + 1 : NULL;
+        bool list = rest && is_place(rest, strcspn(rest, "."), &place);
+        tree = enter(tree, path, n,
+                     !rest  ? make_text
+                     : list ? cJSON_CreateArray
+                            : cJSON_CreateObject);
+        if (tree && !rest && cJSON_IsString(tree))
+            cJSON_SetValuestring(tree, text);
+        if (!rest)
+            break;
+        path = rest;
+    }
+}
+
+static void add_quoted(struct sh_buf *out, const char *text)
+{
+    sh_buf_addc(out, '"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            sh_buf_addc(out, '\\');
+        if (iscntrl((unsigned char)*text))
+            sh_buf_addf(out, "\\%03d", (unsigned char)*text);
+        else
+            sh_buf_addc(out, *text);
+    }
+    sh_buf_addc(out, '"');
+}
+
+/* A name as a table's field: as it is where it is a plain word. */
+static void add_name(struct sh_buf *out, const char *name)
+{
+    static const char *const words[] = {"and",   "break", "do",       "else", "elseif", "end",
+                                        "false", "for",   "function", "goto", "if",     "in",
+                                        "local", "nil",   "not",      "or",   "repeat", "return",
+                                        "then",  "true",  "until",    "while"};
+    bool plain = *name && !isdigit((unsigned char)*name);
+    for (const char *p = name; plain && *p; p++)
+        plain = (isalnum((unsigned char)*p) && (unsigned char)*p < 0x80) || *p == '_';
+    for (size_t i = 0; plain && i < sizeof(words) / sizeof(words[0]); i++)
+        plain = strcmp(name, words[i]) != 0;
+    if (plain) {
+        sh_buf_adds(out, name);
+        return;
+    }
+    sh_buf_addc(out, '[');
+    add_quoted(out, name);
+    sh_buf_addc(out, ']');
+}
+
+/* What stands between the braces of a table in Lua. */
+static void add_members(struct sh_buf *out, const cJSON *tree) /* NOLINT(misc-no-recursion) */
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, tree)
+    {
+        if (item != tree->child)
+            sh_buf_adds(out, ", ");
+        if (cJSON_IsObject(tree)) {
+            add_name(out, item->string);
+            sh_buf_adds(out, " = ");
+        }
+        if (cJSON_IsString(item)) {
+            add_quoted(out, item->valuestring);
+        } else if (cJSON_IsNull(item)) {
+            sh_buf_adds(out, "hook.null");
+        } else {
+            sh_buf_adds(out, "{ ");
+            add_members(out, item);
+            sh_buf_adds(out, " }");
+        }
+    }
+}
+
+/* The members that an event of this source has by its type and key. */
+static char *members(const struct sh_source *s, const char *type, const char *key)
+{
+    struct sh_buf out;
+    cJSON *tree = cJSON_CreateObject();
+    put_field(tree, s->type.field ? s->type.field : "event", type);
+    put_field(tree, s->key.field ? s->key.field : "call_id", key);
+    sh_buf_init(&out, MAX_TEXT);
+    add_members(&out, tree);
+    char *text = sh_memdup(out.data ? out.data : "", out.len);
+    sh_buf_free(&out);
+    cJSON_Delete(tree);
+    return text;
 }
 
 /* The spec sends its events from the source that `hook.send` takes by itself, or the first one
@@ -140,8 +302,8 @@ static void find_source(const struct sh_config *c, struct names *n)
             s = &c->sources[i];
     }
     const struct sh_source none = {0}, *source = s ? &s->source : &none;
-    n->what = field_of(&source->type, "event");
-    n->whom = field_of(&source->key, "call_id");
+    n->one = members(source, n->type, "1");
+    n->two = members(source, n->type, "2");
     n->source = named && s ? sh_strf(", { source = \"%s\" }", source->name) : sh_strdup("");
 }
 
@@ -178,10 +340,11 @@ static int make_rule(const struct sh_options *o)
                               o->args[0]);
     make_slug(n.name, n.slug);
     if (!is_plain(n.name, MAX_NAME) || !n.slug[0])
-        return sh_usage_error(&command,
-                              "\"%s\": expected a name of 1 to %d bytes with a letter or digit, "
-                              "without quotes and backslashes",
-                              n.name, MAX_NAME);
+        return sh_usage_error(
+            &command,
+            "\"%s\": expected a name of 1 to %d bytes with a Latin letter or digit, "
+            "without quotes and backslashes",
+            n.name, MAX_NAME);
     if (!is_plain(n.type, SH_MAX_TYPE_BYTES) || strpbrk(n.type, "*?"))
         return sh_usage_error(&command, "--on \"%s\": expected the type of an event", n.type);
     bool ok = find_places(o, &n, &err) && write_both(&n, &err);
@@ -189,7 +352,7 @@ static int make_rule(const struct sh_options *o)
         printf("%s\n%s\n\nNext: switchhook test %s\n", n.rule, n.spec, n.spec);
     else
         fprintf(stderr, "switchhook new: %s\n", err.msg);
-    char *owned[] = {n.rule, n.spec, n.what, n.whom, n.source};
+    char *owned[] = {n.rule, n.spec, n.one, n.two, n.source};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         free(owned[i]);
     return ok ? 0 : SH_EXIT_BAD;

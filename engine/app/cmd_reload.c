@@ -71,7 +71,6 @@ static int go(const struct sh_options *o, struct sh_config *c)
     struct sh_error err;
     cJSON *outcome;
     int status;
-    sh_config_override(&c->data, sh_options_get(o, "data"));
     if (!sh_control_ask(c->data, "POST", "/api/v1/reload", NULL, PATIENCE_MS, &status, &outcome,
                         &err)) {
         fprintf(stderr, "switchhook reload: %s\n", err.msg);
@@ -86,18 +85,27 @@ static int go(const struct sh_options *o, struct sh_config *c)
     return ok ? 0 : SH_EXIT_BAD;
 }
 
+/* With --data the configuration only says what the folders are called where faults are printed:
+ * then it need not be one that loads. */
+static bool read_config(const struct sh_options *o, struct sh_config *c)
+{
+    const char *data = sh_options_get(o, "data");
+    cJSON *faults;
+    bool ok = sh_config_load(sh_options_get(o, "config"), c, &faults);
+    if (!data)
+        sh_config_print_faults(faults);
+    cJSON_Delete(faults);
+    sh_config_override(&c->data, data);
+    return ok || data;
+}
+
 int sh_cmd_reload(int argc, char **argv)
 {
     struct sh_options o;
     struct sh_config config = {0};
     int code = sh_options_parse(&command, argc, argv, &o);
-    if (code < 0) {
-        cJSON *faults;
-        bool ok = sh_config_load(sh_options_get(&o, "config"), &config, &faults);
-        sh_config_print_faults(faults);
-        cJSON_Delete(faults);
-        code = ok ? go(&o, &config) : SH_EXIT_BAD;
-    }
+    if (code < 0)
+        code = read_config(&o, &config) ? go(&o, &config) : SH_EXIT_BAD;
     sh_config_clear(&config);
     sh_options_clear(&o);
     return code;

@@ -331,8 +331,9 @@ static int go(const struct sh_options *o)
     sh_config_print_faults(faults);
     cJSON_Delete(faults);
     int code = SH_EXIT_BAD;
-    if (ok) {
-        const char *given = sh_options_get(o, "data"), *dir = given ? given : c.data;
+    const char *given = sh_options_get(o, "data");
+    if (ok || given) { /* the store says most; a rule that needs what is missing is not listed */
+        const char *dir = given ? given : c.data;
         code = o->command == &commands[0] ? list(o, &c, dir)
                                           : set(o, &c, dir, o->command == &commands[1]);
     }

@@ -117,17 +117,22 @@ static void print_generation(const cJSON *s)
     printf("\n");
 }
 
-static void print_error(const cJSON *e)
+/* kind: in front of the text. A fault that is no file's has only its text. */
+static void print_fault(const cJSON *e, const char *kind, enum sh_style style)
 {
+    const char *file = sh_json_string(e, "file");
     int64_t line = 0;
     (void)!sh_json_get_int(sh_json_member(e, "line"), &line);
-    printf("%-12s   ", "");
-    sh_print_text(stdout, text(e, "file"), "");
-    if (line)
-        printf(":%" PRId64, line);
-    printf(": ");
+    printf("%-12s   %s", "", sh_style(stdout, style));
+    if (file && *file) {
+        sh_print_text(stdout, file, "");
+        if (line)
+            printf(":%" PRId64, line);
+        printf(": ");
+    }
+    printf("%s", kind);
     sh_print_text(stdout, text(e, "msg"), "                 ");
-    printf("\n");
+    printf("%s\n", sh_style(stdout, SH_PLAIN));
 }
 
 static void print_reload(const cJSON *s)
@@ -145,7 +150,8 @@ static void print_reload(const cJSON *s)
                warn_end(bad), text(last, "at"), text(last, "cause"));
     printf("%s%s\n", cJSON_IsTrue(sh_json_member(r, "watching")) ? "" : ", files are not watched",
            cJSON_IsTrue(sh_json_member(r, "busy")) ? ", one is under way" : "");
-    cJSON_ArrayForEach(e, sh_json_member(bad ? last : NULL, "errors")) print_error(e);
+    cJSON_ArrayForEach(e, sh_json_member(bad ? last : NULL, "errors")) print_fault(e, "", SH_PLAIN);
+    cJSON_ArrayForEach(e, sh_json_member(last, "warnings")) print_fault(e, "warning: ", SH_YELLOW);
 }
 
 static void print_workers(const cJSON *s)

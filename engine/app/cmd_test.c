@@ -251,7 +251,7 @@ static int go(struct trial *t)
     fflush(stdout);
     if (code < 0)
         fprintf(stderr, "switchhook test: %s\n", err.msg);
-    return code == 0 ? 0 : SH_EXIT_BAD;
+    return code == 0 ? 0 : code == -2 ? SH_EXIT_USAGE : SH_EXIT_BAD;
 }
 
 int sh_cmd_test(int argc, char **argv)

@@ -96,11 +96,11 @@ static void print_fault(FILE *f, const cJSON *fault, const char *kind, const cha
         print_path(f, file, rules_dir);
     else if (file && scripts_dir && strncmp(file, "scripts/", 8) == 0)
         print_path(f, file, scripts_dir);
-    else
-        fprintf(f, "%s:", file ? file : rules_dir);
-    if (line > 0)
+    else if (file && *file)
+        fprintf(f, "%s:", file);
+    if (file && *file && line > 0)
         fprintf(f, "%" PRId64 ":", line);
-    fprintf(f, " %s", kind);
+    fprintf(f, "%s%s", file && *file ? " " : "", kind);
     sh_print_text(f, msg ? msg : "", "    ");
     fputc('\n', f);
 }

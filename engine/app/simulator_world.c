@@ -5,6 +5,7 @@
 #include "svc/json.h"
 
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- what is there --------------------------------------------------------------------------- */
@@ -63,6 +64,23 @@ static const char *address_of(const cJSON *row)
     return blank ? blank + 1 : to;
 }
 
+/* Does the pattern fit the address, or one recipient of an email to several? */
+static bool is_to(const cJSON *row, const char *pattern)
+{
+    const char *to = address_of(row);
+    if (!to || fnmatch(pattern, to, 0) == 0)
+        return to != NULL;
+    const char *kind = sh_json_string(row, "kind");
+    if (!kind || strcmp(kind, "email") != 0)
+        return false;
+    char *copy = sh_strdup(to), *rest = copy, *one;
+    bool found = false;
+    while (!found && (one = strsep(&rest, ",")) != NULL)
+        found = fnmatch(pattern, one + strspn(one, " "), 0) == 0;
+    free(copy);
+    return found;
+}
+
 static void deliver(struct sh_simulator *s, const char *id, const struct sh_sim_delivery *d,
                     cJSON *results)
 {
@@ -93,9 +111,8 @@ cJSON *sh_simulator_deliver(struct sh_simulator *s, const char *pattern,
     *n = 0;
     cJSON_ArrayForEach(row, rows)
     {
-        const char *id = sh_json_string(row, "id"), *to = address_of(row);
-        const char *state = sh_json_string(row, "state");
-        if (!id || !to || !state || strcmp(state, "queued") != 0 || fnmatch(pattern, to, 0) != 0)
+        const char *id = sh_json_string(row, "id"), *state = sh_json_string(row, "state");
+        if (!id || !state || strcmp(state, "queued") != 0 || !is_to(row, pattern))
             continue;
         deliver(s, id, delivery, results);
         *n += 1;

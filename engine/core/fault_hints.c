@@ -129,6 +129,9 @@ static const struct hint {
     {"'=' or 'in' expected near *", "a loop is `for i = 1, 10 do` or `for k, v in pairs(t) do`"},
     {"'*' expected near '!'", "unequal is ~= in Lua, and the opposite of x is not x"},
     {"'*' expected near *", "write %1 before %2: what stands in front of it is not finished"},
+    {"unexpected symbol near '<\\239>'",
+     "on line 1: the file begins with a byte order mark (BOM): save it as UTF-8 without BOM; "
+     "elsewhere: a wide character from a document, which is no Lua"},
     {"unexpected symbol near '<\\*", "a character that is no Lua: quotes or blanks from a "
                                      "document? Texts stand in straight \"quotes\""},
     {"unexpected symbol near '!*", "the opposite of x is not x, and unequal is ~="},

@@ -7,7 +7,10 @@ return {
   {
     id = "events", title = "Events of the engine",
     text = "Besides what senders post, rules hear of these. Their source is `engine`, of timers `rules`, of clock "
-      .. "rules `clock`; their key is that of the event they come from.",
+      .. "rules `clock`; their key is that of the event they come from. A "
+      .. "sender can post an event of any of these types to its own source: a rule that must not take one for the "
+      .. "engine's asks `when = function(e, envelope) return envelope.source == \"engine\" end` (for what a timer or "
+      .. "`emit` brings: `\"rules\"`).",
     events = {
       { "callback_due", "The time of a callback has come; once for each time it is put off.", "CallbackEvent" },
       { "callback_missed", "It was due for `missed_after`, and nobody did anything.", "CallbackEvent" },
@@ -78,8 +81,9 @@ return {
     entries = {},
     example = [[
 rule "Tell of a paused rule" {
-  on  = "rule_paused",
-  run = function(e)
+  on   = "rule_paused",
+  when = function(e, envelope) return envelope.source == "engine" end,
+  run  = function(e)
     email {
       to      = "ops@example.org",
       subject = "Rule {{rule}} is paused",
@@ -125,6 +129,10 @@ rule "Tell of a paused rule" {
         params = { { "call", "table", "A webphone's event." } }, returns = { { "boolean?", "" } } },
       { name = "phone.address", module = "phone", use = "any", summary = "The text if it can be a mail address, else nil.",
         params = { { "text", "any", "As sent." } }, returns = { { "string?", "" } } },
+      { name = "phone.text", module = "phone", use = "any",
+        summary = "What a sender wrote, as one line for people: cut after 200 letters; nil if it is no text.",
+        params = { { "value", "any", "As sent." }, { "most", "integer", "So many letters instead.", optional = true } },
+        returns = { { "string?", "" } } },
       { name = "analysis.summary", module = "analysis", use = "any", summary = "The summary of a call, or nil.",
         params = { { "call", "table", "A webphone's event." } }, returns = { { "string?", "" } } },
       { name = "analysis.action_items", module = "analysis", use = "any",

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- kit_run.lua: busted, put together from its own parts as its runner does it, with the kit around
--- each test. Returns a function that runs everything: 0 or 1, or nil and why nothing ran.
+-- each test. Returns a function that runs everything: 0 or 1, or nil, why nothing ran, and whether
+-- that is what was asked for (true: an option that says nothing).
 local native = require "switchhook.native"
 local options = native.options
 
@@ -12,6 +13,14 @@ local function find_busted()
   if not missing then error(core, 0) end
   return nil, ("specs run in busted, and %s is not installed; on Debian: apt install lua-busted"):format(
     missing == "busted.core" and "it" or "its part " .. missing)
+end
+
+-- Where a function stands, as messages begin with it.
+local function place_of(f)
+  if type(f) ~= "function" then return "" end
+  local info = debug.getinfo(f, "S")
+  local name = info.source:match "^@(.*)" or info.short_src
+  return ("%s:%d: "):format(name, info.linedefined)
 end
 
 -- The kit around each test: a fresh store before, nothing unnoticed after.
@@ -28,7 +37,7 @@ local function attach(busted)
     local function run()
       body()
       local why = hook._unnoticed()
-      if why then api.fail(why, 0) end
+      if why then api.fail(place_of(body) .. why, 0) end
     end
     ours[run] = true
     busted.publish({ "register", "it" }, name, run, ...)
@@ -37,6 +46,21 @@ local function attach(busted)
   hook._begin()
 end
 
+-- Why busted could not use a pattern that was asked for; nil: it can.
+local function check_patterns()
+  for option, list in pairs { filter = options.filter, ["filter-out"] = options.filter_out,
+    tags = options.tags, ["exclude-tags"] = options.exclude_tags } do
+    for _, pattern in ipairs(list) do
+      local ok, why = pcall(string.find, "", pattern)
+      if not ok then
+        return ("--%s %s: no Lua pattern, %s (%%( is the bracket itself)"):format(option, pattern,
+          (tostring(why):gsub("^.-:%d+: ", "")))
+      end
+    end
+  end
+end
+
+-- Why there is none; nil: it listens.
 local function load_output(busted)
   local handler
   local settings = { language = "en", suppressPending = false, verbose = true, arguments = {},
@@ -54,8 +78,8 @@ local function load_output(busted)
   busted.subscribe({ "error", "output" }, function(_, _, message) failed = message return nil, true end)
   require "busted.modules.output_handler_loader"()(busted, options.output, settings)
   if failed then
-    error(("--output %s: busted has no such output (TAP, json, junit, gtest, plainTerminal, utfTerminal)"):format(
-      options.output), 0)
+    return ("--output %s: busted has no such output (TAP, json, junit, gtest, plainTerminal, utfTerminal)"):format(
+      options.output)
   end
   if settings.before_summary then
     busted.subscribe({ "suite", "end" }, function() settings.before_summary() return nil, true end)
@@ -85,6 +109,8 @@ end
 return function()
   local core, why = find_busted()
   if not core then return nil, why end
+  why = check_patterns()
+  if why then return nil, why, true end
   exit_is_no_way_out()
   package.path = options.path .. ";" .. package.path
   local busted = core()
@@ -92,7 +118,8 @@ return function()
   busted.randomize = options.shuffle or options.seed ~= nil
   busted.randomseed = options.seed or os.time() % 100000
   local seen = watch(busted)
-  load_output(busted)
+  why = load_output(busted)
+  if why then return nil, why, true end
   attach(busted)
   require "busted.modules.filter_loader"()(busted, { tags = options.tags, excludeTags = options.exclude_tags,
     filter = options.filter, filterOut = options.filter_out })

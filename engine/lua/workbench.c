@@ -164,7 +164,8 @@ static void preload(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* Protected: everything that may raise. Leaves the exit code, or nil and a message. */
+/* Protected: everything that may raise. Leaves what it returns: the exit code, or
+ * nil, a message and whether the options are to blame. */
 static int run(lua_State *L)
 {
     struct bench *b = lua_touserdata(L, 1);
@@ -177,8 +178,8 @@ static int run(lua_State *L)
     lua_getglobal(L, "require");
     lua_pushliteral(L, "switchhook.run");
     lua_call(L, 1, 1);
-    lua_call(L, 0, 2);
-    return 2;
+    lua_call(L, 0, 3);
+    return 3;
 }
 
 static int traced(lua_State *L)
@@ -197,12 +198,14 @@ int sh_workbench_run(const struct sh_workbench_ops *ops, const cJSON *options, s
     lua_pushcfunction(L, traced);
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, &b);
-    if (lua_pcall(L, 1, 2, 1) != LUA_OK)
+    if (lua_pcall(L, 1, 3, 1) != LUA_OK)
         sh_error_set(err, SH_EINVAL, "%s", lua_tostring(L, -1));
-    else if (lua_isinteger(L, -2))
-        code = (int)lua_tointeger(L, -2);
-    else
-        sh_error_set(err, SH_ENOTFOUND, "%s", lua_tostring(L, -1));
+    else if (lua_isinteger(L, -3))
+        code = (int)lua_tointeger(L, -3);
+    else {
+        code = lua_toboolean(L, -1) ? -2 : -1;
+        sh_error_set(err, code == -2 ? SH_EINVAL : SH_ENOTFOUND, "%s", lua_tostring(L, -2));
+    }
     lua_close(L);
     forget(&b);
     return code;

@@ -20,7 +20,8 @@ struct sh_workbench_ops {
  *   {"files":[path..], "output":NAME?, "json":bool, "filter":[pattern..], "filter_out":[..],
  *    "tags":[..], "exclude_tags":[..], "path":"folder/?.lua", "coverage":bool,
  *    "coverage_out":FILE?, "shuffle":bool, "seed":n?}
- * 0: all passed. 1: not. -1: nothing ran, *err says why (busted is not installed). Leaves the
+ * 0: all passed. 1: not. -1: nothing ran, *err says why (busted is not installed). -2: the same,
+ * and it is the options (an output that is none, a filter that is no pattern). Leaves the
  * process-wide state as it was, but for what the specs themselves do. */
 int sh_workbench_run(const struct sh_workbench_ops *ops, const cJSON *options,
                      struct sh_error *err) SH_WARN_UNUSED;

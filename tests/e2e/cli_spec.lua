@@ -178,6 +178,14 @@ describe("check", function()
     has(err, 'auth = { bearer = env "WEBPHONE_TOKEN" }')
   end)
 
+  it("knows a byte order mark", function()
+    with_rules '\239\187\191rule "A" { on = "*", run = function() end }\n'
+    local code, _, err = run { "check" }
+    assert.equal(1, code)
+    has(err, "rules/a.lua:1: unexpected symbol near '<\\239>'")
+    has(err, "byte order mark (BOM): save it as UTF-8 without BOM")
+  end)
+
   it("says when there are no rules", function()
     local code, _, err = run { "check" }
     assert.equal(1, code)
@@ -460,6 +468,37 @@ describe("beside a running engine", function()
     local _, plain = run { "events", "--data", "var" }
     lacks(plain, "…")
     has(plain, "call_postprocess")
+  end)
+
+  it("is asked without a configuration that loads, where --data is given", function()
+    with_rules 'rule "A" { on = "call_stop", run = function() after("1h", "later") end }\n'
+    write("rules/b.lua", 'rule "B" { on = "later", run = function() end }\n')
+    write("e.json", CALL:gsub("call_postprocess", "call_stop"))
+    with_engine(function(url)
+      assert.equal(0, (run { "send", "e.json", "--to", url }))
+      wait_for("the timer", function()
+        local _, out = run { "timers", "--data", "var", "--json" }
+        return out ~= ""
+      end)
+      write("rules/b.lua", "-- nothing\n")
+      write("switchhook.lua", "return {")
+      local code, out, err = run { "reload", "--data", "var" }
+      assert.equal(0, code, out .. err)
+      lacks(err, "switchhook.lua")
+      code, out, err = run { "status", "--data", "var" }
+      assert.equal(0, code, out .. err)
+      assert.matches("\n +[^\n]*warning: [^\n]*later", out)
+      lacks(out, " : ")
+      code, out = run { "rules", "--data", "var" }
+      assert.equal(0, code)
+      has(out, "rules/a.lua:1")
+      local _, rows = run { "generations", "--data", "var", "--json" }
+      code, out = run { "diff", lines(rows)[1].generation, "live", "--data", "var" }
+      assert.equal(1, code)
+      has(out, "-- nothing")
+      assert.equal(1, (run { "diff", "--data", "var" }))
+      assert.equal(1, (run { "status" }))
+    end)
   end)
 
   it("says when an answer is not the expected one", function()

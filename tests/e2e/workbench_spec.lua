@@ -173,8 +173,20 @@ describe("workbench", function()
       has(out, "1..2")
       local _, err
       code, _, err = run "$bin test --output nonsense"
+      assert.equal(2, code)
+      assert.matches("^switchhook test: %-%-output nonsense: busted has no such output [^\n]*\n$", err)
+      code, _, err = run "$bin test --filter '('"
+      assert.equal(2, code)
+      assert.equal("switchhook test: --filter (: no Lua pattern, unfinished capture (%( is the bracket itself)\n", err)
+    end)
+
+    it("says where a spec stands whose rule failed unasked", function()
+      write("specs/loud_spec.lua", spec [[
+  it("shouts", function() hook.send { event = "call_stop", call_id = "1", shout = true } end) ]])
+      local code, out = run "$bin test specs/loud_spec.lua"
       assert.equal(1, code)
-      has(err, "busted has no such output")
+      has(out, 'specs/loud_spec.lua:2: rule "Greet" failed, and the spec did not ask')
+      assert.is_nil(out:find "kit:")
     end)
 
     it("chooses by tag, and says when nothing is chosen", function()
@@ -310,6 +322,22 @@ end }
       assert.equal(0, code, out)
     end)
 
+    it("writes what the source's dotted fields are in, lists too", function()
+      write("switchhook.lua", [[return { sources = {
+        shop = { path = "/s", type = { field = "a.kind" }, key = { field = "a.items.1.order-no" } } } }]])
+      assert.equal(0, (run '$bin new rule "Order" --on order_placed'))
+      has(read "specs/order_spec.lua",
+        '{ a = { kind = "order_placed", items = { hook.null, { ["order-no"] = "1" } } }, direction')
+      local code, out = run "$bin test specs/order_spec.lua"
+      assert.equal(0, code, out)
+    end)
+
+    it("names the files in plain letters", function()
+      local _, out = run "$bin new rule 'Été à Łódź: Straße №7'"
+      has(out, "rules/ete_a_lodz_strasse_7.lua\n")
+      assert.equal(2, (run "$bin new rule 日本"))
+    end)
+
     it("overwrites nothing", function()
       write("specs/mine_spec.lua", "mine")
       local code, _, err = run "$bin new rule Mine"
@@ -352,6 +380,24 @@ end }
         $bin callbacks; kill $(cat pid); wait $(cat pid); cat serve.log >&2]]
       has(out, "0612345678")
       assert.is_truthy(code, err)
+    end)
+
+    it("has examples in its configuration that load", function()
+      assert.equal(0, (run "$bin init ops"))
+      local text, blocks, inside = read "ops/switchhook.lua", {}, false
+      for line in text:gmatch "([^\n]*)\n" do -- a block: a line that sets a key, and the comments below
+        if line:find "^  %-%- [%w_]+ = " then blocks[#blocks + 1], inside = "", true end
+        inside = inside and line:find "^  %-%-" ~= nil
+        if inside then blocks[#blocks] = blocks[#blocks] .. line .. "\n" end
+      end
+      assert.equal(3, #blocks)
+      for _, block in ipairs(blocks) do
+        local from, to = text:find(block, 1, true)
+        write("ops/switchhook.lua", text:sub(1, from - 1) .. block:gsub("  %-%-", "  ") .. text:sub(to + 1))
+        local code, out, err = run [[cd ops && WEBPHONE_TOKEN=0123456789abcdef0123456789 SMTP_PASSWORD=p SMS_TOKEN=s \
+          $bin check]]
+        assert.equal(0, code, block .. out .. err)
+      end
     end)
 
     it("has nothing that luacheck minds, and names what a rule may use", function()

@@ -153,6 +153,15 @@ describe("the kit", function()
     says("nothing waits in the outbox", hook.deliver, "https://*")
   end)
 
+  it("delivers an email to several by any one of them", function()
+    begin [[rule "Two" { on = "*", run = function()
+      email { to = { "a@example.org", "b@example.org" }, subject = "s", text = "t" } end }]]
+    send()
+    says("nothing waits in the outbox", hook.deliver, "c@example.org")
+    hook.deliver "b@example.org"
+    assert.sent_email { state = "sent" }
+  end)
+
   it("has sample events, to be changed", function()
     assert.equal("call_stop", hook.payload("missed").event)
     local doc = hook.payload("call_postprocess", { call_id = "9", user_email = hook.none, direction = hook.null,

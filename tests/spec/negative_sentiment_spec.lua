@@ -123,8 +123,6 @@ describe("negative_sentiment", function()
 
   it("takes hostile names without harm", function()
     with({ sentiment = "negative" }, { remote_name = "Eve\r\nBcc: victim@example.org" })
-    -- the subject would have a line break: the run fails at its line instead of sending two headers
-    assert.failed(rule, "subject")
-    assert.no.sent_email()
+    assert.sent_email { subject = "Please call Eve  Bcc: victim@example.org back" } -- one line, one header
   end)
 end)

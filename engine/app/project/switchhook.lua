@@ -10,8 +10,8 @@ return {
   -- Who sends events. The default is one source, `webphone`, at /hooks/webphone. For others, or with
   -- a token that senders must know (env "NAME" takes it from the environment, not from this file):
   -- sources = {
-  --   webphone = { path = "/hooks/webphone", type = "event", key = "call_id",
-  --     auth = { bearer = env "WEBPHONE_TOKEN" } },
+  --   webphone = { path = "/hooks/webphone", auth = { bearer = env "WEBPHONE_TOKEN" },
+  --     type = { field = "event" }, key = { field = "call_id" } },
   -- },
 
   -- Emails are written as files under var/mail/ until a server is named.
