@@ -33,3 +33,4 @@ files["engine/app/project/new/rule_spec.lua"] = { std = "lua54+busted+kit", glob
 files["engine/lua/api_*.lua"] = { std = "lua54", max_line_length = 170 }
 -- Annotations: empty functions with the names of the rule API.
 files["docs/api/rule-api.lua"] = { std = "rules", ignore = { "121", "122", "142", "143", "212" }, max_line_length = false }
+files["engine/app/project/new/*_spec.lua"] = { read_globals = { "ONE", "TWO", "SOURCE" } } -- filled in by new

@@ -428,7 +428,7 @@ end)
   it("outlives clients that use up every descriptor, and reloads when they are gone", function()
     start { rules = { ["v.lua"] = version(1) }, wrap = "sh -c 'ulimit -n 100; exec \"$@\"' sh" }
     local clients = {}
-    for n = 1, 130 do
+    for _ = 1, 130 do
       local sock = socket.tcp()
       sock:settimeout(0.2)
       if sock:connect("127.0.0.1", engine.port) then clients[#clients + 1] = sock else sock:close() end
