@@ -73,7 +73,8 @@ def measure(args, folder):
     still, moving, version, written, peak = [], [], 0, 0, 0
     try:
         engine.start()
-        stretch(engine, argparse.Namespace(rate=args.rate, seconds=max(1, args.seconds // 6)))
+        warm_up = argparse.Namespace(rate=args.rate, seconds=max(1, args.seconds // 6))
+        warm = stretch(engine, warm_up)
         for n in range(args.rounds):
             still.append(stretch(engine, args))
             writer = Writer(engine, args.every, version)
@@ -96,7 +97,7 @@ def measure(args, folder):
                 " g WHERE g.generation = r.generation)"),
             "live": engine.one("SELECT count(*) FROM sh_generation_lives") - 1,
             "written": written, "peak_mib": peak, "acked": sum(
-                s["requests"] for s in still + moving)}
+                s["requests"] for s in [warm] + still + moving)}
         engine.stop()
     finally:
         engine.kill()
