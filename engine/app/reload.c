@@ -288,7 +288,7 @@ static void check_work(void *arg)
     if (r->config.config->reload_specs)
         r->spec_fault = sh_reload_specs(r->config.config, r->candidate->id);
     if (!r->spec_fault)
-        sh_reload_orphans(r->config.config, r->rules, r->report, r->orphans);
+        sh_reload_orphans(r->config.config, r->report, r->orphans);
 }
 
 static void on_checked(void *arg)

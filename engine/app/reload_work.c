@@ -220,8 +220,7 @@ static void warn(cJSON *warnings, const char *type, int64_t timers, int64_t call
     free(msg);
 }
 
-void sh_reload_orphans(const struct sh_config *config, const cJSON *before, const cJSON *report,
-                       cJSON *warnings)
+void sh_reload_orphans(const struct sh_config *config, const cJSON *report, cJSON *warnings)
 {
     const cJSON *rules = sh_json_member(report, "rules");
     struct sh_error err;
@@ -236,7 +235,7 @@ void sh_reload_orphans(const struct sh_config *config, const cJSON *before, cons
         const char *type = sh_json_string(row, "type");
         (void)!sh_json_get_int(sh_json_member(row, "timers"), &timers);
         (void)!sh_json_get_int(sh_json_member(row, "callbacks"), &callbacks);
-        if (type && !is_handled(rules, type) && (timers || is_handled(before, type)))
+        if (type && !is_handled(rules, type))
             warn(warnings, type, timers, callbacks);
     }
     cJSON_Delete(waiting);

@@ -29,9 +29,7 @@ cJSON *sh_reload_fault(const char *file, int64_t line, const char *msg) SH_WARN_
 cJSON *sh_reload_specs(const struct sh_config *config, const char *id) SH_WARN_UNUSED;
 
 /* Add a warning for each type of event that waits in the store and that none of the report's rules
- * is for. What callbacks become (their people hear of it all the same) is told only if one of the
- * rules before was for it. */
-void sh_reload_orphans(const struct sh_config *config, const cJSON *before, const cJSON *report,
-                       cJSON *warnings);
+ * is for: what timers emit, and what callbacks become. */
+void sh_reload_orphans(const struct sh_config *config, const cJSON *report, cJSON *warnings);
 
 #endif

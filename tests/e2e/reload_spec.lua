@@ -265,6 +265,10 @@ rule "Reminded" { on = { "reminder", "callback_*" }, run = function() end }
     assert.matches('warning: 1 waiting timer will emit "reminder", which no rule is for', out)
     assert.matches('1 waiting callback will emit "callback_due", which no rule is for', out)
     assert.matches('reload: warning.-reminder', engine:log())
+    rules("timer.lua", 'rule "Other" { on = "another", run = function() end }\n')
+    _, out = engine:cli("reload") -- they are nobody's before this one too
+    assert.matches('1 waiting timer will emit "reminder", which no rule is for', out)
+    assert.matches('1 waiting callback will emit "callback_due", which no rule is for', out)
     rules("timer.lua", 'rule "Other" { on = { "remind*", "callback_*" }, run = function() end }\n')
     _, out = engine:cli("reload")
     assert.not_matches("warning", out)
