@@ -193,6 +193,8 @@ static void give(struct sh_simulator *s, const struct sh_slice *only, size_t n_o
         .received_ms = e->received_ms,
         .due_ms = e->due_ms,
         .now_ms = s->now_ms,
+        .occurred_ms = e->occurred_ms,
+        .format = e->format,
         .attempt = s->attempt,
         .explain = true,
         .only = only,

@@ -165,6 +165,8 @@ static struct sh_job job_of(const struct item *it, const struct sh_slice *names)
         .received_ms = e->received_ms,
         .due_ms = e->due_ms,
         .now_ms = sh_now_ms(),
+        .occurred_ms = e->occurred_ms,
+        .format = e->format,
         .attempt = it->attempt,
         .hold = names + it->n_rules,
         .n_hold = it->n_held,

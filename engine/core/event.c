@@ -19,6 +19,7 @@ void sh_event_free(struct sh_event *e)
     free(e->key);
     free(e->dedupe_id);
     free(e->cause);
+    free(e->trace);
     free(e->body);
     free(e);
 }

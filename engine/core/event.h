@@ -11,6 +11,13 @@
 #define SH_SOURCE_CLOCK   "clock"  /* type "clock", key = the rule whose `every` it is */
 #define SH_SOURCE_ENGINE  "engine" /* callback_due, delivery_failed, ... */
 
+/* What the raw bytes are. Stored as its number: never change one. */
+enum sh_body_format {
+    SH_BODY_JSON = 0,
+    SH_BODY_FORM = 1, /* application/x-www-form-urlencoded */
+    SH_BODY_JWT = 2   /* a JSON Web Token, RFC 7519: the event is its payload */
+};
+
 /* All text is owned by the event and NUL-terminated. */
 struct sh_event {
     struct sh_id id; /* given by the store when it accepts; zero before */
@@ -22,7 +29,10 @@ struct sh_event {
     int64_t due_ms;      /* a timer's event: when it was due, late if before received_ms; else 0 */
     uint32_t depth;      /* 0 from outside; else how many steps away from there (store.h) */
     char *cause;         /* id text of the event whose run emitted this one, or NULL */
-    char *body;          /* raw bytes, the truth; passed sh_json_check(); NUL added behind */
+    int64_t occurred_ms; /* when the sender says it happened, Unix ms; 0 = it does not say */
+    char *trace;         /* traceparent as it came (W3C Trace Context), checked, or NULL */
+    enum sh_body_format format;
+    char *body; /* raw bytes, the truth; NUL added behind. Format JSON: passed sh_json_check() */
     size_t body_len;
 };
 

@@ -151,6 +151,8 @@ void sh_frame_job(struct sh_buf *out, const struct sh_job *job)
     sh_buf_u64(out, (uint64_t)job->received_ms);
     sh_buf_u64(out, (uint64_t)job->due_ms);
     sh_buf_u64(out, (uint64_t)job->now_ms);
+    sh_buf_u64(out, (uint64_t)job->occurred_ms);
+    sh_buf_u8(out, (uint8_t)job->format);
     sh_buf_uint(out, job->attempt);
     sh_buf_u8(out, job->explain);
     sh_buf_bytes(out, job->body);
@@ -188,6 +190,8 @@ bool sh_frame_read_job(struct sh_slice payload, struct sh_job *job, struct sh_sl
     job->received_ms = (int64_t)sh_read_u64(&r);
     job->due_ms = (int64_t)sh_read_u64(&r);
     job->now_ms = (int64_t)sh_read_u64(&r);
+    job->occurred_ms = (int64_t)sh_read_u64(&r);
+    job->format = (enum sh_body_format)sh_read_u8(&r);
     job->attempt = (uint32_t)sh_read_uint(&r);
     job->explain = sh_read_u8(&r) != 0;
     job->body = sh_read_bytes(&r);

@@ -15,6 +15,8 @@ struct sh_job {
     int64_t received_ms;
     int64_t due_ms;              /* a timer's event: when it was due; 0 = none */
     int64_t now_ms;              /* the run's clock: now() */
+    int64_t occurred_ms;         /* event.h; 0 = none */
+    enum sh_body_format format;  /* of body */
     uint32_t attempt;            /* 1 = first */
     bool explain;                /* report rules that did not match, with the reason */
     const struct sh_slice *only; /* if n_only: these rules alone (a retry) */

@@ -68,6 +68,7 @@ enum sh_op_kind {
     SH_OP_RULE_SET,   /* struct sh_op_rule_set */
     SH_OP_RULES,      /* struct sh_op_rules: on the writer, in order with what changes them */
     SH_OP_RESUME,     /* struct sh_op_resume */
+    SH_OP_AUDIT,      /* struct sh_op: writes its audit, and nothing else */
     /* reader */
     SH_OP_READ,    /* struct sh_op_read */
     SH_OP_PENDING, /* struct sh_op_pending */
@@ -78,6 +79,16 @@ enum sh_op_kind {
     SH_OP_OLDEST   /* struct sh_op_oldest */
 };
 
+/* A change that a person or a program asked for. Texts borrowed until the operation is done. */
+struct sh_audit {
+    const char *who;  /* a token's name, or the login of this machine */
+    const char *role; /* "viewer", "operator", "admin"; "local": by the control socket or a file */
+    const char *peer; /* numeric address, NULL = this machine */
+    const char *action; /* "rule.pause", "callback.done", "token.new", ... */
+    const char *target; /* what it was done to, or NULL */
+    const char *detail; /* JSON, or NULL */
+};
+
 /* Head of every operation; made by the caller (the struct must stay until done). */
 struct sh_op {
     enum sh_op_kind kind;
@@ -86,7 +97,9 @@ struct sh_op {
     void (*done)(struct sh_op *op); /* called by sh_store_reap() on the caller's thread; from then
                                        on op is the caller's again */
     void *arg;
-    struct sh_op *next; /* the store's */
+    const struct sh_audit *audit; /* NULL, or: written to sh_audit with what the operation did, in
+                                     its transaction; nothing is written if it is refused */
+    struct sh_op *next;           /* the store's */
 };
 
 /* Hand over an operation. Thread-safe. */

@@ -53,10 +53,10 @@ static void reset_op(struct sh_op *op)
     }
 }
 
-static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
+static bool apply_op(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
 {
     if (s->config.shared && op->kind != SH_OP_REDRIVE && op->kind != SH_OP_CALLBACK &&
-        op->kind != SH_OP_FEED_NEW && op->kind != SH_OP_RULE_SET)
+        op->kind != SH_OP_FEED_NEW && op->kind != SH_OP_RULE_SET && op->kind != SH_OP_AUDIT)
         return sh_error_set(err, SH_EINVAL,
                             "beside a running engine only redrives, callbacks and the state of "
                             "rules can be written");
@@ -87,9 +87,16 @@ static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_err
         return sh_store_rules_op(s, (struct sh_op_rules *)op, err);
     case SH_OP_RESUME:
         return sh_store_resume(s, (struct sh_op_resume *)op, err);
+    case SH_OP_AUDIT:
+        return true;
     default:
         return sh_error_set(err, SH_EINVAL, "the writer has no operation %d", (int)op->kind);
     }
+}
+
+static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
+{
+    return apply_op(s, op, safe, err) && (!op->audit || sh_store_audit(s, op->audit, err));
 }
 
 /* One operation that can be taken back alone. False: the batch is lost. */

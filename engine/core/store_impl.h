@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-#define SH_STORE_SCHEMA       2    /* newest migration */
+#define SH_STORE_SCHEMA       3    /* newest migration */
 #define SH_STORE_BATCH        1024 /* operations in one transaction */
 #define SH_STORE_WAL_PAGES    8192 /* WAL longer than this is checkpointed: 32 MiB */
 #define SH_STORE_GATE_MS      20   /* how long a checkpoint's last step waits for readers */
@@ -51,6 +51,7 @@ enum sh_stmt {
     SH_ST_DEDUPE_CLEAR,
     SH_ST_EVENT_ID,
     SH_ST_EVENT_ADD,
+    SH_ST_AUDIT_ADD,
     SH_ST_UNFINISHED_ADD,
     SH_ST_UNFINISHED_DEL,
     SH_ST_RUN_PUT,
@@ -412,6 +413,9 @@ bool sh_store_ask(struct sh_store_conn *c, const struct sh_read_request *q, uint
 bool sh_store_find(struct sh_store_conn *c, const struct sh_read_request *q, uint64_t *mark,
                    uint64_t *n, struct sh_buf *rows, struct sh_error *err);
 void sh_store_read_op(struct sh_store *s, struct sh_op *op); /* any reader operation */
+
+/* --- store_audit.c ------------------------------------------------------------- */
+bool sh_store_audit(struct sh_store *s, const struct sh_audit *a, struct sh_error *err);
 
 /* --- store_generation.c ------------------------------------------------------ */
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);

@@ -85,6 +85,9 @@ struct sh_event *sh_store_event_of(sqlite3_stmt *st)
     e->body = sh_slice_dup(body);
     e->body_len = body.n;
     e->due_ms = sqlite3_column_int64(st, 10);
+    e->format = (enum sh_body_format)sqlite3_column_int(st, 11);
+    e->occurred_ms = sqlite3_column_int64(st, 12);
+    e->trace = sh_sqlite_dup(st, 13);
     return e;
 }
 
@@ -126,8 +129,8 @@ static bool collect(struct sh_store *s, struct sh_op_pending *op, sqlite3_stmt *
         struct sh_pending *p = &op->items[op->n_items++];
         *p = (struct sh_pending){.event = sh_store_event_of(st)};
         if (retries) {
-            add_rule(p, sh_sqlite_dup(st, 11));
-            p->attempt = (uint32_t)sqlite3_column_int64(st, 12);
+            add_rule(p, sh_sqlite_dup(st, 14));
+            p->attempt = (uint32_t)sqlite3_column_int64(st, 15);
         } else {
             ok = add_settled_rules(s, p, err);
         }

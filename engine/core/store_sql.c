@@ -114,6 +114,20 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "NULL,"
     " since_ms INTEGER NOT NULL, by TEXT, error TEXT, event_id TEXT) STRICT, WITHOUT ROWID;"
     "CREATE INDEX sh_runs_paused ON sh_runs(rule, seq) WHERE outcome = 'paused';",
+
+    /* 3: senders of other kinds, the API. format: enum sh_body_format; occurred_ms: by the sender;
+     * trace: traceparent. role: viewer, operator, admin; hash: SHA-256 of the token */
+    "ALTER TABLE sh_events ADD COLUMN format INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE sh_events ADD COLUMN occurred_ms INTEGER;"
+    "ALTER TABLE sh_events ADD COLUMN trace TEXT;"
+    "ALTER TABLE sh_outbox ADD COLUMN trace TEXT;"
+    "CREATE TABLE sh_tokens("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
+    " hash BLOB NOT NULL UNIQUE, created_ms INTEGER NOT NULL, created_by TEXT NOT NULL,"
+    " expires_ms INTEGER) STRICT;"
+    "CREATE TABLE sh_audit("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT NOT NULL,"
+    " role TEXT NOT NULL, peer TEXT, action TEXT NOT NULL, target TEXT, detail TEXT) STRICT;",
 };
 
 /* In the order of struct sh_store_call, store_call.h. */
@@ -151,7 +165,10 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                            " WHERE d.hash = ?1",
     [SH_ST_EVENT_ADD] =
         "INSERT INTO sh_events(seq, id, source, type, key, dedupe_id, received_ms, depth, cause,"
-        " body, due_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        " body, due_ms, format, occurred_ms, trace)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [SH_ST_AUDIT_ADD] = "INSERT INTO sh_audit(at_ms, who, role, peer, action, target, detail)"
+                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SH_ST_UNFINISHED_ADD] = "INSERT INTO sh_unfinished(seq) VALUES(?1)",
     [SH_ST_UNFINISHED_DEL] = "DELETE FROM sh_unfinished WHERE seq = ?1",
     /* a row that says done stays: a late second result must not have effects again */
@@ -291,7 +308,8 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         "SELECT count(*) FROM sh_runs WHERE seq = ?1 AND rule = ?2 AND outcome = 'retry'",
     [SH_ST_RESUME_FIND] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
-        " e.body, e.due_ms FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
+        " e.body, e.due_ms, e.format, e.occurred_ms, e.trace FROM sh_runs r JOIN sh_events e ON "
+        "e.seq = r.seq"
         " WHERE r.outcome = 'paused' AND r.rule = ?1 ORDER BY r.seq LIMIT ?2",
     [SH_ST_RESUME_RUN] = "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?3"
                          " WHERE seq = ?1 AND rule = ?2 AND outcome = 'paused'",
@@ -320,12 +338,14 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
                         " VALUES(?1, ?2, ?3)",
     [SH_ST_PENDING] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
-        " e.body, e.due_ms FROM sh_unfinished u JOIN sh_events e ON e.seq = u.seq WHERE u.seq > ?1"
+        " e.body, e.due_ms, e.format, e.occurred_ms, e.trace FROM sh_unfinished u JOIN sh_events e "
+        "ON e.seq = u.seq WHERE u.seq > ?1"
         " ORDER BY u.seq LIMIT ?2",
     [SH_ST_RULES_OF] = "SELECT rule FROM sh_runs WHERE seq = ?1",
     [SH_ST_RETRIES] =
         "SELECT e.seq, e.id, e.source, e.type, e.key, e.dedupe_id, e.received_ms, e.depth, e.cause,"
-        " e.body, e.due_ms, r.rule, r.attempts FROM sh_runs r JOIN sh_events e ON e.seq = r.seq"
+        " e.body, e.due_ms, e.format, e.occurred_ms, e.trace, r.rule, r.attempts FROM sh_runs r "
+        "JOIN sh_events e ON e.seq = r.seq"
         " WHERE r.outcome = 'retry' AND r.next_ms <= ?1 ORDER BY r.next_ms, r.seq LIMIT ?2",
     [SH_ST_RETRIES_NEXT] =
         "SELECT min(next_ms) FROM sh_runs WHERE outcome = 'retry' AND next_ms > ?1",

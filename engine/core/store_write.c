@@ -38,6 +38,11 @@ static bool insert_event(struct sh_store *s, const struct sh_event *e, int64_t s
     sh_sqlite_bind_null(st, 11);
     if (e->due_ms)
         sh_sqlite_bind_int(st, 11, e->due_ms);
+    sh_sqlite_bind_int(st, 12, e->format);
+    sh_sqlite_bind_null(st, 13);
+    if (e->occurred_ms)
+        sh_sqlite_bind_int(st, 13, e->occurred_ms);
+    sh_sqlite_bind_str(st, 14, e->trace);
     if (!sh_sqlite_run(st, err))
         return false;
     st = sh_store_stmt(&s->w, SH_ST_UNFINISHED_ADD, err);
