@@ -58,12 +58,14 @@ bool sh_cfg_durations(struct sh_cfg *cfg, const cJSON *node, const char *path, i
 const char *sh_cfg_string(struct sh_cfg *cfg, const cJSON *node, const char *path,
                           const char *what) SH_WARN_UNUSED;
 
-/* config_check.c */
+/* config_source.c */
 void sh_cfg_sources(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 void sh_cfg_check_sources(struct sh_cfg *cfg, const struct sh_config *c);
+void sh_source_config_clear(struct sh_source_config *s);
+
+/* config_check.c */
 /* tls_said: the file has mail.tls; otherwise it is chosen here by where the server is. */
 void sh_cfg_check_mail(struct sh_cfg *cfg, struct sh_config *c, bool tls_said);
-void sh_source_config_clear(struct sh_source_config *s);
 
 /* config_http.c; config is a struct sh_config */
 extern const struct sh_cfg_setting sh_cfg_http_keys[];
