@@ -67,6 +67,10 @@ void sh_source_config_clear(struct sh_source_config *s);
 /* tls_said: the file has mail.tls; otherwise it is chosen here by where the server is. */
 void sh_cfg_check_mail(struct sh_cfg *cfg, struct sh_config *c, bool tls_said);
 
+/* config_auth.c; source is a struct sh_source_config */
+void sh_cfg_auth(struct sh_cfg *cfg, const cJSON *node, const char *path, void *source);
+void sh_cfg_auth_clear(struct sh_source_config *s);
+
 /* config_http.c; config is a struct sh_config */
 extern const struct sh_cfg_setting sh_cfg_http_keys[];
 extern const size_t sh_cfg_n_http_keys;

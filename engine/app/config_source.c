@@ -79,42 +79,6 @@ static void read_dedupe(struct sh_cfg *cfg, const cJSON *node, const char *path,
         sh_cfg_fault(cfg, path, "needs fields = { \"...\" }");
 }
 
-static const struct sh_cfg_setting auth_keys[] = {
-    {"bearer", SH_CFG_STRING, AT(bearer), 0, 0, NULL}};
-
-/* What may stand in an Authorization header (RFC 6750 is narrower; senders are not). */
-static bool is_token(const char *s)
-{
-    for (; *s; s++)
-        if (*s <= ' ' || *s > '~')
-            return false;
-    return true;
-}
-
-static void read_auth(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base)
-{
-    struct sh_source_config *s = base;
-    if (cJSON_IsString(node) && strcmp(node->valuestring, "none") == 0) {
-        s->auth = SH_AUTH_NONE;
-        return;
-    }
-    if (!cJSON_IsObject(node)) {
-        /* The value may be the token itself: it is not repeated. */
-        sh_cfg_fault(cfg, path, "expected \"none\" or { bearer = env \"NAME\" }");
-        return;
-    }
-    int before = cJSON_GetArraySize(cfg->faults);
-    sh_cfg_table(cfg, node, path, auth_keys, COUNT(auth_keys), base);
-    if (s->bearer && !is_token(s->bearer))
-        sh_cfg_fault(cfg, path,
-                     "the bearer token has a blank, a control byte or a byte that is "
-                     "not ASCII in it");
-    else if (s->bearer)
-        s->auth = SH_AUTH_BEARER;
-    else if (cJSON_GetArraySize(cfg->faults) == before)
-        sh_cfg_fault(cfg, path, "needs bearer = env \"NAME\"");
-}
-
 static bool is_origin(const char *s)
 {
     const char *host = strstr(s, "://");
@@ -145,7 +109,7 @@ static void read_cors(struct sh_cfg *cfg, const cJSON *node, const char *path, v
 static const struct sh_cfg_setting source_keys[] = {
     {"path", SH_CFG_STRING, AT(path), 0, 0, NULL}, {"type", SH_CFG_CUSTOM, 0, 0, 0, read_type},
     {"key", SH_CFG_CUSTOM, 0, 0, 0, read_key},     {"dedupe", SH_CFG_CUSTOM, 0, 0, 0, read_dedupe},
-    {"auth", SH_CFG_CUSTOM, 0, 0, 0, read_auth},   {"cors", SH_CFG_CUSTOM, 0, 0, 0, read_cors},
+    {"auth", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_auth}, {"cors", SH_CFG_CUSTOM, 0, 0, 0, read_cors},
 };
 
 static bool is_source_name(const char *s)
@@ -249,7 +213,7 @@ void sh_source_config_clear(struct sh_source_config *s)
         free(lists[i]);
     }
     free(s->path);
-    free(s->bearer);
+    sh_cfg_auth_clear(s);
 }
 
 /* --- what goes together --------------------------------------------------------------------- */
