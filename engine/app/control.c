@@ -2,7 +2,6 @@
  * control.c: requests on the control socket, and the commands' end of it. */
 #include "app/control.h"
 
-#include "app/ingress.h"
 #include "svc/json.h"
 #include "svc/unix_socket.h"
 
@@ -21,23 +20,6 @@ struct sh_control {
     struct sh_http_server *server;
 };
 
-/* --- answers -----------------------------------------------------------------------------------
- */
-
-static void reply_tree(struct sh_http_request *req, const cJSON *tree)
-{
-    char *text = cJSON_PrintUnformatted(tree);
-    sh_require(text != NULL);
-    sh_http_add_header(req, "Cache-Control", "no-store");
-    sh_http_reply(req, 200, NULL, sh_slice_str(text));
-    free(text);
-}
-
-static void on_status(void *arg, const cJSON *status)
-{
-    reply_tree(arg, status);
-}
-
 static void on_metrics(void *arg, const cJSON *status)
 {
     struct sh_buf out;
@@ -48,54 +30,20 @@ static void on_metrics(void *arg, const cJSON *status)
     sh_buf_free(&out);
 }
 
-static void on_reloaded(void *arg, const cJSON *outcome)
-{
-    reply_tree(arg, outcome);
-}
-
-/* --- requests ----------------------------------------------------------------------------------
- */
-
-static void get_status(struct sh_control *c, struct sh_http_request *req)
-{
-    sh_status_ask(c->config.status, on_status, req);
-}
-
 static void get_metrics(struct sh_control *c, struct sh_http_request *req)
 {
     sh_status_ask(c->config.status, on_metrics, req);
 }
 
-static void post_reload(struct sh_control *c, struct sh_http_request *req)
-{
-    sh_reload_ask(sh_live_reload(c->config.live), SH_RELOAD_API, on_reloaded, req);
-}
-
-static const struct {
-    const char *path;
-    enum sh_http_method method;
-    const char *allow;
-    void (*fn)(struct sh_control *c, struct sh_http_request *req);
-} routes[] = {
-    {"/api/v1/status", SH_HTTP_GET, "GET", get_status},
-    {"/api/v1/reload", SH_HTTP_POST, "POST", post_reload},
-    {"/metrics", SH_HTTP_GET, "GET", get_metrics},
-};
-
+/* Whoever can open the socket owns the data folder. */
 static void on_request(void *arg, struct sh_http_request *req)
 {
-    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
-        if (strcmp(routes[i].path, sh_http_path(req)) != 0)
-            continue;
-        if (sh_http_method(req) == routes[i].method) {
-            routes[i].fn(arg, req);
-            return;
-        }
-        sh_http_add_header(req, "Allow", routes[i].allow);
-        sh_ingress_reply_error(req, 405, "method_not_allowed", "another method is expected here");
-        return;
-    }
-    sh_ingress_reply_error(req, 404, "not_found", "there is nothing here");
+    struct sh_control *c = arg;
+    const struct sh_api_caller owner = {.who = "local", .role = SH_ROLE_ADMIN};
+    if (strcmp(sh_http_path(req), "/metrics") == 0 && sh_http_method(req) == SH_HTTP_GET)
+        get_metrics(c, req);
+    else
+        sh_api_handle(c->config.api, req, &owner);
 }
 
 static void on_refused(void *arg, const struct sh_http_refusal *refusal, struct sh_buf *headers,

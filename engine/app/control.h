@@ -2,15 +2,14 @@
  * control.h: how commands steer a running engine: HTTP on the Unix socket <data>/control.sock,
  * which only the owner of the data folder can open.
  *
- *   GET  /api/v1/status    the tree of status.h
- *   POST /api/v1/reload    a round of reload.h; answers with its outcome, when it is over
- *   GET  /metrics          Prometheus text; also on the engine's own address, for loopback alone
+ *   /api/...       api.h, with the role of an admin
+ *   GET /metrics   Prometheus text; also on the engine's own address, for loopback alone
  *
  * On the loop. */
 #ifndef SH_APP_CONTROL_H
 #define SH_APP_CONTROL_H
 
-#include "app/live.h"
+#include "app/api.h"
 #include "app/status.h"
 #include "svc/http_server.h"
 
@@ -21,7 +20,7 @@ struct sh_control;
 struct sh_control_config {
     struct event_base *base;
     const char *dir; /* data folder; borrowed */
-    struct sh_live *live;
+    struct sh_api *api;
     struct sh_status *status;
 };
 

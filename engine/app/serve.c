@@ -2,6 +2,7 @@
  * serve.c: the live engine on its loop. */
 #include "app/serve.h"
 
+#include "app/api.h"
 #include "app/banner.h"
 #include "app/control.h"
 #include "app/feed.h"
@@ -53,6 +54,7 @@ struct server {
     struct sh_ingress *ingress;
     struct sh_feed *feed;
     struct sh_status *status;
+    struct sh_api *api;
     struct sh_control *control;
     struct sh_op_count count;
     struct sh_op_generation keep;
@@ -246,7 +248,7 @@ static int64_t backlog(void *arg)
 static void on_other(void *arg, struct sh_http_request *req)
 {
     struct server *s = arg;
-    if (!sh_control_metrics(s->control, req))
+    if (!sh_api_public(s->api, req) && !sh_control_metrics(s->control, req))
         sh_ingress_not_found(s->ingress, req);
 }
 
@@ -265,8 +267,19 @@ static bool start_control(struct server *s, struct sh_error *err)
                                             .refusing = refusing,
                                             .arg = s};
     s->status = sh_status_new(&status);
+    const struct sh_api_config api = {.base = s->base,
+                                      .config = s->config,
+                                      .store = s->store,
+                                      .live = s->rules,
+                                      .dispatch = s->dispatch,
+                                      .outbox = s->outbox,
+                                      .timekeeper = s->timekeeper,
+                                      .status = s->status};
+    s->api = sh_api_new(&api, err);
+    if (!s->api)
+        return false;
     const struct sh_control_config control = {
-        .base = s->base, .dir = s->config->data, .live = s->rules, .status = s->status};
+        .base = s->base, .dir = s->config->data, .api = s->api, .status = s->status};
     s->control = sh_control_new(&control, err);
     return s->control != NULL;
 }
@@ -523,7 +536,10 @@ static void finish(struct server *s)
     sh_outbox_free(s->outbox);
     sh_outside_free(s->outside);
     sh_live_stop(s->rules, WORKER_END_MS);
+    if (s->api)
+        sh_api_stop(s->api);
     sh_store_close(s->store);
+    sh_api_free(s->api);
     sh_ingress_free(s->ingress);
     sh_feed_free(s->feed);
     sh_control_free(s->control);

@@ -105,17 +105,21 @@ static void decode(char *path)
     *out = '\0';
 }
 
+/* The target without the scheme and host that it may begin with; "?..." where the path is empty. */
+static const char *origin_form(const char *target)
+{
+    const char *host = *target != '/' ? strstr(target, "://") : NULL;
+    if (!host)
+        return target;
+    target = host + 3 + strcspn(host + 3, "/?");
+    return *target ? target : "/";
+}
+
 /* Path and query out of the target as sent; evhttp's reading of it takes "//a/b" for a host. */
 static struct sh_http_request *request_new(struct sh_http_server *s, struct sh_http_conn *c,
                                            struct evhttp_request *evreq)
 {
-    const char *target = evhttp_request_get_uri(evreq);
-    const char *host = *target != '/' ? strstr(target, "://") : NULL;
-    if (host) {
-        target = host + 3 + strcspn(host + 3, "/?");
-        if (*target == '\0')
-            target = "/";
-    }
+    const char *target = origin_form(evhttp_request_get_uri(evreq));
     const size_t n = strlen(target), path_len = strcspn(target, "?");
     const bool bare = *target == '?'; /* http://host?query: the path is "/" */
     struct sh_http_request *req = sh_alloc(1, sizeof(*req) + n + 3);
@@ -182,6 +186,14 @@ enum sh_http_method sh_http_method(const struct sh_http_request *req)
 const char *sh_http_path(const struct sh_http_request *req)
 {
     return req->path;
+}
+
+struct sh_slice sh_http_raw_path(const struct sh_http_request *req)
+{
+    if (!req->evreq)
+        return sh_slice("", 0);
+    const char *target = origin_form(evhttp_request_get_uri(req->evreq));
+    return *target == '?' ? SH_SLICE("/") : sh_slice(target, strcspn(target, "?"));
 }
 
 const char *sh_http_query(const struct sh_http_request *req)

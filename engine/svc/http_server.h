@@ -71,8 +71,10 @@ size_t sh_http_server_pending(const struct sh_http_server *s);
 void sh_http_server_free(struct sh_http_server *s);
 
 enum sh_http_method sh_http_method(const struct sh_http_request *req);
-const char *sh_http_path(const struct sh_http_request *req);  /* percent-decoded, without query;
-                                                                 bad escapes and %00 were refused */
+const char *sh_http_path(const struct sh_http_request *req); /* percent-decoded, without query;
+                                                                bad escapes and %00 were refused */
+/* The path as sent, its escapes as they are: "/a%2Fb" is one segment. Borrowed until reply. */
+struct sh_slice sh_http_raw_path(const struct sh_http_request *req);
 const char *sh_http_query(const struct sh_http_request *req); /* raw, "" if none */
 const char *sh_http_header(const struct sh_http_request *req, const char *name); /* or NULL */
 const char *sh_http_peer(const struct sh_http_request *req); /* numeric address, "" on Unix */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ * api_gate.c: who a request on the engine's own address comes from. */
+#include "app/api_impl.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool refuse(struct sh_api_refusal *why, const char *reason, const char *message)
+{
+    *why = (struct sh_api_refusal){403, "not_direct", message, reason};
+    return false;
+}
+
+static bool is_loopback(const char *peer)
+{
+    if (strncmp(peer, "::ffff:", 7) == 0)
+        peer += 7;
+    return strncmp(peer, "127.", 4) == 0 || strcmp(peer, "::1") == 0;
+}
+
+/* Headers that a proxy adds: who really asks is somebody else. */
+static bool is_forwarded(const struct sh_http_request *req)
+{
+    static const char *const names[] = {
+        "Forwarded",         "Via",       "X-Forwarded-For",  "X-Forwarded-Host",
+        "X-Forwarded-Proto", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (sh_http_header(req, names[i]))
+            return true;
+    return false;
+}
+
+/* "127.0.0.1", and no name that only begins like it. */
+static bool is_ipv4_loopback(struct sh_slice host)
+{
+    int dots = 0, digits = 0, value = 0;
+    if (host.n < 4 || memcmp(host.p, "127.", 4) != 0)
+        return false;
+    for (size_t i = 0; i < host.n; i++) {
+        if (host.p[i] == '.') {
+            if (digits == 0 || ++dots > 3)
+                return false;
+            digits = value = 0;
+        } else if (!isdigit((unsigned char)host.p[i]) || ++digits > 3 ||
+                   (value = value * 10 + host.p[i] - '0') > 255) {
+            return false;
+        }
+    }
+    return dots == 3 && digits > 0;
+}
+
+/* A page of another name that resolves to this machine (DNS rebinding) sends that name. */
+static bool is_loopback_host(const char *host)
+{
+    if (!host)
+        return false;
+    const bool bracket = *host == '[';
+    const size_t n = bracket ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    const char *port = strlen(host) > n ? host + n : "";
+    if (*port == ':')
+        port++;
+    if (strlen(port) != strspn(port, "0123456789") || (bracket && !strchr(host, ']')))
+        return false;
+    const struct sh_slice name = sh_slice(host, n);
+    return sh_slice_eq(name, SH_SLICE("[::1]")) || is_ipv4_loopback(name) ||
+           (n == 9 && strncasecmp(host, "localhost", 9) == 0);
+}
+
+/* No Origin, or that of this very address: RFC 6454. */
+static bool is_own_origin(const struct sh_http_request *req)
+{
+    const char *origin = sh_http_header(req, "Origin");
+    const char *host = sh_http_header(req, "Host");
+    if (!origin)
+        return true;
+    if (strncmp(origin, "http://", 7) == 0)
+        origin += 7;
+    else if (strncmp(origin, "https://", 8) == 0)
+        origin += 8;
+    else
+        return false;
+    return host && strcasecmp(origin, host) == 0;
+}
+
+static bool is_own_site(const struct sh_http_request *req)
+{
+    const char *site = sh_http_header(req, "Sec-Fetch-Site");
+    return !site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
+}
+
+bool sh_api_is_direct(const struct sh_http_request *req, struct sh_api_refusal *why)
+{
+    if (!is_loopback(sh_http_peer(req)))
+        return refuse(why, "not from this machine",
+                      "without tokens the API answers this machine alone; make one: switchhook "
+                      "token new");
+    if (is_forwarded(req))
+        return refuse(why, "through a proxy",
+                      "without tokens the API answers this machine alone, and nothing that a proxy "
+                      "passes on; make one: switchhook token new");
+    if (!is_loopback_host(sh_http_header(req, "Host")))
+        return refuse(why, "another Host",
+                      "without tokens the API is asked as localhost, 127.0.0.1 or [::1]");
+    if (!is_own_origin(req) || !is_own_site(req))
+        return refuse(why, "from a web page",
+                      "without tokens the API answers no pages of other origins");
+    return true;
+}
+
+bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,
+                     struct sh_api_caller *caller, struct sh_api_refusal *why)
+{
+    (void)api;
+    caller->who = "local";
+    caller->role = SH_ROLE_ADMIN;
+    return sh_api_is_direct(req, why);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * api_impl.h: what the files of the API share; nobody else includes it.
+ *
+ * To add an endpoint: a handler, a row in a table of routes, the table in api_routes.c, and the
+ * path in docs/openapi.json, which a test compares with the tables. */
+#ifndef SH_APP_API_IMPL_H
+#define SH_APP_API_IMPL_H
+
+#include "app/api.h"
+
+#include <cjson/cJSON.h>
+#include <sys/queue.h>
+
+#define SH_API_SEGMENTS   2                  /* {..} in a pattern */
+#define SH_API_PARAMS     16                 /* in one query */
+#define SH_API_BODY_BYTES ((size_t)64 << 10) /* of a request */
+
+struct sh_api_call;
+typedef void sh_api_fn(struct sh_api_call *c);
+
+struct sh_api_route {
+    enum sh_http_method method; /* GET serves HEAD too */
+    const char *pattern;        /* "/api/v1/events/{id}": {..} is one segment, not empty */
+    enum sh_role role;          /* the least one */
+    const char *const *params;  /* known in the query, NULL-terminated; NULL: none */
+    const char *const *fields;  /* known in the body's object, NULL-terminated; NULL: no body */
+    sh_api_fn *fn;              /* answers, now or later, exactly once */
+    const char *summary;
+};
+struct sh_api_routes {
+    const struct sh_api_route *list;
+    size_t n;
+};
+/* Every table of routes, NULL-terminated. */
+extern const struct sh_api_routes *const sh_api_all[];
+extern const struct sh_api_routes sh_api_engine_routes; /* api_engine.c */
+
+struct sh_api {
+    struct sh_api_config config;
+    TAILQ_HEAD(, sh_api_call) calls;
+    size_t n_calls;
+    bool stopped;
+    int64_t log_second; /* lines about refusals are rationed */
+    int log_lines;
+};
+
+struct sh_api_param {
+    char *name, *value; /* owned, decoded, UTF-8 */
+};
+
+/* A request under way. Gone after the one answer. */
+struct sh_api_call {
+    struct sh_api *api;
+    struct sh_http_request *req;
+    struct sh_api_caller caller; /* texts owned */
+    const struct sh_api_route *route;
+    char *segment[SH_API_SEGMENTS]; /* owned, decoded, UTF-8 */
+    struct sh_api_param param[SH_API_PARAMS];
+    size_t n_params;
+    cJSON *body;              /* the body's object; NULL: the route takes none, or none was sent */
+    void *data;               /* the handler's own */
+    void (*drop)(void *data); /* frees it when the call is gone; may be NULL */
+    TAILQ_ENTRY(sh_api_call) link;
+};
+
+/* --- api_request.c: strict reading. False: the call is answered and gone -------------------- */
+bool sh_api_read_query(struct sh_api_call *c) SH_WARN_UNUSED;
+/* Also that each parameter is one of the route's. */
+bool sh_api_check_params(struct sh_api_call *c) SH_WARN_UNUSED;
+bool sh_api_read_body(struct sh_api_call *c) SH_WARN_UNUSED;
+/* %XX decoded, and + as a blank where plus; NULL: a bad escape, NUL, or not UTF-8. Caller frees. */
+char *sh_api_decode(struct sh_slice raw, bool plus) SH_WARN_UNUSED;
+
+/* A parameter's text, or NULL if it was not given. Borrowed. */
+const char *sh_api_param(const struct sh_api_call *c, const char *name);
+/* The same read as a whole number of min..max or a time (RFC 3339, or a duration such as "2h" back
+ * from now); *out stays as it was if it was not given. False: the call is answered and gone. */
+bool sh_api_param_int(struct sh_api_call *c, const char *name, int64_t min, int64_t max,
+                      int64_t *out) SH_WARN_UNUSED;
+bool sh_api_param_time(struct sh_api_call *c, const char *name, int64_t *out_ms) SH_WARN_UNUSED;
+/* One of words (NULL-terminated), if it was given. False: answered and gone. */
+bool sh_api_param_word(struct sh_api_call *c, const char *name,
+                       const char *const *words) SH_WARN_UNUSED;
+
+/* --- api.c: answers. Each ends the call ----------------------------------------------------- */
+void sh_api_header(struct sh_api_call *c, const char *name, const char *value);
+void sh_api_reply(struct sh_api_call *c, int status, const cJSON *tree); /* tree borrowed */
+void sh_api_reply_text(struct sh_api_call *c, int status, const char *type, struct sh_slice text);
+/* {"error":{"code","message"}}; 503 gets Retry-After. */
+void sh_api_fail(struct sh_api_call *c, int status, const char *code, const char *fmt, ...)
+    SH_PRINTF(4, 5);
+/* The same with a member more: "parameter" or "field", and its name. */
+void sh_api_fail_at(struct sh_api_call *c, int status, const char *code, const char *member,
+                    const char *name, const char *fmt, ...) SH_PRINTF(6, 7);
+/* What a failed operation of the store means to a caller: 404, 409, 400, 503. */
+void sh_api_fail_store(struct sh_api_call *c, const struct sh_error *err);
+
+/* --- api_gate.c: who is that? --------------------------------------------------------------- */
+struct sh_api_refusal {
+    int status; /* 401 or 403 */
+    const char *code, *message;
+    const char *reason; /* for the log alone */
+};
+/* Who sent a request on the engine's own address. False: nobody who may come in, *why says what to
+ * answer. caller's texts are borrowed from req and api. */
+bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,
+                     struct sh_api_caller *caller, struct sh_api_refusal *why) SH_WARN_UNUSED;
+/* The rule as long as there is no token: a request that came straight from this machine, and not
+ * by way of somebody's web page. The caller is then an admin. */
+bool sh_api_is_direct(const struct sh_http_request *req, struct sh_api_refusal *why) SH_WARN_UNUSED;
+/* Does a query hold what looks like a secret? Such an address stands in logs and histories. */
+bool sh_api_has_token(const char *query) SH_WARN_UNUSED;
+
+#endif
