@@ -15,7 +15,9 @@ static const struct sh_option options[] = {
     {"rules", "DIR", "rule files"},
     {"scripts", "DIR", "Lua modules that rules require"},
     {"workers", "N", "rule worker processes (default: one a core, at most 8)"},
-    {"verbose", NULL, "log more"},
+    {"log-format", "FORMAT", "logfmt (default) or json"},
+    {"log-level", "LEVEL", "debug, info (default), warn or error"},
+    {"verbose", NULL, "log more: --log-level debug"},
 };
 
 static const struct sh_command command = {
@@ -31,6 +33,22 @@ static const struct sh_command command = {
     .n_options = sizeof(options) / sizeof(*options),
 };
 
+static int set_log(const struct sh_options *o, struct sh_config *c)
+{
+    const char *format = sh_options_get(o, "log-format"), *level = sh_options_get(o, "log-level");
+    if (format && !sh_log_format_of(format, &c->log_format))
+        return sh_usage_error(&command, "--log-format: expected logfmt or json, got \"%s\"",
+                              format);
+    if (level && !sh_log_level_of(level, &c->log_level))
+        return sh_usage_error(
+            &command, "--log-level: expected debug, info, warn or error, got \"%s\"", level);
+    if (sh_options_get(o, "verbose"))
+        c->log_level = SH_LOG_DEBUG;
+    sh_log_set_level(c->log_level);
+    sh_log_set_format(c->log_format);
+    return -1;
+}
+
 /* What the command line says goes over what the file says. */
 static int override(const struct sh_options *o, struct sh_config *c)
 {
@@ -45,8 +63,9 @@ static int override(const struct sh_options *o, struct sh_config *c)
     if (!sh_options_int(o, "workers", 1, 64, &workers))
         return SH_EXIT_USAGE;
     c->workers = (long)workers;
-    if (sh_options_get(o, "verbose"))
-        sh_log_set_level(SH_LOG_DEBUG);
+    int rc = set_log(o, c);
+    if (rc >= 0)
+        return rc;
     if (sh_config_check_exposure(c, &err))
         return -1;
     fprintf(stderr, "switchhook: %s\n", err.msg);

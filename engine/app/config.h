@@ -4,6 +4,7 @@
 #define SH_APP_CONFIG_H
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "core/envelope.h"
 #include "core/frame.h"
 
@@ -74,7 +75,9 @@ struct sh_config {
     int64_t min_free_bytes;
     bool reload_watch; /* reload.watch: changed rule files go live by themselves, default true */
     bool reload_specs; /* reload.specs: only after the project's specs have passed */
-    int64_t reload_spec_ms; /* reload.specs_timeout, default 2 min */
+    int64_t reload_spec_ms;        /* reload.specs_timeout, default 2 min */
+    enum sh_log_level log_level;   /* log.level, default info */
+    enum sh_log_format log_format; /* log.format, default logfmt */
     int64_t retain_ms; /* finished events are removed after this; 0 = never (default 90 days) */
 };
 

@@ -71,6 +71,9 @@ void sh_cfg_check_mail(struct sh_cfg *cfg, struct sh_config *c, bool tls_said);
 void sh_cfg_auth(struct sh_cfg *cfg, const cJSON *node, const char *path, void *source);
 void sh_cfg_auth_clear(struct sh_source_config *s);
 
+/* config_log.c; config is a struct sh_config */
+void sh_cfg_log(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+
 /* config_http.c; config is a struct sh_config */
 extern const struct sh_cfg_setting sh_cfg_http_keys[];
 extern const size_t sh_cfg_n_http_keys;

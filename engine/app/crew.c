@@ -275,7 +275,8 @@ static void on_respawn(void *arg)
 static void start(struct worker *w)
 {
     struct sh_crew *c = w->crew;
-    char *argv[] = {"switchhook", "worker", NULL};
+    const bool json = sh_log_format() == SH_LOG_JSON; /* its lines stand among the engine's */
+    char *argv[] = {"switchhook", "worker", json ? "json" : NULL, NULL};
     struct sh_error err;
     if (w->channel) /* its turn came twice: by its timer, and by the worker before it */
         return;

@@ -356,7 +356,8 @@ static void serve(struct worker *w)
 int sh_cmd_worker(int argc, char **argv)
 {
     struct worker w = {0};
-    if (argc > 1) {
+    enum sh_log_format format = SH_LOG_LOGFMT;
+    if (argc > 2 || (argc == 2 && !sh_log_format_of(argv[1], &format))) {
         bool help = strcmp(argv[1], "--help") == 0;
         fputs("usage: switchhook worker\n\nRuns rules for the engine, which starts it; not to be "
               "started by hand.\n",
@@ -368,6 +369,7 @@ int sh_cmd_worker(int argc, char **argv)
         fputs("switchhook worker: started by the engine, not by hand\n", stderr);
         return 2;
     }
+    sh_log_set_format(format);
     ignore_signals();
     tie_to_parent();
     close(PAGE);

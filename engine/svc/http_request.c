@@ -8,6 +8,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -283,8 +284,11 @@ void sh_http_reply(struct sh_http_request *req, int status, const char *content_
     if (s->stopping)
         evhttp_add_header(out, "Connection", "close");
     /* evhttp gives no length to HTTP/1.0 and HEAD, and a body to HEAD. */
-    if (status != 204 && status != 304)
-        evhttp_add_header(out, "Content-Length", SH_NUM(body.n));
+    if (status != 204 && status != 304) {
+        char length[24];
+        snprintf(length, sizeof(length), "%zu", body.n);
+        evhttp_add_header(out, "Content-Length", length);
+    }
     sh_require(body.n == 0 || evhttp_request_get_command(evreq) == EVHTTP_REQ_HEAD ||
                evbuffer_add(evhttp_request_get_output_buffer(evreq), body.p, body.n) == 0);
     c->state = CONN_WRITING;
