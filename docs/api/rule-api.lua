@@ -26,6 +26,7 @@
 ---@field received_at string When it was accepted (RFC 3339, UTC).
 ---@field received integer The same in seconds since 1970.
 ---@field attempt integer 1 for the first run of the rule on it.
+---@field trace_id? string The trace it belongs to (W3C Trace Context), if its sender said so.
 ---@field due_at? string Of a timer's or clock rule's event: when it was due (RFC 3339, UTC).
 ---@field late? number Of a timer's or clock rule's event: seconds past `due_at`.
 

@@ -26,9 +26,10 @@ struct sh_crew_config {
     struct sh_budgets budgets;
     const struct sh_settings *settings; /* borrowed */
     /* A run asks for a look-up over HTTP (run.h SH_READ_HTTP): answer(answer_arg, doc) once, later
-     * or from within, with the document that run.h describes; call is borrowed. The callee sees to
-     * time-outs. NULL: every look-up is refused. Once the crew is freed nothing may be answered. */
-    void (*lookup)(void *arg, struct sh_slice call,
+     * or from within, with the document that run.h describes; call is borrowed, token is the job's.
+     * The callee sees to time-outs. NULL: every look-up is refused. Once the crew is freed nothing
+     * may be answered. */
+    void (*lookup)(void *arg, uint64_t token, struct sh_slice call,
                    void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg);
     size_t workers;
     bool one_by_one; /* start each worker when the one before is up: less of a burst */

@@ -164,7 +164,7 @@ static bool ask_lookup(struct worker *w, uint64_t read_id, const struct sh_read_
     DL_APPEND(c->lookups, l);
     w->ask_bytes += l->cost;
     wait_more(w, job);
-    c->config.lookup(c->config.arg, q->query, on_lookup, l);
+    c->config.lookup(c->config.arg, q->token, q->query, on_lookup, l);
     return true;
 }
 

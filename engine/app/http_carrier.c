@@ -213,11 +213,13 @@ static void start(void *self, const struct sh_outbox_item *item, sh_attempt_fn *
     DL_APPEND(c->errands, e);
     cJSON *doc = sh_json_parse(item->payload, strlen(item->payload), &err);
     e->url = shown_url(doc);
-    if (doc &&
-        sh_http_call_ready(doc, item->key, c->config.secret, c->config.secret_arg, &e->ready, &err))
+    if (doc && sh_http_call_ready(doc, item->key, c->config.secret, c->config.secret_arg, &e->ready,
+                                  &err)) {
+        sh_http_ready_trace(&e->ready, item->trace, sh_slice_str(item->key));
         hand_over(e);
-    else
+    } else {
         refuse(e, &err);
+    }
     cJSON_Delete(doc);
 }
 

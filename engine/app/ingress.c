@@ -5,6 +5,7 @@
 #include "app/media_type.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/trace.h"
 #include "svc/crypto.h"
 #include "svc/json.h"
 
@@ -298,6 +299,13 @@ static bool is_object(const struct sh_event *event)
     return event->body[strspn(event->body, " \t\r\n")] == '{';
 }
 
+/* Owned; NULL: none. */
+static char *trace_of(const struct sh_http_request *req)
+{
+    char trace[SH_TRACE_TEXT];
+    return sh_trace_read(sh_http_header(req, "traceparent"), trace) ? sh_strdup(trace) : NULL;
+}
+
 static void take(struct sh_ingress *in, const struct sh_source_config *source,
                  struct sh_http_request *req)
 {
@@ -305,6 +313,7 @@ static void take(struct sh_ingress *in, const struct sh_source_config *source,
     struct sh_envelope_fault missing;
     struct sh_event *event = sh_event_new();
     event->received_ms = sh_now_ms();
+    event->trace = trace_of(req);
     event->body = sh_http_body_copy(req, &event->body_len);
     const struct sh_slice body = sh_slice(event->body, event->body_len);
     const char *webhook_id = sh_http_header(req, "webhook-id");

@@ -64,11 +64,11 @@ static void on_loaded(void *arg, const cJSON *report)
     l->config.loaded(l->config.arg, report);
 }
 
-static void on_lookup(void *arg, struct sh_slice call,
+static void on_lookup(void *arg, uint64_t token, struct sh_slice call,
                       void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg)
 {
     const struct sh_live *l = arg;
-    l->config.lookup(l->config.arg, call, answer, answer_arg);
+    l->config.lookup(l->config.arg, token, call, answer, answer_arg);
 }
 
 /* A retired crew let the dispatcher go on: the live one got the jobs. */

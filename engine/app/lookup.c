@@ -384,7 +384,18 @@ static int64_t time_of(const struct sh_lookups *l, int64_t asked_ms)
     return ms < 1 ? DEF_TIMEOUT_MS : ms > MAX_TIMEOUT_MS ? MAX_TIMEOUT_MS : ms;
 }
 
-static void ask_ready(struct ask *a, struct sh_http_ready *call, const char *lane)
+/* Each call is a step of its own in its trace, also one of many for the same. */
+static void add_trace(struct sh_http_ready *call, const char *trace)
+{
+    uint8_t seed[16];
+    if (!trace)
+        return;
+    sh_random(seed, sizeof(seed));
+    sh_http_ready_trace(call, trace, sh_slice(seed, sizeof(seed)));
+}
+
+static void ask_ready(struct ask *a, struct sh_http_ready *call, const char *lane,
+                      const char *trace)
 {
     struct sh_lookup_key key = {{0}};
     a->deadline_us = sh_mono_us() + time_of(a->all, call->timeout_ms) * 1000;
@@ -395,10 +406,11 @@ static void ask_ready(struct ask *a, struct sh_http_ready *call, const char *lan
             return;
         }
     }
+    add_trace(call, trace); /* no part of what is asked for */
     fly(a, call, &key, lane);
 }
 
-static void ask_doc(struct ask *a, const cJSON *doc)
+static void ask_doc(struct ask *a, const cJSON *doc, const char *trace)
 {
     const struct sh_lookups *l = a->all;
     char lane[SH_HTTP_LANE_BYTES];
@@ -412,11 +424,11 @@ static void ask_doc(struct ask *a, const cJSON *doc)
         fail_later(a, err.msg);
         sh_http_ready_clear(&call);
     } else {
-        ask_ready(a, &call, lane);
+        ask_ready(a, &call, lane, trace);
     }
 }
 
-void sh_lookups_ask(struct sh_lookups *l, struct sh_slice call,
+void sh_lookups_ask(struct sh_lookups *l, struct sh_slice call, const char *trace,
                     void (*answer)(void *arg, struct sh_slice doc), void *arg)
 {
     struct ask *a = sh_alloc(1, sizeof(*a));
@@ -430,7 +442,7 @@ void sh_lookups_ask(struct sh_lookups *l, struct sh_slice call,
     }
     cJSON *doc = sh_json_parse(call.p, call.n, &err);
     if (doc)
-        ask_doc(a, doc);
+        ask_doc(a, doc, trace);
     else
         fail_later(a, err.msg);
     cJSON_Delete(doc);

@@ -25,8 +25,9 @@ struct sh_lookups *sh_lookups_new(const struct sh_lookups_config *config) SH_WAR
 void sh_lookups_free(struct sh_lookups *l); /* waiting ones are dropped, not answered */
 /* Look up. call: the document (http_call.h), already valid JSON. answer(arg, doc) once, later,
  * never from within: the document of run.h, borrowed. Whatever goes wrong is an answer with status
- * 0 and an error. Two look-ups for the same thing with a cache time share one call. */
-void sh_lookups_ask(struct sh_lookups *l, struct sh_slice call,
+ * 0 and an error. Two look-ups for the same thing with a cache time share one call, and the trace
+ * (trace.h; NULL = none) of the first. */
+void sh_lookups_ask(struct sh_lookups *l, struct sh_slice call, const char *trace,
                     void (*answer)(void *arg, struct sh_slice doc), void *arg);
 
 #endif

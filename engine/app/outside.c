@@ -130,10 +130,10 @@ const struct sh_carrier *sh_outside_carriers(const struct sh_outside *o, size_t 
     return o->carriers;
 }
 
-void sh_outside_lookup(struct sh_outside *o, struct sh_slice call,
+void sh_outside_lookup(struct sh_outside *o, struct sh_slice call, const char *trace,
                        void (*answer)(void *arg, struct sh_slice doc), void *arg)
 {
-    sh_lookups_ask(o->lookups, call, answer, arg);
+    sh_lookups_ask(o->lookups, call, trace, answer, arg);
 }
 
 void sh_outside_free(struct sh_outside *o)

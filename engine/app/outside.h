@@ -16,8 +16,8 @@ struct sh_outside *sh_outside_new(struct event_base *base, const struct sh_confi
                                   struct sh_error *err) SH_WARN_UNUSED;
 /* Of the outbox, with their limits and retries; valid as long as the ways. */
 const struct sh_carrier *sh_outside_carriers(const struct sh_outside *o, size_t *n);
-/* As crew.h asks; the answer comes later. */
-void sh_outside_lookup(struct sh_outside *o, struct sh_slice call,
+/* As crew.h asks, for a run of that trace (trace.h; NULL = none); the answer comes later. */
+void sh_outside_lookup(struct sh_outside *o, struct sh_slice call, const char *trace,
                        void (*answer)(void *arg, struct sh_slice doc), void *arg);
 /* After the outbox. What is under way is dropped, and nobody is told. NULL is a no-op. */
 void sh_outside_free(struct sh_outside *o);

@@ -284,10 +284,11 @@ static bool start_control(struct server *s, struct sh_error *err)
     return s->control != NULL;
 }
 
-static void on_lookup(void *arg, struct sh_slice call,
+static void on_lookup(void *arg, uint64_t token, struct sh_slice call,
                       void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg)
 {
-    sh_outside_lookup(((struct server *)arg)->outside, call, answer, answer_arg);
+    const struct server *s = arg;
+    sh_outside_lookup(s->outside, call, sh_dispatch_trace(s->dispatch, token), answer, answer_arg);
 }
 
 static void start_dispatch(struct server *s)

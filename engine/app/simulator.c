@@ -195,6 +195,7 @@ static void give(struct sh_simulator *s, const struct sh_slice *only, size_t n_o
         .now_ms = s->now_ms,
         .occurred_ms = e->occurred_ms,
         .format = e->format,
+        .trace = sh_slice_str(e->trace),
         .attempt = s->attempt,
         .explain = true,
         .only = only,

@@ -167,6 +167,7 @@ static struct sh_job job_of(const struct item *it, const struct sh_slice *names)
         .now_ms = sh_now_ms(),
         .occurred_ms = e->occurred_ms,
         .format = e->format,
+        .trace = sh_slice_str(e->trace),
         .attempt = it->attempt,
         .hold = names + it->n_rules,
         .n_hold = it->n_held,
@@ -286,6 +287,13 @@ void sh_dispatch_tick(struct sh_dispatch *d, int64_t now_ms)
     sh_dispatch_load_retries(d, now_ms);
     sh_dispatch_load(d);
     sh_dispatch_pump(d);
+}
+
+const char *sh_dispatch_trace(const struct sh_dispatch *d, uint64_t token)
+{
+    const struct item *it = NULL;
+    HASH_FIND(hh_token, d->by_token, &token, sizeof(token), it);
+    return it ? it->event->trace : NULL;
 }
 
 void sh_dispatch_stats(const struct sh_dispatch *d, struct sh_dispatch_stats *out)

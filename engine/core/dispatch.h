@@ -69,6 +69,8 @@ void sh_dispatch_take_back(struct sh_dispatch *d, uint64_t token);
 /* Look for due retries, read back from the journal, try refused settles again. Call about twice a
  * second. */
 void sh_dispatch_tick(struct sh_dispatch *d, int64_t now_ms);
+/* The trace (trace.h) of a job that is out, or NULL. Borrowed for the moment. */
+const char *sh_dispatch_trace(const struct sh_dispatch *d, uint64_t token);
 void sh_dispatch_stats(const struct sh_dispatch *d, struct sh_dispatch_stats *out);
 /* Every rule that is paused or being resumed. */
 void sh_dispatch_held(const struct sh_dispatch *d,

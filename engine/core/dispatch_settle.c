@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/fault.h"
+#include "core/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static struct settle *settle_new(struct sh_dispatch *d, struct item *it, struct 
         .event_type = sh_slice_str(e->type),
         .event_key = sh_slice_str(e->key),
         .event_depth = e->depth,
+        .event_trace = e->trace,
         .generation = it->generation,
         .outdated = it->generation[0] && strcmp(it->generation, d->generation) != 0,
         .runs = runs,
@@ -217,8 +219,13 @@ static void report_failure(const struct settle *s, const struct sh_run *run, con
         sh_fault_split(refusal ? sh_slice_str(refusal) : run->error);
     char *rule = sh_slice_dup(run->rule), *error = sh_slice_dup(parts.line);
     char *hint = sh_slice_dup(parts.hint), *at = sh_slice_dup(parts.trace);
-    const char *more[4] = {0}; /* a NULL key ends the entry */
+    char *trace = sh_slice_dup(sh_trace_id(s->op.event_trace));
+    const char *more[6] = {0}; /* a NULL key ends the entry */
     size_t n = 0;
+    if (*trace) {
+        more[n++] = "trace";
+        more[n++] = trace;
+    }
     if (*hint) {
         more[n++] = "hint";
         more[n++] = hint;
@@ -232,7 +239,8 @@ static void report_failure(const struct settle *s, const struct sh_run *run, con
             : again   ? "run failed, will be retried"
                       : "run failed for good: dead letter",
             "event", sh_id_text(s->op.event_id, id), "rule", rule, "attempt", SH_NUM(run->attempt),
-            "error", error, more[0], more[1], more[2], more[3]);
+            "error", error, more[0], more[1], more[2], more[3], more[4], more[5]);
+    free(trace);
     free(rule);
     free(error);
     free(hint);

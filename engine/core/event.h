@@ -30,7 +30,7 @@ struct sh_event {
     uint32_t depth;      /* 0 from outside; else how many steps away from there (store.h) */
     char *cause;         /* id text of the event whose run emitted this one, or NULL */
     int64_t occurred_ms; /* when the sender says it happened, Unix ms; 0 = it does not say */
-    char *trace;         /* traceparent as it came (W3C Trace Context), checked, or NULL */
+    char *trace;         /* trace.h, or NULL */
     enum sh_body_format format;
     char *body; /* raw bytes, the truth; NUL added behind. Format JSON: passed sh_json_check() */
     size_t body_len;

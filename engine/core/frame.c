@@ -153,6 +153,7 @@ void sh_frame_job(struct sh_buf *out, const struct sh_job *job)
     sh_buf_u64(out, (uint64_t)job->now_ms);
     sh_buf_u64(out, (uint64_t)job->occurred_ms);
     sh_buf_u8(out, (uint8_t)job->format);
+    sh_buf_bytes(out, job->trace);
     sh_buf_uint(out, job->attempt);
     sh_buf_u8(out, job->explain);
     sh_buf_bytes(out, job->body);
@@ -192,6 +193,7 @@ bool sh_frame_read_job(struct sh_slice payload, struct sh_job *job, struct sh_sl
     job->now_ms = (int64_t)sh_read_u64(&r);
     job->occurred_ms = (int64_t)sh_read_u64(&r);
     job->format = (enum sh_body_format)sh_read_u8(&r);
+    job->trace = sh_read_bytes(&r);
     job->attempt = (uint32_t)sh_read_uint(&r);
     job->explain = sh_read_u8(&r) != 0;
     job->body = sh_read_bytes(&r);

@@ -53,6 +53,9 @@ struct sh_http_ready {
  * each case. */
 bool sh_http_call_ready(const cJSON *doc, const char *key, sh_secret_fn *secret, void *arg,
                         struct sh_http_ready *out, struct sh_error *err) SH_WARN_UNUSED;
+/* Add the traceparent (trace.h) of a call that belongs to trace, unless the author has set one.
+ * seed: sh_trace_next(). trace NULL: nothing. */
+void sh_http_ready_trace(struct sh_http_ready *r, const char *trace, struct sh_slice seed);
 void sh_http_ready_clear(struct sh_http_ready *r);
 
 /* What of the secrets is looked for in everything that comes back: each text in each form that it

@@ -3,14 +3,17 @@
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "core/http_part.h"
+#include "core/trace.h"
 #include "svc/json.h"
 #include "svc/url.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define MAX_BODY_BYTES ((size_t)16 << 20) /* with the secrets put in */
+#define MAX_HEADERS    (SH_HTTP_MAX_HEADERS + 2) /* with Idempotency-Key and traceparent */
+#define MAX_BODY_BYTES ((size_t)16 << 20)        /* with the secrets put in */
 
 struct filler {
     struct sh_http_ready *out;
@@ -149,7 +152,7 @@ static bool ready_headers(struct filler *f, const cJSON *doc, const char *key, s
 {
     const cJSON *list = sh_json_member(doc, "headers"), *pair;
     size_t n = 0;
-    f->out->headers = sh_alloc(SH_HTTP_MAX_HEADERS + 2, sizeof(*f->out->headers));
+    f->out->headers = sh_alloc(MAX_HEADERS + 1, sizeof(*f->out->headers));
     cJSON_ArrayForEach(pair, list)
     {
         if (!ready_header(f, pair, &f->out->headers[n++], err))
@@ -192,6 +195,26 @@ bool sh_http_call_ready(const cJSON *doc, const char *key, sh_secret_fn *secret,
     out->cache_ms = number(doc, "cache_ms");
     out->redirects = (int)number(doc, "redirects");
     return ready_url(&f, doc, err) && ready_headers(&f, doc, key, err) && ready_body(&f, doc, err);
+}
+
+static bool is_header(const char *line, const char *name)
+{
+    const size_t n = strlen(name);
+    return strncasecmp(line, name, n) == 0 && line[n] == ':';
+}
+
+void sh_http_ready_trace(struct sh_http_ready *r, const char *trace, struct sh_slice seed)
+{
+    char next[SH_TRACE_TEXT];
+    size_t n = 0;
+    if (!trace)
+        return;
+    for (; r->headers[n]; n++)
+        if (is_header(r->headers[n], "traceparent"))
+            return;
+    sh_require(n < MAX_HEADERS);
+    sh_trace_next(trace, seed, next);
+    r->headers[n] = sh_strf("traceparent: %s", next);
 }
 
 void sh_http_wipe(char *text)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/outbox_impl.h"
+#include "core/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,7 @@ static void count_and_log(struct sh_parcel *p, const struct sh_attempt *a,
     stats->sent += sent;
     stats->dead += dead;
     stats->failed += !sent && !dead;
+    char *trace = sh_slice_dup(sh_trace_id(p->item->trace));
     sh_log(sent || v->op.uncharged ? SH_LOG_DEBUG : SH_LOG_WARN,
            sent              ? "delivered"
            : dead            ? "delivery failed for good"
@@ -176,7 +178,8 @@ static void count_and_log(struct sh_parcel *p, const struct sh_attempt *a,
                              : "delivery failed, will be tried again",
            "item", p->item->id, "kind", p->item->kind, "lane", p->lane->name, "event",
            p->item->event_id, "attempt", SH_NUM(p->item->attempts + 1), sent ? "to" : "error",
-           a->detail, NULL);
+           a->detail, *trace ? "trace" : NULL, trace, NULL);
+    free(trace);
 }
 
 /* --- Storing --------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ struct sh_job {
     int64_t now_ms;              /* the run's clock: now() */
     int64_t occurred_ms;         /* event.h; 0 = none */
     enum sh_body_format format;  /* of body */
+    struct sh_slice trace;       /* trace.h; "" = none */
     uint32_t attempt;            /* 1 = first */
     bool explain;                /* report rules that did not match, with the reason */
     const struct sh_slice *only; /* if n_only: these rules alone (a retry) */

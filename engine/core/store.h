@@ -143,7 +143,8 @@ struct sh_op_settle {
     struct sh_id event_id;
     struct sh_slice event_source, event_type, event_key;
     uint32_t event_depth;
-    const char *generation; /* id text */
+    const char *event_trace; /* trace.h, or NULL: what the runs ask for belongs to it too */
+    const char *generation;  /* id text */
     bool outdated; /* that is not the live one any more: its failures say nothing about the rule as
                       it is now, and are not counted (quarantine) */
     struct sh_run *runs;
@@ -329,6 +330,7 @@ void sh_pending_free(struct sh_pending *items, size_t n); /* events that were ta
 struct sh_outbox_item {
     char *id, *kind, *key, *event_id, *rule; /* owned */
     char *lane;
+    char *trace;      /* trace.h, or NULL */
     char *payload;    /* the effect's doc (effect.h), JSON */
     char *recipients; /* as the last attempt left it, or NULL */
     int64_t seq;      /* order of commits */
@@ -399,20 +401,20 @@ struct sh_list_query {
     size_t limit;           /* 0 = all; else the newest ones; rows always come oldest first */
 };
 /* One row as an object with exactly the members README and docs promise:
- * event {id, source, type, key, received_at, state}, with .id set also body (parsed JSON);
- * record {id, doc, updated_at}; callback {id, number, name, due_at, assignee, reason, status,
- * note, event_id} with .id also rule, completes, created_at, history [{at, what, by, detail}];
- * outbox {id, kind, to, state, attempts, error, event_id, key, next_at} with .id also lane, status,
- * answer, recipients, payload and sent_to (where the carrier said it went, or null);
- * timer {name, kind ("timer" | "clock"), due_at, type, key, event_id, every, zone, local};
- * generation {generation, live_at, cause, changes [{file, change}], live}: one row for each time
- * that one went live; change: "added", "changed", "removed" against the one before; live: it is the
- * one; rule {rule, state ("on" | "paused" | "resuming"), failures (in a row), kept (runs), since,
- * by, error, event_id}: each that ever failed or was paused; since and by of that state (null: on),
- * error and event_id of the last failure in the row; run {event_id, rule, generation, outcome,
- * attempts, effects, error, duration_ms, logs} (effects: array of brief effects), with .event_id in
- * the query also lookups [{request, answer}]. Times RFC 3339 UTC with milliseconds. The row is the
- * callee's loan. Returning false stops. */
+ * event {id, source, type, key, received_at, state}, with .id set also body (parsed JSON)
+ * and, if it has one, trace_id; record {id, doc, updated_at}; callback {id, number, name, due_at,
+ * assignee, reason, status, note, event_id} with .id also rule, completes, created_at, history
+ * [{at, what, by, detail}]; outbox {id, kind, to, state, attempts, error, event_id, key, next_at}
+ * with .id also lane, status, answer, recipients, payload and sent_to (where the carrier said it
+ * went, or null); timer {name, kind ("timer" | "clock"), due_at, type, key, event_id, every, zone,
+ * local}; generation {generation, live_at, cause, changes [{file, change}], live}: one row for each
+ * time that one went live; change: "added", "changed", "removed" against the one before; live: it
+ * is the one; rule {rule, state ("on" | "paused" | "resuming"), failures (in a row), kept (runs),
+ * since, by, error, event_id}: each that ever failed or was paused; since and by of that state
+ * (null: on), error and event_id of the last failure in the row; run {event_id, rule, generation,
+ * outcome, attempts, effects, error, duration_ms, logs} (effects: array of brief effects), with
+ * .event_id in the query also lookups [{request, answer}]. Times RFC 3339 UTC with milliseconds.
+ * The row is the callee's loan. Returning false stops. */
 typedef bool sh_list_fn(void *arg, const cJSON *row);
 
 /* Read-only view of a data folder, also beside a running engine. Errors: SH_ENOTFOUND no store

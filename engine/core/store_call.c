@@ -254,6 +254,7 @@ bool sh_store_call_tell(struct sh_store *s, const struct sh_store_call *c, const
                                      .body = sh_slice(body, len),
                                      .depth = h->depth,
                                      .event_id = c->text[SH_CALL_EVENT_ID],
+                                     .trace = c->text[SH_CALL_TRACE],
                                      .now_ms = h->now_ms};
     bool ok = sh_store_timer_put(s, &t, err);
     free(body);
@@ -295,6 +296,7 @@ bool sh_store_call_mail(struct sh_store *s, struct sh_store_call *c, const char 
                                        .key = key,
                                        .event_id = c->text[SH_CALL_EVENT_ID],
                                        .event_key = c->text[SH_CALL_EVENT_KEY],
+                                       .trace = c->text[SH_CALL_TRACE],
                                        .depth = (uint32_t)c->depth,
                                        .rule = sh_slice_str(c->text[SH_CALL_RULE]),
                                        .payload = sh_slice(text.data, text.len),

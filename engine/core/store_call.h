@@ -24,6 +24,7 @@ enum sh_call_text { /* texts, in the order of the columns */
                     SH_CALL_EVENT_ID,
                     SH_CALL_EVENT_KEY,
                     SH_CALL_RULE,
+                    SH_CALL_TRACE,
                     SH_CALL_TEXTS
 };
 
@@ -104,6 +105,7 @@ struct sh_store_timer { /* a row of sh_timers to be; texts borrowed, NULL = abse
     uint32_t depth;
     const char *event_id;
     struct sh_slice rule;
+    const char *trace;
     int64_t now_ms;
 };
 bool sh_store_timer_put(struct sh_store *s, const struct sh_store_timer *t,

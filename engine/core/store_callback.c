@@ -286,6 +286,7 @@ static bool schedule(struct sh_store *s, struct sh_leaving *l, struct sh_store_c
     c->text[SH_CALL_RULE] = sh_slice_dup(l->run->rule);
     c->text[SH_CALL_EVENT_KEY] = sh_slice_dup(l->op->event_key);
     sh_store_call_set(c, SH_CALL_EVENT_ID, l->event_id);
+    sh_store_call_set(c, SH_CALL_TRACE, l->op->event_trace);
     sh_store_call_set(c, SH_CALL_STATUS, "scheduled");
     set_due(c, w);
     sh_buf_init(&changed, 4096);
@@ -513,7 +514,8 @@ static bool emit(struct sh_store *s, struct sh_op_fire *op, const struct sh_stor
                            .received_ms = op->now_ms,
                            .due_ms = due_ms,
                            .depth = (uint32_t)c->depth,
-                           .cause = sh_strdup(c->text[SH_CALL_EVENT_ID])};
+                           .cause = sh_strdup(c->text[SH_CALL_EVENT_ID]),
+                           .trace = sh_strdup(c->text[SH_CALL_TRACE])};
     e->body = sh_store_call_body(c, NULL, &e->body_len);
     return sh_store_emit(s, e, &op->emitted, &op->n_emitted, err);
 }

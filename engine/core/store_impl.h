@@ -329,6 +329,7 @@ struct sh_store_item {
     const char *kind; /* "email", "http": the row's id is "<kind>-<key>" */
     const char *key;  /* as Idempotency-Key, Message-ID */
     const char *event_id, *event_key;
+    const char *trace; /* or NULL */
     uint32_t depth;
     struct sh_slice rule; /* "" = none */
     struct sh_slice payload;

@@ -92,6 +92,7 @@ bool sh_store_queue_item(struct sh_store *s, const struct sh_store_item *item, s
     sh_sqlite_bind_str(st, 10, item->event_key);
     sh_sqlite_bind_int(st, 11, item->depth);
     sh_sqlite_bind_str(st, 12, sh_json_string(doc, "notify"));
+    sh_sqlite_bind_str(st, 13, item->trace);
     ok = ok && sh_sqlite_run(st, err);
     if (ok)
         *n_queued += (size_t)sqlite3_changes(s->w.db);
@@ -109,6 +110,7 @@ static bool queue_effect(struct sh_store *s, struct sh_leaving *l, const char *k
                                        .key = l->key,
                                        .event_id = l->event_id,
                                        .event_key = event_key,
+                                       .trace = l->op->event_trace,
                                        .depth =
                                            l->op->event_depth + sh_store_emit_steps(s->n_emits) - 1,
                                        .rule = l->run->rule,
@@ -173,6 +175,7 @@ static bool add_emitted(struct sh_store *s, struct sh_leaving *l, struct sh_erro
                            .received_ms = l->run->now_ms,
                            .depth = depth,
                            .cause = sh_strdup(l->event_id),
+                           .trace = sh_strdup(l->op->event_trace),
                            .body = sh_slice_dup(l->fx->doc),
                            .body_len = l->fx->doc.n};
     return sh_store_emit(s, e, &l->op->emitted, &l->op->n_emitted, err);

@@ -6,6 +6,7 @@
  * last key; records, whose order changes as they are written, are listed by a list of their ids
  * taken at the start. */
 #include "core/store_impl.h"
+#include "core/trace.h"
 #include "svc/json.h"
 
 #include <stdlib.h>
@@ -90,6 +91,14 @@ static void add_time_if(cJSON *row, const char *name, sqlite3_stmt *st, int i)
         add_time(row, name, st, i);
 }
 
+static void add_trace(cJSON *row, struct sh_slice trace)
+{
+    char id[SH_TRACE_ID_BYTES + 1] = "";
+    if (trace.n == SH_TRACE_TEXT - 1)
+        memcpy(id, sh_trace_id(trace.p).p, SH_TRACE_ID_BYTES);
+    cJSON_AddStringToObject(row, "trace_id", id);
+}
+
 static cJSON *event_row(sqlite3_stmt *st, bool whole)
 {
     cJSON *row = cJSON_CreateObject();
@@ -102,6 +111,8 @@ static cJSON *event_row(sqlite3_stmt *st, bool whole)
     add_time_if(row, "due_at", st, 8);
     if (whole)
         add_json(row, "body", st, 9, "null");
+    if (whole && sqlite3_column_type(st, 10) != SQLITE_NULL)
+        add_trace(row, sh_sqlite_text(st, 10));
     return row;
 }
 
@@ -240,7 +251,7 @@ static cJSON *record_row(sqlite3_stmt *st)
 static const struct kind kinds[] = {
     [SH_LIST_EVENTS] = {.columns = "e.seq, '', e.id, e.source, e.type, e.key, e.received_ms,"
                                    " CASE WHEN " STORED " THEN 'stored' WHEN " DEAD
-                                   " THEN 'dead' ELSE 'done' END, e.due_ms, e.body",
+                                   " THEN 'dead' ELSE 'done' END, e.due_ms, e.body, e.trace",
                         .from = "sh_events e",
                         .key = "e.seq, ''",
                         .key_down = "e.seq DESC",

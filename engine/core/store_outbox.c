@@ -84,7 +84,8 @@ static struct sh_event *end_event(struct sh_store *s, sqlite3_stmt *st,
                            .dedupe_id = sh_buf_take(&dedupe, NULL),
                            .received_ms = now,
                            .depth = (uint32_t)sqlite3_column_int64(st, 8) + 1,
-                           .cause = sh_sqlite_dup(st, 5)};
+                           .cause = sh_sqlite_dup(st, 5),
+                           .trace = sh_sqlite_dup(st, 9)};
     e->body = sh_buf_take(body, &e->body_len);
     return e;
 }
@@ -239,6 +240,7 @@ void sh_outbox_items_free(struct sh_outbox_item *items, size_t n)
         free(items[i].event_id);
         free(items[i].rule);
         free(items[i].lane);
+        free(items[i].trace);
         free(items[i].payload);
         free(items[i].recipients);
     }
@@ -272,6 +274,7 @@ static void add_item(struct fetch *f, sqlite3_stmt *st)
         .attempts = (uint32_t)sqlite3_column_int64(st, 8),
         .created_ms = sqlite3_column_int64(st, 9),
         .since_ms = sqlite3_column_int64(st, 10),
+        .trace = sh_sqlite_dup(st, 11),
         .lane_until_ms = f->lane_until_ms,
     };
 }

@@ -248,7 +248,8 @@ static bool alert(struct sh_store *s, struct sh_op_settle *op, const struct sh_s
                            .type = sh_strdup("rule_paused"),
                            .key = sh_strdup(rule->name),
                            .received_ms = now_ms,
-                           .cause = sh_strdup(event_id)};
+                           .cause = sh_strdup(event_id),
+                           .trace = sh_strdup(op->event_trace)};
     e->dedupe_id = sh_strf("rule_paused:%s", sh_id_text(sh_id_next(&s->ids, now_ms), unique));
     e->body = alert_body(op, rule, error, event_id, now_ms, &e->body_len);
     return sh_store_emit(s, e, &op->emitted, &op->n_emitted, err);

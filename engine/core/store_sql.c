@@ -121,6 +121,8 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "ALTER TABLE sh_events ADD COLUMN occurred_ms INTEGER;"
     "ALTER TABLE sh_events ADD COLUMN trace TEXT;"
     "ALTER TABLE sh_outbox ADD COLUMN trace TEXT;"
+    "ALTER TABLE sh_timers ADD COLUMN trace TEXT;"
+    "ALTER TABLE sh_callbacks ADD COLUMN trace TEXT;"
     "CREATE TABLE sh_tokens("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
     " hash BLOB NOT NULL UNIQUE, created_ms INTEGER NOT NULL, created_by TEXT NOT NULL,"
@@ -133,7 +135,8 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
 /* In the order of struct sh_store_call, store_call.h. */
 #define CALLBACK_COLUMNS                                                                           \
     "id, own_key, number, digits, name, local, zone, assignee, reason, status, note, completes, "  \
-    "invited_to, event_id, event_key, rule, due_ms, minutes, email, sequence, depth, created_ms, " \
+    "invited_to, event_id, event_key, rule, trace, due_ms, minutes, email, sequence, depth, "      \
+    "created_ms, "                                                                                 \
     "updated_ms, told_ms, closed_ms"
 /* As in the index sh_callbacks_open. */
 #define CALLBACK_LIVE "status IN ('scheduled', 'snoozed', 'due', 'missed')"
@@ -144,7 +147,8 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
 /* ?1: the lane */
 #define OUTBOX_OF_LANE                                                                             \
     "SELECT id, kind, key, event_id, rule, payload, recipients, seq, attempts, created_ms,"        \
-    " coalesce(redriven_ms, created_ms) FROM sh_outbox INDEXED BY sh_outbox_due WHERE state = "    \
+    " coalesce(redriven_ms, created_ms), trace FROM sh_outbox INDEXED BY sh_outbox_due WHERE "     \
+    "state = "                                                                                     \
     "'queued' AND lane = ?1 AND "
 
 const char *const sh_store_sql[SH_ST_COUNT] = {
@@ -188,12 +192,12 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_VERSIONS_SET] = "UPDATE sh_meta SET value = ?1 WHERE name = 'record_versions'",
     [SH_ST_CALLBACK_PUT] =
         "INSERT INTO sh_callbacks(" CALLBACK_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-        " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)"
+        " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)"
         " ON CONFLICT(id) DO UPDATE SET own_key = ?2, number = ?3, digits = ?4, name = ?5,"
         " local = ?6, zone = ?7, assignee = ?8, reason = ?9, status = ?10, note = ?11,"
         " completes = ?12, invited_to = ?13, event_id = ?14, event_key = ?15, rule = ?16,"
-        " due_ms = ?17, minutes = ?18, email = ?19, sequence = ?20, depth = ?21, created_ms = ?22,"
-        " updated_ms = ?23, told_ms = ?24, closed_ms = ?25",
+        " trace = ?17, due_ms = ?18, minutes = ?19, email = ?20, sequence = ?21, depth = ?22,"
+        " created_ms = ?23, updated_ms = ?24, told_ms = ?25, closed_ms = ?26",
     [SH_ST_CALLBACK_GET] = "SELECT " CALLBACK_COLUMNS " FROM sh_callbacks WHERE seq = ?1",
     [SH_ST_CALLBACK_BY_ID] = "SELECT seq FROM sh_callbacks WHERE id = ?1",
     /* ids are hex digits: 'g' is behind them all */
@@ -220,13 +224,13 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " AND (closed_ms IS NULL OR closed_ms > ?2) ORDER BY due_ms DESC LIMIT ?3",
     [SH_ST_TIMER_PUT] =
         "INSERT INTO sh_timers(name, due_ms, local, zone, every, source, type, key, body, depth,"
-        " event_id, rule, created_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-        " ?13) ON CONFLICT(name) DO UPDATE SET due_ms = ?2, local = ?3, zone = ?4, every = ?5,"
-        " source = ?6, type = ?7, key = ?8, body = ?9, depth = ?10, event_id = ?11, rule = ?12,"
-        " created_ms = ?13",
+        " event_id, rule, created_ms, trace) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+        " ?12, ?13, ?14) ON CONFLICT(name) DO UPDATE SET due_ms = ?2, local = ?3, zone = ?4,"
+        " every = ?5, source = ?6, type = ?7, key = ?8, body = ?9, depth = ?10, event_id = ?11,"
+        " rule = ?12, created_ms = ?13, trace = ?14",
     [SH_ST_TIMER_DEL] = "DELETE FROM sh_timers WHERE name = ?1",
     [SH_ST_TIMER_GET] = "SELECT name, due_ms, zone, every, source, type, key, body, depth,"
-                        " event_id FROM sh_timers WHERE seq = ?1",
+                        " event_id, trace FROM sh_timers WHERE seq = ?1",
     [SH_ST_TIMER_GONE] = "DELETE FROM sh_timers WHERE seq = ?1",
     [SH_ST_TIMER_LOCALS] =
         "SELECT DISTINCT zone, local, due_ms FROM sh_timers WHERE local IS NOT NULL"
@@ -254,8 +258,8 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " WHERE status = 'due' AND told_ms > ?1 - ?2 AND ?2 > 0)",
     [SH_ST_OUTBOX_ADD] =
         "INSERT INTO sh_outbox(id, kind, recipient, key, event_id, rule, payload, state, attempts,"
-        " next_ms, created_ms, lane, event_key, depth, notify)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', 0, 0, ?8, ?9, ?10, ?11, ?12)"
+        " next_ms, created_ms, lane, event_key, depth, notify, trace)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', 0, 0, ?8, ?9, ?10, ?11, ?12, ?13)"
         " ON CONFLICT(id) DO NOTHING",
     [SH_ST_DELIVERY] =
         "UPDATE sh_outbox SET state = ?2, attempts = attempts + ?3, next_ms = ?4, error = ?5,"
@@ -263,7 +267,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " recipients = coalesce(?10, recipients) WHERE id = ?1 AND state = 'queued'"
         " RETURNING notify IS NOT NULL",
     [SH_ST_DELIVERY_NOTIFY] = "SELECT notify, kind, recipient, attempts, key, event_id, rule,"
-                              " event_key, depth FROM sh_outbox WHERE id = ?1",
+                              " event_key, depth, trace FROM sh_outbox WHERE id = ?1",
     [SH_ST_LANE_SET] = "INSERT INTO sh_lanes(lane, until_ms, why) VALUES(?1, ?2, ?3)"
                        " ON CONFLICT(lane) DO UPDATE SET until_ms = ?2, why = ?3",
     [SH_ST_LANE_DEL] = "DELETE FROM sh_lanes WHERE lane = ?1",

@@ -81,6 +81,7 @@ bool sh_store_timer_put(struct sh_store *s, const struct sh_store_timer *t, stru
     sh_sqlite_bind_str(st, 11, t->event_id);
     bind_some(st, 12, t->rule);
     sh_sqlite_bind_int(st, 13, t->now_ms);
+    sh_sqlite_bind_str(st, 14, t->trace);
     return sh_sqlite_run(st, err);
 }
 
@@ -103,6 +104,7 @@ bool sh_store_timer_set(struct sh_store *s, struct sh_leaving *l, struct sh_erro
                                .body = fx->doc,
                                .event_id = l->event_id,
                                .rule = l->run->rule,
+                               .trace = l->op->event_trace,
                                .now_ms = l->run->now_ms};
     if (local) {
         t.local = sh_slice(fx->field.p, local);
@@ -436,7 +438,8 @@ static struct sh_event *event_of(sqlite3_stmt *st, int64_t seq, int64_t now_ms, 
                            .received_ms = now_ms,
                            .due_ms = sqlite3_column_int64(st, 1),
                            .depth = (uint32_t)sqlite3_column_int64(st, 8),
-                           .cause = sh_sqlite_dup(st, 9)};
+                           .cause = sh_sqlite_dup(st, 9),
+                           .trace = sh_sqlite_dup(st, 10)};
     if (*every) {
         e->dedupe_id = sh_strf("clock:%s:%lld", name + 2, (long long)e->due_ms);
         e->body = clock_body(e->key, *every, e->due_ms, &e->body_len);

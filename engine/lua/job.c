@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "core/fault.h"
+#include "core/trace.h"
 #include "svc/json.h"
 
 #include <stdio.h>
@@ -157,7 +158,7 @@ static int prepare(lua_State *L)
     char id[SH_ID_TEXT], received[SH_TIME_TEXT], due[SH_TIME_TEXT];
     sh_lua_push_tree(L, p->tree, false);
     p->js->event_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_createtable(L, 0, job->due_ms ? 9 : 7);
+    lua_createtable(L, 0, job->due_ms ? 10 : 8);
     set_text(L, "id", sh_slice_str(sh_id_text(job->id, id)));
     set_text(L, "source", job->source);
     set_text(L, "type", job->type);
@@ -167,6 +168,8 @@ static int prepare(lua_State *L)
     lua_setfield(L, -2, "received");
     lua_pushinteger(L, job->attempt);
     lua_setfield(L, -2, "attempt");
+    if (job->trace.n == SH_TRACE_TEXT - 1)
+        set_text(L, "trace_id", sh_trace_id(job->trace.p));
     if (job->due_ms) {
         int64_t late_ms = job->received_ms > job->due_ms ? job->received_ms - job->due_ms : 0;
         set_text(L, "due_at", sh_slice_str(sh_time_text(job->due_ms, due)));

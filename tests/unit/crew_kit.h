@@ -93,10 +93,11 @@ static void on_loaded(void *arg, const cJSON *report)
     s->report = report ? cJSON_Duplicate(report, true) : NULL;
 }
 
-static void on_lookup(void *arg, struct sh_slice call,
+static void on_lookup(void *arg, uint64_t token, struct sh_slice call,
                       void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg)
 {
     struct side *s = arg;
+    assert_true(token != 0);
     assert_true(sh_slice_eq(call, SH_SLICE("{\"method\":\"GET\",\"url\":\"http://a.org/\"}")));
     assert_true(s->n_asked < 2000);
     s->asked[s->n_asked++] = (struct asked){answer, answer_arg};

@@ -78,7 +78,7 @@ static void on_answer(void *arg, struct sh_slice doc);
 
 static void ask(struct world *w, const char *call)
 {
-    sh_lookups_ask(w->lookups, sh_slice_str(call), on_answer, w);
+    sh_lookups_ask(w->lookups, sh_slice_str(call), NULL, on_answer, w);
 }
 
 static void on_answer(void *arg, struct sh_slice doc)
@@ -511,12 +511,12 @@ static void waiting_ones_are_dropped_at_the_end(void **state)
         open_world(&w, &(struct sh_lookups_config){.per_host = 2});
         for (int i = 0; i < 6; i++) {
             const char *call = call_of(p.port, "/", i > 3 ? ",\"cache_ms\":1000" : "");
-            sh_lookups_ask(w.lookups, sh_slice_str(call), never, NULL);
+            sh_lookups_ask(w.lookups, sh_slice_str(call), NULL, never, NULL);
         }
         if (ms)
             ticking_run_for(&w.t, ms);
         else
-            sh_lookups_ask(w.lookups, sh_slice_str("{}"), never, NULL);
+            sh_lookups_ask(w.lookups, sh_slice_str("{}"), NULL, never, NULL);
         close_world(&w);
     }
     sh_lookups_free(NULL);

@@ -792,7 +792,7 @@ static void test_feed_shows_what_it_can(void **state)
             "INSERT INTO sh_callbacks SELECT NULL, hex(randomblob(16)), NULL, number, digits, name,"
             " due_ms, local, zone, assignee, reason, status, note, completes, minutes, email,"
             " sequence, invited_to, event_id, event_key, rule, depth, created_ms, updated_ms,"
-            " told_ms, closed_ms FROM sh_callbacks WHERE number <> '0'";
+            " told_ms, closed_ms, trace FROM sh_callbacks WHERE number <> '0'";
         kit_sql(&k, copy);
     }
     assert_true(kit_run(&k, &op.op));
