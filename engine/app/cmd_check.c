@@ -58,18 +58,17 @@ static bool load_rules(struct check *k, bool asked)
 
 static const char *auth_text(const struct sh_source_config *s)
 {
-    return s->auth == SH_AUTH_BEARER ? "bearer token"
-           : s->auth == SH_AUTH_NONE ? "none"
-                                     : "not set (loopback only)";
+    return s->auth.kind == SH_AUTH_UNSET    ? "not set (loopback only)"
+           : s->auth.kind == SH_AUTH_BEARER ? "bearer token"
+                                            : sh_auth_kind_name(s->auth.kind);
 }
 
 static cJSON *source_json(const struct sh_source_config *s)
 {
-    static const char *const auth[] = {"unset", "none", "bearer"};
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "name", s->source.name);
     cJSON_AddStringToObject(o, "path", s->path ? s->path : "");
-    cJSON_AddStringToObject(o, "auth", auth[s->auth]);
+    cJSON_AddStringToObject(o, "auth", sh_auth_kind_name(s->auth.kind));
     return o;
 }
 

@@ -27,7 +27,8 @@
 static const struct sh_option options[] = {
     {"to", "URL", "the engine (default: " DEFAULT_URL ", or where --config listens)"},
     {"source", "NAME", "post to this source's path (default: the only one, or webphone)"},
-    {"token", "T", "bearer token (default: the source's, if the configuration has one)"},
+    {"token", "T", "bearer token (default: the source's own proof, see docs/authentication.md)"},
+    {"unsigned", NULL, "no proof of who sends, whatever the configuration says"},
     {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
     {"day", NULL, "send a webphone's day: seven events"},
     {"fixed", NULL, "with --day: the same call ids each time"},
@@ -40,6 +41,8 @@ static const struct sh_command command = {
     .summary = "Post events to a running engine and show its answers.",
     .details = "FILE may be - for standard input, or a .jsonl file with one event a line. A URL\n"
                "with a path is taken as it is; without one the source's path is added.\n"
+               "What the source's auth asks for (a token, a signature) is made with its first\n"
+               "secret, for each event.\n"
                "Exit code 1 if an answer is not 200 (with --day: not the expected one).",
     .example = "  switchhook send examples/webphone/call_stop.json\n"
                "  switchhook send --day --to http://127.0.0.1:8080",
@@ -55,7 +58,7 @@ struct sending {
     const struct sh_sample *samples; /* NULL, or one for each input */
     char *url;
     CURL *curl;
-    struct curl_slist *headers;
+    const struct sh_source_config *source;
     struct sh_buf answer;
     size_t sent;
     int64_t start_us, last_note_us;
@@ -87,15 +90,43 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return 0;
 }
 
+/* What shows the engine that this sender is the one it says: of this body, at this time. */
+static struct curl_slist *add_proof(const struct sending *s, struct sh_slice body,
+                                    struct sh_auth_proof *proof, struct curl_slist *headers)
+{
+    const char *token = sh_options_get(&s->o, "token");
+    *proof = (struct sh_auth_proof){0};
+    if (token) {
+        char *header = sh_strf("Authorization: Bearer %s", token);
+        headers = curl_slist_append(headers, header);
+        free(header);
+    } else if (!sh_options_get(&s->o, "unsigned")) {
+        sh_auth_prove(&s->source->auth, body, sh_now_ms(), proof);
+    }
+    for (size_t i = 0; i < proof->n; i++)
+        headers = curl_slist_append(headers, proof->header[i]);
+    return headers;
+}
+
 static bool post(struct sending *s, struct sh_slice body, long *status, struct sh_error *err)
 {
     char why[CURL_ERROR_SIZE] = "";
+    struct sh_auth_proof proof;
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    headers = curl_slist_append(headers, "Expect:");
+    headers = add_proof(s, body, &proof, headers);
+    if (proof.body)
+        body = sh_slice(proof.body, proof.body_len);
     sh_buf_reset(&s->answer);
     curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, why);
+    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, body.p);
     curl_easy_setopt(s->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
     CURLcode code = curl_easy_perform(s->curl);
     curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    sh_auth_proof_clear(&proof);
     curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, status);
     if (code == CURLE_OK)
         return true;
@@ -107,19 +138,9 @@ static bool open_curl(struct sending *s, const char *token, struct sh_error *err
 {
     s->curl = curl_easy_init();
     sh_require(s->curl);
-    s->headers = curl_slist_append(NULL, "Content-Type: application/json");
-    s->headers = curl_slist_append(s->headers, "Expect:");
-    if (token) {
-        char *header = sh_strf("Authorization: Bearer %s", token);
-        if (strpbrk(token, "\r\n")) {
-            free(header);
-            return sh_error_set(err, SH_EINVAL, "--token has a line break in it");
-        }
-        s->headers = curl_slist_append(s->headers, header);
-        free(header);
-    }
+    if (token && strpbrk(token, "\r\n"))
+        return sh_error_set(err, SH_EINVAL, "--token has a line break in it");
     curl_easy_setopt(s->curl, CURLOPT_URL, s->url);
-    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, s->headers);
     curl_easy_setopt(s->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(s->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(s->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
@@ -232,14 +253,39 @@ static void add_day(struct sending *s)
     }
 }
 
+/* The path of a source, its secret in place; NULL: it has other named segments, too. */
+static char *path_of(const struct sh_source_config *source)
+{
+    const struct sh_auth_config *auth = &source->auth;
+    char *name = sh_strf("{%s}", auth->kind == SH_AUTH_PATH ? auth->segment : "");
+    const char *at = strstr(source->path, name);
+    char *path = at ? sh_strf("%.*s%s%s", (int)(at - source->path), source->path, auth->secrets[0],
+                              at + strlen(name))
+                    : sh_strdup(source->path);
+    free(name);
+    if (!strchr(path, '{'))
+        return path;
+    free(path);
+    return NULL;
+}
+
 /* "http://host:port" gets the source's path; anything with a path stays. */
-static char *url_of(const char *to, const struct sh_source_config *source)
+static char *url_of(const char *to, const struct sh_source_config *source, struct sh_error *err)
 {
     const char *host = strstr(to, "://");
     const char *slash = strchr(host ? host + 3 : to, '/');
     if (slash && slash[1])
         return sh_strdup(to);
-    return sh_strf("%.*s%s", slash ? (int)(slash - to) : (int)strlen(to), to, source->path);
+    char *path = path_of(source), *url = NULL;
+    if (path)
+        url = sh_strf("%.*s%s", slash ? (int)(slash - to) : (int)strlen(to), to, path);
+    else
+        sh_error_set(err, SH_EINVAL,
+                     "the path of source \"%s\", %s, has named segments: give the whole URL with "
+                     "--to",
+                     source->source.name, source->path);
+    free(path);
+    return url;
 }
 
 static const struct sh_source_config *source_of(struct sending *s, struct sh_error *err)
@@ -278,12 +324,15 @@ static bool prepare(struct sending *s, struct sh_error *err)
         return false;
     const char *to = sh_options_get(&s->o, "to"), *token = sh_options_get(&s->o, "token");
     char *here = to ? sh_strdup(to) : default_url(&s->config);
-    s->url = url_of(here, source);
+    s->url = url_of(here, source, err);
+    s->source = source;
     free(here);
+    if (!s->url)
+        return false;
     for (int i = 0; i < s->o.n_args; i++)
         if (!sh_inputs_add(&s->inputs, s->o.args[i], err))
             return false;
-    return open_curl(s, token ? token : source->bearer, err);
+    return open_curl(s, token, err);
 }
 
 static void wait_ms(int64_t ms)
@@ -330,7 +379,6 @@ int sh_cmd_send(int argc, char **argv)
     if (code < 0)
         code = go(&s);
     curl_easy_cleanup(s.curl);
-    curl_slist_free_all(s.headers);
     curl_global_cleanup();
     sh_buf_free(&s.answer);
     sh_inputs_clear(&s.inputs);

@@ -69,6 +69,7 @@ static const struct sh_cfg_setting limit_keys[] = {
     {"idle_timeout", SH_CFG_DURATION, AT(idle_timeout_ms), 100, HOUR, NULL},
     {"backlog", SH_CFG_INT, AT(backlog), 1, 1000000000, NULL},
     {"memory_events", SH_CFG_INT, AT(memory_events), 1, 1000000, NULL},
+    {"auth_failures", SH_CFG_INT, AT(auth_failures), 0, 1000000, NULL},
     {"memory_bodies", SH_CFG_SIZE, AT(memory_body_bytes), MIB, 64 * GIB, NULL},
 };
 static const struct sh_cfg_setting budget_keys[] = {
@@ -132,6 +133,8 @@ static const struct sh_cfg_setting top_keys[] = {
     {"rules", SH_CFG_PATHNAME, AT(rules), 0, 0, NULL},
     {"scripts", SH_CFG_PATHNAME, AT(scripts), 0, 0, NULL},
     {"sources", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_sources},
+    {"trusted_proxies", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_trusted_proxies},
+    {"forwarded_header", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_forwarded_header},
     {"mail", SH_CFG_CUSTOM, 0, 0, 0, read_mail},
     {"http", SH_CFG_CUSTOM, 0, 0, 0, read_http},
     {"secrets", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_secrets},
@@ -205,6 +208,7 @@ static void set_defaults(struct sh_config *c, const char *folder)
         .header_timeout_ms = SH_DEF_HEADER_TIMEOUT_MS,
         .body_timeout_ms = SH_DEF_BODY_TIMEOUT_MS,
         .idle_timeout_ms = SH_DEF_IDLE_TIMEOUT_MS,
+        .auth_failures = SH_DEF_AUTH_FAILURES,
         .backlog = SH_DEF_BACKLOG,
         .memory_events = SH_DEF_MEMORY_EVENTS,
         .memory_body_bytes = SH_DEF_MEMORY_BODIES,
@@ -278,6 +282,7 @@ static void read_tree(struct sh_cfg *cfg, const cJSON *tree, struct sh_config *c
         add_webphone(c);
     bool tls_said = sh_json_member(sh_json_member(tree, "mail"), "tls") != NULL;
     sh_cfg_check_sources(cfg, c);
+    sh_cfg_plain_auth(cfg, c);
     sh_cfg_check_mail(cfg, c, tls_said);
     check_budgets(cfg, c);
 }
@@ -348,6 +353,7 @@ void sh_config_clear(struct sh_config *c)
     free_list(c->plain_secrets);
     free_secrets(c->secret_texts);
     sh_settings_clear(&c->settings);
+    free(c->trusted_proxies);
     free(c->retry_ms);
     free(c->mail_retry_ms);
     free(c->http.retry_ms);
@@ -424,7 +430,7 @@ bool sh_config_check_exposure(const struct sh_config *c, struct sh_error *err)
     for (size_t i = 0; i < c->n_sources; i++) {
         const struct sh_source_config *s = &c->sources[i];
         char name[128];
-        if (s->auth != SH_AUTH_UNSET)
+        if (s->auth.kind != SH_AUTH_UNSET)
             continue;
         variable_name(s->source.name, name, sizeof(name));
         return sh_error_set(err, SH_EINVAL,

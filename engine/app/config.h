@@ -3,22 +3,24 @@
 #ifndef SH_APP_CONFIG_H
 #define SH_APP_CONFIG_H
 
+#include "base/ip.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/envelope.h"
 #include "core/frame.h"
+#include "core/sender_auth.h"
 
 #include <cjson/cJSON.h>
 
-enum sh_auth_kind { SH_AUTH_UNSET, SH_AUTH_NONE, SH_AUTH_BEARER };
-
 struct sh_source_config {
     struct sh_source source;
-    char *path;             /* "/hooks/webphone": exact match */
-    enum sh_auth_kind auth; /* UNSET: nobody said; refused off loopback at start */
-    char *bearer;           /* the token, BEARER only */
-    char **cors;            /* NULL-terminated origins allowed to post from a browser page, or NULL;
-                               "*" allows any */
+    char *path; /* "/hooks/webphone": exact match */
+    struct sh_auth_config auth;
+    struct sh_ip_net *from; /* who may send, NULL = everybody; n_from of them */
+    size_t n_from;
+    char *echo;  /* a request with this header is a set-up, answered with it; or NULL */
+    char **cors; /* NULL-terminated origins allowed to post from a browser page, or NULL;
+                    "*" allows any */
 };
 
 struct sh_mail_config {
@@ -55,8 +57,8 @@ struct sh_config {
     struct sh_http_config http;
     struct sh_settings settings; /* zone, and the secrets' names */
     char **secret_texts;         /* one for each name; in the engine process alone */
-    char **plain_secrets;        /* names of those whose text stands in the file itself; NULL-
-                                    terminated, or NULL */
+    char **plain_secrets;        /* names of those whose text stands in the file itself, and
+                                    "sources.NAME.auth" of sources; NULL-terminated, or NULL */
     char *public_url;            /* "https://hook.example.org": how others reach this engine, for
                                     calendar feeds; NULL = http://listen address */
     bool callback_email;         /* callbacks.email, default true */
@@ -71,6 +73,10 @@ struct sh_config {
     size_t n_mail_retry;
     int64_t body_bytes, header_bytes, connections, header_timeout_ms, body_timeout_ms,
         idle_timeout_ms;
+    int64_t auth_failures; /* wrong secrets of one address in a minute, default 20; 0 = no limit */
+    struct sh_ip_net *trusted_proxies; /* whose word on a sender's address is taken */
+    size_t n_trusted_proxies;
+    bool forwarded_standard; /* they say it in Forwarded (RFC 7239), not in X-Forwarded-For */
     int64_t backlog, memory_events, memory_body_bytes;
     int64_t min_free_bytes;
     bool reload_watch; /* reload.watch: changed rule files go live by themselves, default true */

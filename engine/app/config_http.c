@@ -165,7 +165,7 @@ static size_t count(char **list)
     return n;
 }
 
-static void append(char ***list, const char *text)
+void sh_cfg_append(char ***list, const char *text)
 {
     size_t n = count(*list);
     *list = sh_realloc(*list, (n + 2) * sizeof(**list));
@@ -173,8 +173,7 @@ static void append(char ***list, const char *text)
     (*list)[n + 1] = NULL;
 }
 
-/* Does the text stand in the file, in quotes? */
-static bool is_written_out(const struct sh_cfg *cfg, const char *text)
+bool sh_cfg_is_written_out(const struct sh_cfg *cfg, const char *text)
 {
     size_t n = strlen(text);
     const char *p = cfg->text;
@@ -201,10 +200,10 @@ static void read_secret(struct sh_cfg *cfg, const cJSON *node, const char *path,
     else if (strlen(text) > MAX_SECRET_BYTES)
         sh_cfg_fault(cfg, path, "is longer than %d bytes", MAX_SECRET_BYTES);
     else {
-        append(&c->settings.secrets, node->string);
-        append(&c->secret_texts, text);
-        if (is_written_out(cfg, text))
-            append(&c->plain_secrets, node->string);
+        sh_cfg_append(&c->settings.secrets, node->string);
+        sh_cfg_append(&c->secret_texts, text);
+        if (sh_cfg_is_written_out(cfg, text))
+            sh_cfg_append(&c->plain_secrets, node->string);
     }
 }
 
@@ -253,8 +252,8 @@ static void take_variable(struct sh_cfg *cfg, const char *entry, struct sh_confi
     else if (count(c->settings.secrets) >= MAX_SECRETS)
         sh_cfg_fault(cfg, at, "more than %d secrets", MAX_SECRETS);
     else {
-        append(&c->settings.secrets, name);
-        append(&c->secret_texts, equals + 1);
+        sh_cfg_append(&c->settings.secrets, name);
+        sh_cfg_append(&c->secret_texts, equals + 1);
     }
 }
 

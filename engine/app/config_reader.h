@@ -69,7 +69,16 @@ void sh_cfg_check_mail(struct sh_cfg *cfg, struct sh_config *c, bool tls_said);
 
 /* config_auth.c; source is a struct sh_source_config */
 void sh_cfg_auth(struct sh_cfg *cfg, const cJSON *node, const char *path, void *source);
-void sh_cfg_auth_clear(struct sh_source_config *s);
+void sh_cfg_from(struct sh_cfg *cfg, const cJSON *node, const char *path, void *source);
+void sh_cfg_echo(struct sh_cfg *cfg, const cJSON *node, const char *path, void *source);
+/* What of auth can only be told when the whole source is read. */
+void sh_cfg_check_auth(struct sh_cfg *cfg, const struct sh_source_config *s);
+void sh_cfg_auth_clear(struct sh_source_config *s); /* wipes; from and echo too */
+/* config is a struct sh_config */
+void sh_cfg_trusted_proxies(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+void sh_cfg_forwarded_header(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+/* Note the sources whose secrets stand in the file itself. */
+void sh_cfg_plain_auth(const struct sh_cfg *cfg, struct sh_config *c);
 
 /* config_log.c; config is a struct sh_config */
 void sh_cfg_log(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
@@ -80,6 +89,10 @@ extern const size_t sh_cfg_n_http_keys;
 void sh_cfg_zone(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 void sh_cfg_url(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 void sh_cfg_callbacks(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+/* Does the text stand in the file, in quotes? */
+bool sh_cfg_is_written_out(const struct sh_cfg *cfg, const char *text);
+/* A copy of the text behind the last of a NULL-terminated list, or of none (NULL). */
+void sh_cfg_append(char ***list, const char *text);
 void sh_cfg_secrets(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 /* Adds SWITCHHOOK_SECRET_<NAME> of the environment for names that the table does not have, and puts
  * the names in order. */

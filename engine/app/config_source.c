@@ -109,7 +109,8 @@ static void read_cors(struct sh_cfg *cfg, const cJSON *node, const char *path, v
 static const struct sh_cfg_setting source_keys[] = {
     {"path", SH_CFG_STRING, AT(path), 0, 0, NULL}, {"type", SH_CFG_CUSTOM, 0, 0, 0, read_type},
     {"key", SH_CFG_CUSTOM, 0, 0, 0, read_key},     {"dedupe", SH_CFG_CUSTOM, 0, 0, 0, read_dedupe},
-    {"auth", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_auth}, {"cors", SH_CFG_CUSTOM, 0, 0, 0, read_cors},
+    {"auth", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_auth}, {"from", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_from},
+    {"echo", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_echo}, {"cors", SH_CFG_CUSTOM, 0, 0, 0, read_cors},
 };
 
 static bool is_source_name(const char *s)
@@ -221,6 +222,7 @@ void sh_source_config_clear(struct sh_source_config *s)
 void sh_cfg_check_sources(struct sh_cfg *cfg, const struct sh_config *c)
 {
     for (size_t i = 0; i < c->n_sources; i++) {
+        sh_cfg_check_auth(cfg, &c->sources[i]);
         for (size_t k = 0; k < i; k++) {
             const struct sh_source_config *a = &c->sources[k], *b = &c->sources[i];
             if (!a->path || !b->path || strcmp(a->path, b->path) != 0)

@@ -3,10 +3,10 @@
 #include "app/ingress.h"
 
 #include "app/media_type.h"
+#include "app/sender_gate.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/trace.h"
-#include "svc/crypto.h"
 #include "svc/json.h"
 
 #include <stdio.h>
@@ -20,6 +20,7 @@
 #define PREFLIGHT_KEEP_S   "600" /* Access-Control-Max-Age */
 #define LOG_LINES_A_SECOND 10
 #define CALENDAR           "/calendar/"
+#define MAX_ECHO_BYTES     1024
 #define MAX_ACCEPT_BYTES   (32U * 1024 * 1024) /* in the store's hands at once, then 503 */
 
 /* One request on its way through the store. */
@@ -34,6 +35,7 @@ struct sh_ingress {
     const struct sh_config *config;
     struct sh_store *store;
     struct sh_http_server *server;
+    struct sh_gate *gate;
     sh_ingress_accepted_fn *accepted;
     void *arg;
     sh_http_handler_fn *other;
@@ -93,19 +95,27 @@ void sh_ingress_reply_error(struct sh_http_request *req, int status, const char 
     reply_buf(req, status, &b);
 }
 
-/* Count and, within the ration, log a refusal. */
-static void note(struct sh_ingress *in, enum sh_refusal why, const char *peer, const char *path,
-                 const char *message)
+/* Is there room in this second's ration of lines? */
+static bool may_log(struct sh_ingress *in)
 {
     const int64_t second = sh_mono_us() / 1000000;
-    in->counts.refused[why]++;
     if (second != in->log_second) {
         in->log_second = second;
         in->log_lines = 0;
     }
+    return in->log_lines++ < LOG_LINES_A_SECOND;
+}
+
+/* Count and, within the ration, log a refusal. */
+static void note(struct sh_ingress *in, enum sh_refusal why, const char *peer, const char *path,
+                 const char *message)
+{
+    char shown[SH_SHOWN_PATH];
+    in->counts.refused[why]++;
+    path = sh_gate_shown_path(in->config, path, shown);
     if (strncasecmp(path, CALENDAR, strlen(CALENDAR)) == 0)
         path = CALENDAR "..."; /* what follows is as good as a password */
-    if (in->log_lines++ < LOG_LINES_A_SECOND)
+    if (may_log(in))
         sh_info("request refused", "why", sh_refusal_name(why), "message", message, "peer", peer,
                 "path", path);
 }
@@ -131,7 +141,7 @@ static void refused_cors(const struct sh_ingress *in, const struct sh_http_refus
 {
     for (size_t i = 0; r->origin && i < in->config->n_sources; i++) {
         const struct sh_source_config *source = &in->config->sources[i];
-        if (strcmp(source->path, r->path) == 0 && origin_allowed(source, r->origin))
+        if (sh_path_match(source->path, r->path, NULL) && origin_allowed(source, r->origin))
             sh_buf_addf(headers, "Vary: Origin\r\nAccess-Control-Allow-Origin: %s\r\n", r->origin);
     }
 }
@@ -194,15 +204,62 @@ static void preflight(struct sh_ingress *in, const struct sh_source_config *sour
     sh_http_reply(req, 204, NULL, sh_slice("", 0));
 }
 
-static bool authorized(const struct sh_source_config *source, const struct sh_http_request *req)
+/* Every sender that is not let in reads the same: why stands in the log, for those who may know. */
+static void refuse_sender(struct sh_ingress *in, const struct sh_source_config *source,
+                          struct sh_http_request *req, const char *address, enum sh_auth_reason why)
 {
-    if (source->auth != SH_AUTH_BEARER)
-        return true;
-    const char *value = sh_http_header(req, "Authorization");
-    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
-        return false;
-    value += 7 + strspn(value + 7, " ");
-    return sh_secret_eq(sh_slice_str(value), sh_slice_str(source->bearer));
+    const bool by_address = why == SH_AUTH_ADDRESS || why == SH_AUTH_TOO_MANY;
+    in->counts.refused[SH_REFUSED_AUTH]++;
+    if (may_log(in))
+        sh_info("request refused", "why", sh_refusal_name(SH_REFUSED_AUTH), "reason",
+                sh_auth_reason_name(why), "source", source->source.name, "peer", address, "path",
+                source->path);
+    if (!by_address)
+        sh_http_add_header(req, "WWW-Authenticate", sh_auth_challenge(&source->auth));
+    sh_ingress_reply_error(req, by_address ? 403 : 401, "unauthorized",
+                           "this sender is not let in");
+}
+
+static bool let_in(struct sh_ingress *in, const struct sh_source_config *source,
+                   struct sh_http_request *req, const struct sh_path_args *args)
+{
+    char address[SH_IP_TEXT];
+    sh_gate_address(in->gate, req, address);
+    const enum sh_auth_reason why = sh_gate_check(in->gate, source, req, args, address);
+    if (why != SH_AUTH_OK)
+        refuse_sender(in, source, req, address, why);
+    return why == SH_AUTH_OK;
+}
+
+static bool is_echoable(const char *value)
+{
+    const size_t n = strlen(value);
+    for (size_t i = 0; i < n; i++)
+        if (value[i] < ' ' || value[i] > '~')
+            return false;
+    return n > 0 && n <= MAX_ECHO_BYTES;
+}
+
+/* A sender asks, before it sends events, whether this address is meant for them: the value it has
+ * put into the header comes back, and nothing is stored. */
+static void on_setup(struct sh_ingress *in, const struct sh_source_config *source,
+                     struct sh_http_request *req, const struct sh_path_args *args,
+                     const char *value)
+{
+    char address[SH_IP_TEXT];
+    sh_gate_address(in->gate, req, address);
+    const enum sh_auth_reason why = sh_gate_check_setup(in->gate, source, args, address);
+    if (why != SH_AUTH_OK) {
+        refuse_sender(in, source, req, address, why);
+    } else if (!is_echoable(value) || sh_http_header_at(req, source->echo, 1)) {
+        refuse(in, req, SH_REFUSED_REQUEST, 400, "bad_request",
+               "the set-up header is not one value of 1 to 1024 printable ASCII characters");
+    } else {
+        if (may_log(in))
+            sh_info("set-up of a sender answered", "source", source->source.name, "peer", address);
+        sh_http_add_header(req, source->echo, value);
+        sh_http_reply(req, 200, NULL, SH_SLICE("{}"));
+    }
 }
 
 /* --- Into the store and back ------------------------------------------------------------------ */
@@ -316,7 +373,10 @@ static void take(struct sh_ingress *in, const struct sh_source_config *source,
     event->trace = trace_of(req);
     event->body = sh_http_body_copy(req, &event->body_len);
     const struct sh_slice body = sh_slice(event->body, event->body_len);
-    const char *webhook_id = sh_http_header(req, "webhook-id");
+    /* Where the header is not signed, whoever has got hold of a signed body could send it again and
+     * again with another id. */
+    const char *webhook_id =
+        sh_auth_trusts_id(source->auth.kind) ? sh_http_header(req, "webhook-id") : NULL;
     if (!sh_json_check(body.p, body.n, &fault)) {
         refuse_json(in, req, &fault);
     } else if (!is_object(event)) {
@@ -331,15 +391,17 @@ static void take(struct sh_ingress *in, const struct sh_source_config *source,
 }
 
 static void on_post(struct sh_ingress *in, const struct sh_source_config *source,
-                    struct sh_http_request *req, const char *origin)
+                    struct sh_http_request *req, const struct sh_path_args *args,
+                    const char *origin)
 {
-    const char *wrong;
+    const char *wrong, *echo = source->echo ? sh_http_header(req, source->echo) : NULL;
     if (origin && !origin_allowed(source, origin)) {
         refuse(in, req, SH_REFUSED_ORIGIN, 403, "origin_not_allowed",
                "pages of this origin may not post here: it is not in the source's cors list");
-    } else if (!authorized(source, req)) {
-        sh_http_add_header(req, "WWW-Authenticate", "Bearer");
-        refuse(in, req, SH_REFUSED_AUTH, 401, "unauthorized", "a valid bearer token is needed");
+    } else if (echo) {
+        on_setup(in, source, req, args, echo);
+    } else if (!let_in(in, source, req, args)) {
+        return;
     } else if (!sh_media_accepted(sh_http_header(req, "Content-Type"),
                                   sh_http_header(req, "Content-Encoding"), &wrong)) {
         refuse(in, req, SH_REFUSED_MEDIA, 415, "unsupported_media_type", wrong);
@@ -354,12 +416,12 @@ static void on_post(struct sh_ingress *in, const struct sh_source_config *source
 /* --- Paths ------------------------------------------------------------------------------------ */
 
 static void on_source(struct sh_ingress *in, const struct sh_source_config *source,
-                      struct sh_http_request *req)
+                      struct sh_http_request *req, const struct sh_path_args *args)
 {
     const char *origin = sh_http_header(req, "Origin");
     add_cors(source, req, origin);
     if (sh_http_method(req) == SH_HTTP_POST) {
-        on_post(in, source, req, origin);
+        on_post(in, source, req, args, origin);
     } else if (sh_http_method(req) == SH_HTTP_OPTIONS) {
         preflight(in, source, req, origin);
     } else {
@@ -389,9 +451,10 @@ static void on_request(void *arg, struct sh_http_request *req)
 {
     struct sh_ingress *in = arg;
     const char *path = sh_http_path(req);
+    struct sh_path_args args;
     for (size_t i = 0; i < in->config->n_sources; i++) {
-        if (strcmp(in->config->sources[i].path, path) == 0) {
-            on_source(in, &in->config->sources[i], req);
+        if (sh_path_match(in->config->sources[i].path, path, &args)) {
+            on_source(in, &in->config->sources[i], req, &args);
             return;
         }
     }
@@ -422,6 +485,7 @@ struct sh_ingress *sh_ingress_new(struct event_base *base, const struct sh_confi
     in->store = store;
     in->accepted = accepted;
     in->arg = arg;
+    in->gate = sh_gate_new(config);
     TAILQ_INIT(&in->accepts);
     in->server = sh_http_server_new(base, config->listen_host, config->listen_port, &limits,
                                     on_request, on_refused, in, err);
@@ -439,6 +503,7 @@ void sh_ingress_free(struct sh_ingress *in)
     TAILQ_FOREACH(a, &in->accepts, link)
     a->in = NULL;
     sh_http_server_free(in->server);
+    sh_gate_free(in->gate);
     free(in->refusing);
     free(in);
 }
@@ -473,4 +538,14 @@ size_t sh_ingress_pending(const struct sh_ingress *in)
 void sh_ingress_stats(const struct sh_ingress *in, struct sh_ingress_stats *out)
 {
     *out = in->counts;
+}
+
+void sh_ingress_auth_refusals(const struct sh_ingress *in, sh_gate_refusal_fn *fn, void *arg)
+{
+    sh_gate_refusals(in->gate, fn, arg);
+}
+
+struct sh_gate *sh_ingress_gate(struct sh_ingress *in)
+{
+    return in->gate;
 }

@@ -5,6 +5,7 @@
 #define SH_APP_INGRESS_H
 
 #include "app/config.h"
+#include "app/sender_gate.h"
 #include "core/store.h"
 #include "svc/http_server.h"
 
@@ -20,7 +21,7 @@ enum sh_refusal {
     SH_REFUSED_NOT_FOUND, /* 404 */
     SH_REFUSED_METHOD,    /* 405 */
     SH_REFUSED_ORIGIN,    /* 403 */
-    SH_REFUSED_AUTH,      /* 401 */
+    SH_REFUSED_AUTH,      /* 401, 403: sh_ingress_auth_refusals() has the reasons */
     SH_REFUSED_MEDIA,     /* 415 */
     SH_REFUSED_SIZE,      /* 413 */
     SH_REFUSED_JSON,      /* 400 */
@@ -59,6 +60,10 @@ void sh_ingress_set_refusing(struct sh_ingress *in, const char *reason);
  * still there knows what became of its event. */
 size_t sh_ingress_pending(const struct sh_ingress *in);
 void sh_ingress_stats(const struct sh_ingress *in, struct sh_ingress_stats *out);
+/* Senders that were not let in, by source and reason, since the start. */
+void sh_ingress_auth_refusals(const struct sh_ingress *in, sh_gate_refusal_fn *fn, void *arg);
+/* Who stands behind a request, and who guesses: for what else is served here. */
+struct sh_gate *sh_ingress_gate(struct sh_ingress *in);
 /* Short name: "request", "not_found", ... */
 const char *sh_refusal_name(enum sh_refusal why);
 

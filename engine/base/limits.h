@@ -45,6 +45,7 @@
 #define SH_DEF_HEADER_TIMEOUT_MS 10000
 #define SH_DEF_BODY_TIMEOUT_MS   30000
 #define SH_DEF_IDLE_TIMEOUT_MS   60000
+#define SH_DEF_AUTH_FAILURES     20 /* wrong secrets of one address in a minute */
 
 /* Rules: defaults */
 #define SH_DEF_QUARANTINE 20 /* failures in a row that pause a rule */

@@ -2,10 +2,14 @@
  * crypto.c: thin layer over libcrypto. */
 #include "svc/crypto.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t context_key;
@@ -58,6 +62,73 @@ bool sh_secret_eq(struct sh_slice a, struct sh_slice b)
     sh_sha256(&b, 1, hb);
     return CRYPTO_memcmp(ha, hb, sizeof(ha)) == 0;
 }
+
+bool sh_bytes_eq(const void *a, const void *b, size_t n)
+{
+    return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+void sh_wipe(void *p, size_t n)
+{
+    OPENSSL_cleanse(p, n);
+}
+
+/* --- HMAC ----------------------------------------------------------------------------------- */
+
+struct sh_hmac {
+    EVP_MAC_CTX *ctx; /* has the key; each message begins with it again */
+};
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} hashes[] = {
+    [SH_HASH_SHA256] = {"SHA256", 32},
+    [SH_HASH_SHA1] = {"SHA1", 20},
+    [SH_HASH_SHA512] = {"SHA512", 64},
+};
+
+size_t sh_hash_bytes(enum sh_hash hash)
+{
+    return hashes[hash].bytes;
+}
+
+struct sh_hmac *sh_hmac_new(enum sh_hash hash, struct sh_slice key)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "%s", hashes[hash].name);
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    struct sh_hmac *h = sh_alloc(1, sizeof(*h));
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    h->ctx = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);                      /* the context holds on to it */
+    const void *bytes = key.n ? key.p : ""; /* NULL would mean: the key of before */
+    sh_require(h->ctx && EVP_MAC_init(h->ctx, bytes, key.n, params) == 1);
+    return h;
+}
+
+void sh_hmac_free(struct sh_hmac *h)
+{
+    if (!h)
+        return;
+    EVP_MAC_CTX_free(h->ctx);
+    free(h);
+}
+
+void sh_hmac_sign(struct sh_hmac *h, const struct sh_slice *parts, size_t n,
+                  uint8_t out[SH_MAX_HASH_BYTES])
+{
+    size_t len = 0;
+    sh_require(EVP_MAC_init(h->ctx, NULL, 0, NULL) == 1);
+    for (size_t i = 0; i < n; i++)
+        sh_require(EVP_MAC_update(h->ctx, (const unsigned char *)parts[i].p, parts[i].n) == 1);
+    sh_require(EVP_MAC_final(h->ctx, out, &len, SH_MAX_HASH_BYTES) == 1);
+}
+
+/* --- randomness ----------------------------------------------------------------------------- */
 
 void sh_random(uint8_t *out, size_t n)
 {

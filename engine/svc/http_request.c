@@ -8,9 +8,12 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
 #include <time.h>
 
 const char *sh_http_status_text(int status)
@@ -206,6 +209,19 @@ const char *sh_http_header(const struct sh_http_request *req, const char *name)
 {
     return req->evreq ? evhttp_find_header(evhttp_request_get_input_headers(req->evreq), name)
                       : NULL;
+}
+
+const char *sh_http_header_at(const struct sh_http_request *req, const char *name, size_t n)
+{
+    const struct evkeyval *h;
+    if (!req->evreq)
+        return NULL;
+    TAILQ_FOREACH(h, evhttp_request_get_input_headers(req->evreq), next)
+    {
+        if (strcasecmp(h->key, name) == 0 && n-- == 0)
+            return h->value;
+    }
+    return NULL;
 }
 
 const char *sh_http_peer(const struct sh_http_request *req)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * reach.c: the allow-list of calls, and the networks that no call reaches by chance.
  *
- * Every address is held as the 16 bytes of IPv6, IPv4 in its mapped form (::ffff:a.b.c.d), so that
- * one comparison serves both families. The special networks are those of the IANA registries of
- * special-purpose addresses (RFC 6890 and its updates). */
+ * The special networks are those of the IANA registries of special-purpose addresses (RFC 6890 and
+ * its updates). */
 #include "svc/reach.h"
+
+#include "base/ip.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -18,11 +19,6 @@
 #define MAX_NAME        253
 #define MAX_LABEL       63
 #define MAX_ENTRY_BYTES 300
-#define ADDRESS_TEXT    (INET6_ADDRSTRLEN + 2)
-
-struct address {
-    uint8_t b[16];
-};
 
 struct name_entry {
     char name[MAX_NAME + 1]; /* lower case, no trailing dot; "" = any host */
@@ -31,7 +27,7 @@ struct name_entry {
 };
 
 struct net_entry {
-    struct address net;
+    struct sh_ip net;
     unsigned bits;
     int port; /* 0 = any */
 };
@@ -42,42 +38,13 @@ struct sh_reach {
     size_t n_names, n_nets;
 };
 
-/* --- Addresses ------------------------------------------------------------------------------ */
-
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-static struct address of_v4(const void *four)
+/* As a host of a URL: IPv6 in brackets. */
+static const char *address_text(const struct sh_ip *a, char out[SH_IP_TEXT])
 {
-    struct address a;
-    memcpy(a.b, mapped_prefix, sizeof(mapped_prefix));
-    memcpy(a.b + 12, four, 4);
-    return a;
-}
-
-static bool is_v4(const struct address *a)
-{
-    return memcmp(a->b, mapped_prefix, sizeof(mapped_prefix)) == 0;
-}
-
-static const char *address_text(const struct address *a, char out[ADDRESS_TEXT])
-{
-    char text[INET6_ADDRSTRLEN];
-    if (is_v4(a)) {
-        inet_ntop(AF_INET, a->b + 12, text, sizeof(text));
-        snprintf(out, ADDRESS_TEXT, "%s", text);
-    } else {
-        inet_ntop(AF_INET6, a->b, text, sizeof(text));
-        snprintf(out, ADDRESS_TEXT, "[%s]", text);
-    }
+    char text[SH_IP_TEXT];
+    bool v4 = sh_ip_is_v4(a);
+    snprintf(out, SH_IP_TEXT, "%s%.45s%s", v4 ? "" : "[", sh_ip_text(a, text), v4 ? "" : "]");
     return out;
-}
-
-static bool within(const uint8_t *address, const uint8_t *net, unsigned bits)
-{
-    unsigned whole = bits / 8, rest = bits % 8;
-    if (memcmp(address, net, whole) != 0)
-        return false;
-    return !rest || (uint8_t)((address[whole] ^ net[whole]) >> (8 - rest)) == 0;
 }
 
 /* --- Networks that must be listed ----------------------------------------------------------- */
@@ -121,7 +88,7 @@ static const struct special specials_v6[] = {
 static const char *find_special(const struct special *list, size_t n, const uint8_t *address)
 {
     for (size_t i = 0; i < n; i++) {
-        if (within(address, list[i].net, list[i].bits))
+        if (sh_ip_within(address, list[i].net, list[i].bits))
             return list[i].what;
     }
     return NULL;
@@ -139,11 +106,11 @@ static const char *special_inner(const uint8_t *a, bool *inner)
     static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b}, sixto4[2] = {0x20, 0x02},
                          teredo[4] = {0x20, 0x01}, translated[12] = {[8] = 0xff, [9] = 0xff};
     *inner = true;
-    if (within(a, nat64, 96) || within(a, translated, 96))
+    if (sh_ip_within(a, nat64, 96) || sh_ip_within(a, translated, 96))
         return special_v4(a + 12);
-    if (within(a, sixto4, 16))
+    if (sh_ip_within(a, sixto4, 16))
         return special_v4(a + 2);
-    if (within(a, teredo, 32)) {
+    if (sh_ip_within(a, teredo, 32)) {
         const uint8_t client[4] = {(uint8_t)~a[12], (uint8_t)~a[13], (uint8_t)~a[14],
                                    (uint8_t)~a[15]};
         const char *server = special_v4(a + 4);
@@ -154,18 +121,18 @@ static const char *special_inner(const uint8_t *a, bool *inner)
 }
 
 /* "a private", or NULL for an address of the open internet. */
-static const char *special(const struct address *address)
+static const char *special(const struct sh_ip *address)
 {
     static const uint8_t zero[16], one[16] = {[15] = 1}, global = 0x20;
     const uint8_t *a = address->b;
     bool inner;
-    if (is_v4(address))
+    if (sh_ip_is_v4(address))
         return special_v4(a + 12);
     if (memcmp(a, zero, 16) == 0)
         return "an unspecified";
     if (memcmp(a, one, 16) == 0)
         return "a loopback";
-    if (within(a, zero, 96)) { /* IPv4-compatible: nothing of it is routed (RFC 4291) */
+    if (sh_ip_within(a, zero, 96)) { /* IPv4-compatible: nothing of it is routed (RFC 4291) */
         const char *what = special_v4(a + 12);
         return what ? what : "a reserved";
     }
@@ -175,14 +142,14 @@ static const char *special(const struct address *address)
     what = find_special(specials_v6, COUNT(specials_v6), a);
     if (what)
         return what;
-    return within(a, &global, 3) ? NULL : "a reserved"; /* 2000::/3 is all there is */
+    return sh_ip_within(a, &global, 3) ? NULL : "a reserved"; /* 2000::/3 is all there is */
 }
 
-static bool is_listed(const struct sh_reach *r, const struct address *a, int port)
+static bool is_listed(const struct sh_reach *r, const struct sh_ip *a, int port)
 {
     for (size_t i = 0; i < r->n_nets; i++) {
         const struct net_entry *e = &r->nets[i];
-        if ((!e->port || e->port == port) && within(a->b, e->net.b, e->bits))
+        if ((!e->port || e->port == port) && sh_ip_within(a->b, e->net.b, e->bits))
             return true;
     }
     return false;
@@ -276,7 +243,7 @@ static bool read_number(const char *text, int least, int most, int *out)
     return *out >= least && *out <= most;
 }
 
-static void add_net(struct sh_reach *r, struct address net, unsigned bits, int port)
+static void add_net(struct sh_reach *r, struct sh_ip net, unsigned bits, int port)
 {
     r->nets = sh_realloc(r->nets, (r->n_nets + 1) * sizeof(*r->nets));
     r->nets[r->n_nets++] = (struct net_entry){.net = net, .bits = bits, .port = port};
@@ -290,34 +257,24 @@ static void add_name(struct sh_reach *r, const char *name, bool below, int port)
     *e = (struct name_entry){.below = below, .port = port};
     snprintf(e->name, sizeof(e->name), "%s", name);
     if (!below && strcmp(name, "localhost") == 0) {
-        struct address six;
+        struct sh_ip six;
         memcpy(six.b, one, sizeof(six.b));
-        add_net(r, of_v4(loopback), 96 + 8, port);
+        add_net(r, sh_ip_of_v4(loopback), 96 + 8, port);
         add_net(r, six, 128, port);
     }
 }
 
-/* The network's own address, for the advice. */
-static struct address masked(struct address a, unsigned bits)
-{
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned keep = bits >= 8 * (i + 1) ? 8 : bits > 8 * i ? bits - 8 * i : 0;
-        a.b[i] = (uint8_t)(a.b[i] & (0xff00 >> keep));
-    }
-    return a;
-}
-
 /* prefix: the text behind '/', or NULL for one address. */
-static bool read_net(struct sh_reach *r, const char *entry, struct address a, const char *prefix,
+static bool read_net(struct sh_reach *r, const char *entry, struct sh_ip a, const char *prefix,
                      int port, struct sh_error *err)
 {
-    char text[ADDRESS_TEXT];
-    int width = is_v4(&a) ? 32 : 128, bits = width;
+    char text[SH_IP_TEXT];
+    int width = sh_ip_is_v4(&a) ? 32 : 128, bits = width;
     if (prefix && !read_number(prefix, 0, width, &bits))
         return sh_error_set(err, SH_EINVAL, "\"%.100s\": expected /0 to /%d behind the address",
                             entry, width);
     unsigned all = (unsigned)(bits + 128 - width);
-    struct address net = masked(a, all);
+    struct sh_ip net = sh_ip_masked(a, all);
     if (memcmp(&net, &a, sizeof(a)) != 0)
         return sh_error_set(err, SH_EINVAL,
                             "\"%.100s\": the address has bits beyond /%d: write %s/%d for the "
@@ -330,10 +287,10 @@ static bool read_net(struct sh_reach *r, const char *entry, struct address a, co
 static bool read_v6(struct sh_reach *r, const char *entry, const char *text, const char *prefix,
                     int port, struct sh_error *err)
 {
-    struct address a;
+    struct sh_ip a;
     if (inet_pton(AF_INET6, text, a.b) != 1)
         return bad_entry(entry, "not an IPv6 address", err);
-    if (is_v4(&a))
+    if (sh_ip_is_v4(&a))
         return bad_entry(entry, "write it as the IPv4 address that it is", err);
     return read_net(r, entry, a, prefix, port, err);
 }
@@ -365,7 +322,7 @@ static bool read_v4_or_name(struct sh_reach *r, const char *entry, const char *t
 {
     uint8_t four[4];
     if (inet_pton(AF_INET, text, four) == 1)
-        return read_net(r, entry, of_v4(four), prefix, port, err);
+        return read_net(r, entry, sh_ip_of_v4(four), prefix, port, err);
     if (prefix)
         return bad_entry(entry, "expected an address before the /, and no path", err);
     return read_name(r, entry, text, port, err);
@@ -454,12 +411,12 @@ void sh_reach_free(struct sh_reach *r)
 
 /* --- Asking --------------------------------------------------------------------------------- */
 
-static bool refuse_address(const struct address *a, const char *host, const char *what,
+static bool refuse_address(const struct sh_ip *a, const char *host, const char *what,
                            struct sh_error *err)
 {
-    char text[ADDRESS_TEXT];
+    char text[SH_IP_TEXT];
     const char *entry = strcmp(what, "a loopback") == 0 ? "localhost" : address_text(a, text);
-    char shown[ADDRESS_TEXT];
+    char shown[SH_IP_TEXT];
     address_text(a, shown);
     if (!host || strcmp(host, shown) == 0)
         return sh_error_set(err, SH_EINVAL,
@@ -474,7 +431,7 @@ static bool refuse_address(const struct address *a, const char *host, const char
 }
 
 /* A host that is an address in one of the spellings that resolvers take. */
-static bool read_literal(const char *host, struct address *a)
+static bool read_literal(const char *host, struct sh_ip *a)
 {
     char name[MAX_NAME + 1];
     struct in_addr four;
@@ -482,14 +439,14 @@ static bool read_literal(const char *host, struct address *a)
         return inet_pton(AF_INET6, host, a->b) == 1;
     if (!normal_name(host, name) || inet_aton(name, &four) == 0)
         return false;
-    *a = of_v4(&four);
+    *a = sh_ip_of_v4(&four);
     return true;
 }
 
-static bool check_literal(const struct sh_reach *r, const char *host, const struct address *a,
+static bool check_literal(const struct sh_reach *r, const char *host, const struct sh_ip *a,
                           int port, struct sh_error *err)
 {
-    char text[ADDRESS_TEXT];
+    char text[SH_IP_TEXT];
     if (is_listed(r, a, port))
         return true;
     const char *what = special(a);
@@ -507,7 +464,7 @@ static bool check_literal(const struct sh_reach *r, const char *host, const stru
 bool sh_reach_host(const struct sh_reach *r, const char *host, int port, struct sh_error *err)
 {
     char name[MAX_NAME + 1];
-    struct address a;
+    struct sh_ip a;
     if (read_literal(host, &a))
         return check_literal(r, host, &a, port, err);
     if (has_high_byte(host))
@@ -527,11 +484,11 @@ bool sh_reach_host(const struct sh_reach *r, const char *host, int port, struct 
 bool sh_reach_address(const struct sh_reach *r, const char *host, const struct sockaddr *sa,
                       struct sh_error *err)
 {
-    struct address a;
+    struct sh_ip a;
     int port;
     if (sa->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const void *)sa;
-        a = of_v4(&in->sin_addr);
+        a = sh_ip_of_v4(&in->sin_addr);
         port = ntohs(in->sin_port);
     } else if (sa->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const void *)sa;

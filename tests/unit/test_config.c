@@ -71,7 +71,7 @@ static void test_defaults(void **state)
     assert_string_equal(c.sources[0].source.type.field, "event");
     assert_string_equal(c.sources[0].source.key.field, "call_id");
     assert_null(c.sources[0].source.dedupe_fields);
-    assert_int_equal(c.sources[0].auth, SH_AUTH_UNSET);
+    assert_int_equal(c.sources[0].auth.kind, SH_AUTH_UNSET);
     assert_int_equal(c.n_retry, 6);
     assert_int_equal(c.retry_ms[5], 6 * 3600 * 1000);
     assert_int_equal(c.n_mail_retry, 8);
@@ -128,8 +128,8 @@ static void test_whole(void **state)
     assert_int_equal(c.n_sources, 2);
     const struct sh_source_config *w = sh_config_source(&c, "webphone");
     assert_non_null(w);
-    assert_int_equal(w->auth, SH_AUTH_BEARER);
-    assert_string_equal(w->bearer, "s3cret");
+    assert_int_equal(w->auth.kind, SH_AUTH_BEARER);
+    assert_string_equal(w->auth.secrets[0], "s3cret");
     assert_string_equal(w->source.key.field, "call.id");
     assert_string_equal(w->source.dedupe_fields[1], "b.c");
     assert_null(w->source.dedupe_fields[2]);
@@ -137,7 +137,7 @@ static void test_whole(void **state)
     const struct sh_source_config *o = sh_config_source(&c, "other");
     assert_string_equal(o->source.type.value, "ping");
     assert_null(o->source.key.field);
-    assert_int_equal(o->auth, SH_AUTH_NONE);
+    assert_int_equal(o->auth.kind, SH_AUTH_NONE);
     assert_null(sh_config_source(&c, "third"));
     sh_config_clear(&c);
 }
@@ -303,10 +303,10 @@ static void test_auth(void **state)
     struct sh_config c;
     struct sh_error err;
     unsetenv("SH_TEST_NOT_SET");
-    expect_fault(SOURCE("auth = \"token\""), 3, "sources.s.auth", "expected \"none\" or { bearer");
-    expect_fault(SOURCE("auth = {}"), 3, "sources.s.auth", "needs bearer");
+    expect_fault(SOURCE("auth = \"token\""), 3, "sources.s.auth", "expected \"none\" or a scheme such as { bearer");
+    expect_fault(SOURCE("auth = {}"), 3, "sources.s.auth", "needs a scheme");
     expect_fault(SOURCE("auth = { bearer = \"\" }"), 3, "sources.s.auth.bearer", "is empty");
-    expect_fault(SOURCE("auth = { bearer = \"a b\" }"), 3, "sources.s.auth", "blank");
+    expect_fault(SOURCE("auth = { bearer = \"a b\" }"), 3, "sources.s.auth.bearer", "blank");
     expect_fault(SOURCE("auth = { bearer = env \"SH_TEST_NOT_SET\" }"), 3, "",
                  "environment variable SH_TEST_NOT_SET is not set");
     expect_ok(SOURCE(""), &c);

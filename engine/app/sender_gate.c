@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT
+ * sender_gate.c: addresses, allow-lists, proofs, and those who guess. */
+#include "app/sender_gate.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/failure_limit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define WINDOW_MS   60000
+#define MAX_SCOPE   (SH_MAX_NAME_BYTES + 16)
+#define MAX_SHOWN   64 /* bytes of an address in a list of forwarded ones */
+#define FORWARDED   "Forwarded"
+#define X_FORWARDED "X-Forwarded-For"
+
+struct sh_gate {
+    const struct sh_config *config; /* borrowed */
+    struct sh_auth **auths;         /* one for each source */
+    uint64_t (*refused)[SH_N_AUTH_REASONS];
+    struct sh_failures *failures;
+    bool warned; /* of a proxy that nobody has told of */
+};
+
+struct sh_gate *sh_gate_new(const struct sh_config *config)
+{
+    struct sh_gate *g = sh_alloc(1, sizeof(*g));
+    g->config = config;
+    g->auths = sh_alloc(config->n_sources + 1, sizeof(*g->auths));
+    g->refused = sh_alloc(config->n_sources + 1, sizeof(*g->refused));
+    for (size_t i = 0; i < config->n_sources; i++)
+        g->auths[i] = sh_auth_new(&config->sources[i].auth);
+    g->failures = sh_failures_new(config->auth_failures, WINDOW_MS);
+    return g;
+}
+
+void sh_gate_free(struct sh_gate *g)
+{
+    if (!g)
+        return;
+    for (size_t i = 0; i < g->config->n_sources; i++)
+        sh_auth_free(g->auths[i]);
+    free(g->auths);
+    free(g->refused);
+    sh_failures_free(g->failures);
+    free(g);
+}
+
+/* --- whose address -------------------------------------------------------------------------- */
+
+static bool is_proxy(const struct sh_gate *g, const struct sh_ip *ip)
+{
+    return sh_ip_in(ip, g->config->trusted_proxies, g->config->n_trusted_proxies);
+}
+
+/* "192.0.2.7", "192.0.2.7:4711", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:4711" */
+static bool read_address(struct sh_slice s, struct sh_ip *out)
+{
+    char text[MAX_SHOWN];
+    if (!s.n || s.n >= sizeof(text))
+        return false;
+    snprintf(text, sizeof(text), "%.*s", (int)s.n, s.p);
+    char *port = NULL, *start = text;
+    if (text[0] == '[') {
+        char *end = strchr(text, ']');
+        if (!end || (end[1] && end[1] != ':'))
+            return false;
+        *end = '\0';
+        port = end[1] ? end + 2 : NULL;
+        start = text + 1;
+        if (!strchr(start, ':'))
+            return false;
+    } else if (strchr(text, ':') && strchr(text, ':') == strrchr(text, ':')) {
+        port = strchr(text, ':');
+        *port++ = '\0';
+    }
+    if (port && (!*port || strlen(port) > 5 || port[strspn(port, "0123456789")]))
+        return false;
+    return sh_ip_parse(start, out);
+}
+
+static struct sh_slice trimmed(struct sh_slice s)
+{
+    while (s.n && (*s.p == ' ' || *s.p == '\t')) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+/* The last piece of *list between commas, which is cut off; false: the list is empty. A comma
+ * within quotes ends the walk, as what is left of it can be no address. */
+static bool last_piece(struct sh_slice *list, struct sh_slice *piece)
+{
+    if (!list->p)
+        return false;
+    size_t at = list->n;
+    while (at && list->p[at - 1] != ',')
+        at--;
+    *piece = trimmed(sh_slice(list->p + at, list->n - at));
+    *list = at ? sh_slice(list->p, at - 1) : sh_slice(NULL, 0);
+    return true;
+}
+
+/* The for= of one element of Forwarded (RFC 7239): for="[2001:db8::1]:4711";proto=https */
+static struct sh_slice for_of(struct sh_slice element)
+{
+    while (element.n) {
+        const char *semicolon = memchr(element.p, ';', element.n);
+        const size_t n = semicolon ? (size_t)(semicolon - element.p) : element.n;
+        struct sh_slice pair = trimmed(sh_slice(element.p, n));
+        element = sh_slice(element.p + n, element.n - n);
+        if (element.n)
+            element = sh_slice(element.p + 1, element.n - 1);
+        if (pair.n < 4 || strncasecmp(pair.p, "for=", 4) != 0)
+            continue;
+        pair = sh_slice(pair.p + 4, pair.n - 4);
+        if (pair.n >= 2 && pair.p[0] == '"' && pair.p[pair.n - 1] == '"')
+            pair = sh_slice(pair.p + 1, pair.n - 2);
+        return pair;
+    }
+    return sh_slice(NULL, 0);
+}
+
+/* From the right of one header's list as long as *ip is a proxy of ours. False: the walk is over.
+ */
+static bool walk(const struct sh_gate *g, const char *value, struct sh_ip *ip)
+{
+    struct sh_slice list = sh_slice_str(value), piece;
+    while (last_piece(&list, &piece)) {
+        struct sh_ip next;
+        if (g->config->forwarded_standard)
+            piece = for_of(piece);
+        if (!read_address(piece, &next))
+            return false; /* "unknown", "_hidden", or a lie: the proxy is all that is known */
+        *ip = next;
+        if (!is_proxy(g, ip))
+            return false;
+    }
+    return true;
+}
+
+static size_t count_headers(const struct sh_http_request *req, const char *name)
+{
+    size_t n = 0;
+    while (sh_http_header_at(req, name, n))
+        n++;
+    return n;
+}
+
+const char *sh_gate_address(const struct sh_gate *g, const struct sh_http_request *req,
+                            char out[SH_IP_TEXT])
+{
+    const char *name = g->config->forwarded_standard ? FORWARDED : X_FORWARDED;
+    const char *peer = sh_http_peer(req);
+    struct sh_ip ip;
+    if (!sh_ip_parse(peer, &ip)) {
+        snprintf(out, SH_IP_TEXT, "%s", peer);
+        return out;
+    }
+    if (is_proxy(g, &ip))
+        for (size_t n = count_headers(req, name); n > 0; n--)
+            if (!walk(g, sh_http_header_at(req, name, n - 1), &ip))
+                break;
+    return sh_ip_text(&ip, out);
+}
+
+/* Everybody behind a proxy that nobody has told of has one address: said once. */
+static void warn_of_proxy(struct sh_gate *g, const struct sh_http_request *req, const char *address)
+{
+    if (g->warned || strcmp(sh_http_peer(req), address) != 0 ||
+        (strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0) ||
+        (!sh_http_header(req, X_FORWARDED) && !sh_http_header(req, FORWARDED)))
+        return;
+    struct sh_ip ip;
+    if (sh_ip_parse(address, &ip) && is_proxy(g, &ip))
+        return;
+    g->warned = true;
+    sh_warn("a proxy on this machine forwards requests, and its word on where they come from is "
+            "not taken: add its address to trusted_proxies",
+            "peer", address);
+}
+
+/* --- those who guess ------------------------------------------------------------------------ */
+
+static bool is_counted(const struct sh_gate *g, const char *address, struct sh_ip *ip)
+{
+    return sh_ip_parse(address, ip) && !is_proxy(g, ip);
+}
+
+bool sh_gate_is_blocked(struct sh_gate *g, const char *scope, const char *address)
+{
+    struct sh_ip ip;
+    return is_counted(g, address, &ip) &&
+           sh_failures_is_blocked(g->failures, scope, &ip, sh_mono_us() / 1000);
+}
+
+void sh_gate_failed(struct sh_gate *g, const char *scope, const char *address)
+{
+    struct sh_ip ip;
+    if (is_counted(g, address, &ip))
+        sh_failures_note(g->failures, scope, &ip, sh_mono_us() / 1000);
+}
+
+/* --- may it come in ------------------------------------------------------------------------- */
+
+static const char *header_of(void *arg, const char *name, size_t n)
+{
+    return sh_http_header_at(arg, name, n);
+}
+
+static bool is_from(const struct sh_source_config *source, const char *address)
+{
+    struct sh_ip ip;
+    return !source->from ||
+           (sh_ip_parse(address, &ip) && sh_ip_in(&ip, source->from, source->n_from));
+}
+
+/* The proof itself, and what a wrong one costs. */
+static enum sh_auth_reason check_proof(struct sh_gate *g, const struct sh_source_config *source,
+                                       const struct sh_auth_request *r, const char *address)
+{
+    struct sh_auth *auth = g->auths[source - g->config->sources];
+    char scope[MAX_SCOPE];
+    snprintf(scope, sizeof(scope), "source:%.128s", source->source.name);
+    const bool guesses = sh_auth_is_guessable(auth);
+    if (guesses && sh_gate_is_blocked(g, scope, address))
+        return SH_AUTH_TOO_MANY;
+    const enum sh_auth_reason why = sh_auth_check(auth, r);
+    if (!sh_auth_is_guess(why))
+        return why;
+    if (!guesses && sh_gate_is_blocked(g, scope, address))
+        return SH_AUTH_TOO_MANY;
+    sh_gate_failed(g, scope, address);
+    return why;
+}
+
+static enum sh_auth_reason counted(struct sh_gate *g, const struct sh_source_config *source,
+                                   enum sh_auth_reason why)
+{
+    if (why != SH_AUTH_OK)
+        g->refused[source - g->config->sources][why]++;
+    return why;
+}
+
+enum sh_auth_reason sh_gate_check(struct sh_gate *g, const struct sh_source_config *source,
+                                  struct sh_http_request *req, const struct sh_path_args *path,
+                                  const char *address)
+{
+    warn_of_proxy(g, req, address);
+    if (!is_from(source, address))
+        return counted(g, source, SH_AUTH_ADDRESS);
+    if (source->auth.kind <= SH_AUTH_NONE)
+        return SH_AUTH_OK;
+    const struct sh_auth_request r = {
+        .header = header_of,
+        .arg = req,
+        .body = sh_auth_reads_body(&source->auth) ? sh_http_body(req) : sh_slice("", 0),
+        .path = path,
+        .now_ms = sh_now_ms(),
+    };
+    return counted(g, source, check_proof(g, source, &r, address));
+}
+
+static const char *no_header(void *arg, const char *name, size_t n)
+{
+    (void)arg, (void)name, (void)n;
+    return NULL;
+}
+
+enum sh_auth_reason sh_gate_check_setup(struct sh_gate *g, const struct sh_source_config *source,
+                                        const struct sh_path_args *path, const char *address)
+{
+    const struct sh_auth_request r = {.header = no_header, .path = path, .now_ms = sh_now_ms()};
+    if (!is_from(source, address))
+        return counted(g, source, SH_AUTH_ADDRESS);
+    if (source->auth.kind != SH_AUTH_PATH)
+        return SH_AUTH_OK;
+    return counted(g, source, check_proof(g, source, &r, address));
+}
+
+void sh_gate_refusals(const struct sh_gate *g, sh_gate_refusal_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < g->config->n_sources; i++)
+        for (int why = SH_AUTH_OK + 1; why < SH_N_AUTH_REASONS; why++)
+            if (g->refused[i][why])
+                fn(arg, g->config->sources[i].source.name,
+                   sh_auth_reason_name((enum sh_auth_reason)why), g->refused[i][why]);
+}
+
+/* --- paths in logs -------------------------------------------------------------------------- */
+
+/* Percent-escapes undone; what cannot be is left as it is. Cut at the room. */
+static void unescape(const char *path, char out[SH_SHOWN_PATH])
+{
+    size_t n = 0;
+    for (; *path && n < SH_SHOWN_PATH - 1; path++) {
+        char hex[3] = {0};
+        if (*path == '%' && path[1] && path[2]) {
+            memcpy(hex, path + 1, 2);
+            if (hex[strspn(hex, "0123456789abcdefABCDEF")] == '\0') {
+                out[n++] = (char)strtol(hex, NULL, 16);
+                path += 2;
+                continue;
+            }
+        }
+        out[n++] = *path;
+    }
+    out[n] = '\0';
+}
+
+const char *sh_gate_shown_path(const struct sh_config *config, const char *path,
+                               char out[SH_SHOWN_PATH])
+{
+    char plain[SH_SHOWN_PATH];
+    unescape(path, plain);
+    for (size_t i = 0; i < config->n_sources; i++) {
+        const char *pattern = config->sources[i].path;
+        if (!sh_path_pattern_has(pattern, NULL))
+            continue;
+        if (sh_path_match(pattern, plain, NULL))
+            return pattern;
+        const size_t n = strcspn(pattern, "{");
+        if (strncasecmp(plain, pattern, n) != 0)
+            continue;
+        snprintf(out, SH_SHOWN_PATH, "%.*s...", (int)(n < SH_SHOWN_PATH - 4 ? n : 0), pattern);
+        return out;
+    }
+    return path;
+}
