@@ -64,6 +64,8 @@ static void call_free(struct sh_api_call *c)
         free(c->param[i].value);
     }
     cJSON_Delete(c->body);
+    sh_buf_free(&c->answer.text);
+    free(c->answer.download);
     free((char *)c->caller.who);
     free((char *)c->caller.peer);
     free(c);
@@ -333,11 +335,14 @@ bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
 
 struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *err)
 {
-    (void)err;
     struct sh_api *api = sh_alloc(1, sizeof(*api));
     api->config = *config;
     TAILQ_INIT(&api->calls);
-    return api;
+    api->reader = sh_api_reader_new(config->base, config->config->data, err);
+    if (api->reader)
+        return api;
+    free(api);
+    return NULL;
 }
 
 size_t sh_api_pending(const struct sh_api *api)
@@ -348,6 +353,7 @@ size_t sh_api_pending(const struct sh_api *api)
 void sh_api_stop(struct sh_api *api)
 {
     api->stopped = true;
+    sh_api_reader_stop(api->reader);
 }
 
 void sh_api_free(struct sh_api *api)
@@ -355,6 +361,7 @@ void sh_api_free(struct sh_api *api)
     struct sh_api_call *c, *next;
     if (!api)
         return;
+    sh_api_reader_free(api->reader);
     for (c = TAILQ_FIRST(&api->calls); c; c = next) {
         next = TAILQ_NEXT(c, link);
         call_free(c);

@@ -7,6 +7,7 @@
 #define SH_APP_API_IMPL_H
 
 #include "app/api.h"
+#include "app/api_reader.h"
 
 #include <cjson/cJSON.h>
 #include <sys/queue.h>
@@ -34,9 +35,13 @@ struct sh_api_routes {
 /* Every table of routes, NULL-terminated. */
 extern const struct sh_api_routes *const sh_api_all[];
 extern const struct sh_api_routes sh_api_engine_routes; /* api_engine.c */
+extern const struct sh_api_routes sh_api_list_routes;   /* api_lists.c */
+extern const struct sh_api_routes sh_api_one_routes;    /* api_ones.c */
+extern const struct sh_api_routes sh_api_rule_routes;   /* api_rules.c */
 
 struct sh_api {
     struct sh_api_config config;
+    struct sh_api_reader *reader;
     TAILQ_HEAD(, sh_api_call) calls;
     size_t n_calls;
     bool stopped;
@@ -47,6 +52,20 @@ struct sh_api {
 struct sh_api_param {
     char *name, *value; /* owned, decoded, UTF-8 */
 };
+
+/* What a question to the store was answered; made on the reader's thread. */
+struct sh_api_answer {
+    struct sh_buf text;  /* JSON, or what type says */
+    const char *type;    /* NULL: JSON; constant */
+    char *download;      /* owned: the name under which a browser should save it; NULL: none */
+    struct sh_error err; /* code SH_OK: none, else the text is not sent */
+};
+#define SH_API_ANSWER_BYTES ((size_t)8 << 20) /* of one answer in JSON */
+#define SH_API_PAGE_BYTES   ((size_t)1 << 20) /* of the rows of one page, about */
+
+/* On the reader's thread: c may be read, not changed. */
+typedef void sh_api_read_fn(const struct sh_api_call *c, struct sh_store_view *v,
+                            struct sh_api_answer *a);
 
 /* A request under way. Gone after the one answer. */
 struct sh_api_call {
@@ -60,6 +79,9 @@ struct sh_api_call {
     cJSON *body;              /* the body's object; NULL: the route takes none, or none was sent */
     void *data;               /* the handler's own */
     void (*drop)(void *data); /* frees it when the call is gone; may be NULL */
+    struct sh_api_job job;    /* sh_api_read() */
+    sh_api_read_fn *read;
+    struct sh_api_answer answer;
     TAILQ_ENTRY(sh_api_call) link;
 };
 
@@ -94,6 +116,21 @@ void sh_api_fail_at(struct sh_api_call *c, int status, const char *code, const c
                     const char *name, const char *fmt, ...) SH_PRINTF(6, 7);
 /* What a failed operation of the store means to a caller: 404, 409, 400, 503. */
 void sh_api_fail_store(struct sh_api_call *c, const struct sh_error *err);
+
+/* --- api_read.c: questions to the store ----------------------------------------------------- */
+/* Have fn answer on the reader's thread; the call is answered with what it makes. Too many
+ * questions: 503. */
+void sh_api_read(struct sh_api_call *c, sh_api_read_fn *fn);
+/* On the thread: a tree as the answer; deletes it. NULL: err, if it is set. */
+void sh_api_answer_tree(struct sh_api_answer *a, cJSON *tree);
+
+/* Where a page goes on, as clients see it: opaque, and good only for the same path and filters.
+ * Cursor: NULL stays NULL; caller frees. */
+char *sh_api_cursor(const struct sh_api_call *c, const char *next) SH_WARN_UNUSED;
+/* The parameter "cursor" back; *after owned, NULL if it was not given. False: answered and gone. */
+bool sh_api_read_cursor(struct sh_api_call *c, char **after) SH_WARN_UNUSED;
+/* {"items": rows, "next_cursor": ...}; takes rows and next. */
+cJSON *sh_api_list_tree(const struct sh_api_call *c, cJSON *rows, char *next) SH_WARN_UNUSED;
 
 /* --- api_gate.c: who is that? --------------------------------------------------------------- */
 struct sh_api_refusal {

@@ -71,8 +71,8 @@ static void fail_unknown(struct sh_api_call *c, const char *code, const char *me
 {
     const char *near = sh_suggest(name, known, count(known));
     if (near)
-        sh_api_fail_at(c, 400, code, member, name, "there is no %s \"%.100s\" here; \"%s\"?",
-                       member, name, near);
+        sh_api_fail_at(c, 400, code, member, name,
+                       "there is no %s \"%.100s\" here; did you mean \"%s\"?", member, name, near);
     else
         sh_api_fail_at(c, 400, code, member, name, "there is no %s \"%.100s\" here", member, name);
 }

@@ -387,7 +387,8 @@ enum sh_list_what {
     SH_LIST_OUTBOX,
     SH_LIST_TIMERS,
     SH_LIST_GENERATIONS,
-    SH_LIST_RULES
+    SH_LIST_RULES,
+    SH_LIST_AUDIT
 };
 struct sh_list_query {
     enum sh_list_what what;
@@ -399,6 +400,17 @@ struct sh_list_query {
     const char *type;       /* EVENTS */
     int64_t since_ms;       /* 0 = all */
     size_t limit;           /* 0 = all; else the newest ones; rows always come oldest first */
+
+    /* sh_store_view_page() only; NULL, 0 = any */
+    int64_t until_ms;                    /* before this */
+    const char *source, *cause;          /* EVENTS; cause: emitted by a run of this event */
+    const char *key;                     /* EVENTS, TIMERS */
+    const char *rule, *generation;       /* RUNS; rule also OUTBOX, TIMERS */
+    const char *kind;                    /* OUTBOX: email, http; TIMERS: timer, clock */
+    const char *lane;                    /* OUTBOX */
+    const char *assignee;                /* CALLBACKS */
+    int64_t due_after_ms, due_before_ms; /* CALLBACKS, TIMERS: from, before */
+    const char *who, *action, *target;   /* AUDIT */
 };
 /* One row as an object with exactly the members README and docs promise:
  * event {id, source, type, key, received_at, state}, with .id set also body (parsed JSON)
@@ -417,6 +429,18 @@ struct sh_list_query {
  * The row is the callee's loan. Returning false stops. */
 typedef bool sh_list_fn(void *arg, const cJSON *row);
 
+/* A page of rows as the API shows them: those above with members more (docs/openapi.json), JSON in
+ * them as cJSON_Raw nodes: the text that is stored. */
+struct sh_page {
+    bool whole;        /* rows as sh_store_view_get() gives them */
+    bool ascending;    /* oldest first; records: by id, callbacks and others: as they were made */
+    size_t limit;      /* rows, 1 .. 1000 */
+    size_t max_bytes;  /* of rows together, past which the page ends */
+    const char *after; /* `next` of the page before, or NULL */
+    cJSON *rows;       /* out: array, caller deletes */
+    char *next;        /* out: caller frees; NULL: that was the last page */
+};
+
 /* Read-only view of a data folder, also beside a running engine. Errors: SH_ENOTFOUND no store
  * there. From an open store (the simulator's), use sh_store_list(). */
 struct sh_store_view;
@@ -424,6 +448,26 @@ struct sh_store_view *sh_store_view_open(const char *dir, struct sh_error *err) 
 void sh_store_view_close(struct sh_store_view *v);
 bool sh_store_view_list(struct sh_store_view *v, const struct sh_list_query *q, sh_list_fn *fn,
                         void *arg, struct sh_error *err) SH_WARN_UNUSED;
+/* One page of q (id and limit in it are not looked at). At most SH_STORE_LOOKS rows are looked at,
+ * for SH_STORE_LOOK_MS: where a filter lets few through, the page comes back short, even empty,
+ * with a `next`. Rows that are added meanwhile do not move others to another page; no read
+ * transaction stays open. False and *err: SH_EINVAL: `after` is none, no such kind or state;
+ * others. */
+#define SH_STORE_LOOKS   10000
+#define SH_STORE_LOOK_MS 100
+bool sh_store_view_page(struct sh_store_view *v, const struct sh_list_query *q, struct sh_page *p,
+                        struct sh_error *err) SH_WARN_UNUSED;
+/* The row with that id, whole, as the API shows it; caller deletes. NULL and *err: SH_ENOTFOUND. */
+cJSON *sh_store_view_get(struct sh_store_view *v, enum sh_list_what what, const char *collection,
+                         const char *id, struct sh_error *err) SH_WARN_UNUSED;
+/* The bytes of an event as they came; caller frees. */
+bool sh_store_view_body(struct sh_store_view *v, const char *id, struct sh_buf *out,
+                        struct sh_error *err) SH_WARN_UNUSED;
+/* [{"collection","records","exact"}]: exact false: at least so many. Caller deletes. */
+cJSON *sh_store_view_counts(struct sh_store_view *v, struct sh_error *err) SH_WARN_UNUSED;
+/* {rule: {outcome: n}} of the newest `last` runs; caller deletes. */
+cJSON *sh_store_view_run_counts(struct sh_store_view *v, size_t last,
+                                struct sh_error *err) SH_WARN_UNUSED;
 /* Names of the collections, as strings in an array; caller deletes. */
 cJSON *sh_store_view_collections(struct sh_store_view *v) SH_WARN_UNUSED;
 /* A generation's text by its id, or the first 4 or more characters of it; "live": the one that went

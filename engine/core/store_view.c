@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define COUNT_EACH 100000 /* records of one collection that are counted */
+#define COUNT_ALL  1000000
+
 struct sh_store_view *sh_store_view_open(const char *dir, struct sh_error *err)
 {
     char *path = sh_store_db_path(dir);
@@ -66,4 +69,73 @@ cJSON *sh_store_view_collections(struct sh_store_view *v)
     }
     sqlite3_finalize(st);
     return names;
+}
+
+/* --- counting ------------------------------------------------------------------- */
+
+/* Records of a collection, up to most. */
+static bool count_some(sqlite3 *db, const char *collection, int64_t most, int64_t *n,
+                       struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_sqlite_prepare(
+        db, "SELECT count(*) FROM (SELECT 1 FROM sh_records WHERE collection = ?1 LIMIT ?2)", err);
+    if (!st)
+        return false;
+    sh_sqlite_bind_str(st, 1, collection);
+    sh_sqlite_bind_int(st, 2, most);
+    const bool ok = sh_sqlite_int(st, n, err);
+    sqlite3_finalize(st);
+    return ok;
+}
+
+cJSON *sh_store_view_counts(struct sh_store_view *v, struct sh_error *err)
+{
+    cJSON *names = sh_store_view_collections(v), *rows = cJSON_CreateArray(), *name;
+    int64_t left = COUNT_ALL;
+    bool ok = true;
+    cJSON_ArrayForEach(name, names)
+    {
+        const int64_t most = left < COUNT_EACH ? left : COUNT_EACH;
+        int64_t n = 0;
+        ok = ok && count_some(v->db, name->valuestring, most + 1, &n, err);
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "collection", name->valuestring);
+        cJSON_AddNumberToObject(row, "records", (double)(n > most ? most : n));
+        cJSON_AddBoolToObject(row, "exact", n <= most);
+        cJSON_AddItemToArray(rows, row);
+        left -= n < left ? n : left;
+    }
+    cJSON_Delete(names);
+    if (ok)
+        return rows;
+    cJSON_Delete(rows);
+    return NULL;
+}
+
+cJSON *sh_store_view_run_counts(struct sh_store_view *v, size_t last, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_sqlite_prepare(v->db,
+                                         "SELECT rule, outcome, count(*) FROM (SELECT rule, outcome"
+                                         " FROM sh_runs ORDER BY seq DESC, rule DESC LIMIT ?1)"
+                                         " GROUP BY rule, outcome",
+                                         err);
+    if (!st)
+        return NULL;
+    cJSON *all = cJSON_CreateObject();
+    int got;
+    sh_sqlite_bind_int(st, 1, (int64_t)last);
+    while ((got = sh_sqlite_step(st, err)) == 1) {
+        char *rule = sh_sqlite_dup(st, 0), *outcome = sh_sqlite_dup(st, 1);
+        cJSON *of = cJSON_GetObjectItemCaseSensitive(all, rule);
+        if (!of)
+            of = cJSON_AddObjectToObject(all, rule);
+        cJSON_AddNumberToObject(of, outcome, (double)sqlite3_column_int64(st, 2));
+        free(rule);
+        free(outcome);
+    }
+    sqlite3_finalize(st);
+    if (got == 0)
+        return all;
+    cJSON_Delete(all);
+    return NULL;
 }

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ * api_reader.c: the thread, its queue, and the way back. */
+#include "app/api_reader.h"
+
+#include "svc/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define NICE 10
+
+STAILQ_HEAD(jobs, sh_api_job);
+
+struct sh_api_reader {
+    char *dir;
+    struct sh_waker *waker;
+    pthread_t thread;
+    bool up;
+    size_t n_jobs; /* the loop's count */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    /* under the lock */
+    struct jobs waiting, finished;
+    bool stopping;
+};
+
+/* --- the thread ----------------------------------------------------------------------------- */
+
+static struct sh_api_job *next_job(struct sh_api_reader *r)
+{
+    struct sh_api_job *job = NULL;
+    pthread_mutex_lock(&r->lock);
+    while (!r->stopping && STAILQ_EMPTY(&r->waiting))
+        pthread_cond_wait(&r->wake, &r->lock);
+    if (!r->stopping) {
+        job = STAILQ_FIRST(&r->waiting);
+        STAILQ_REMOVE_HEAD(&r->waiting, link);
+        job->begun = true;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return job;
+}
+
+static void give_back(struct sh_api_reader *r, struct sh_api_job *job)
+{
+    pthread_mutex_lock(&r->lock);
+    const bool first = STAILQ_EMPTY(&r->finished);
+    STAILQ_INSERT_TAIL(&r->finished, job, link);
+    pthread_mutex_unlock(&r->lock);
+    if (first)
+        sh_waker_ring(r->waker);
+}
+
+static void *run(void *arg)
+{
+    struct sh_api_reader *r = arg;
+    struct sh_store_view *view = NULL;
+    struct sh_api_job *job;
+    /* Of this thread alone, on Linux: what senders wait for goes first. */
+    (void)!setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+    while ((job = next_job(r)) != NULL) {
+        struct sh_error err = {0};
+        if (!view)
+            view = sh_store_view_open(r->dir, &err);
+        job->work(job, view, &err);
+        give_back(r, job);
+    }
+    sh_store_view_close(view);
+    return NULL;
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+static void on_finished(void *arg)
+{
+    struct sh_api_reader *r = arg;
+    struct jobs finished = STAILQ_HEAD_INITIALIZER(finished);
+    pthread_mutex_lock(&r->lock);
+    STAILQ_CONCAT(&finished, &r->finished);
+    pthread_mutex_unlock(&r->lock);
+    struct sh_api_job *job;
+    while ((job = STAILQ_FIRST(&finished)) != NULL) {
+        STAILQ_REMOVE_HEAD(&finished, link);
+        r->n_jobs--;
+        job->done(job, job->begun);
+    }
+}
+
+bool sh_api_reader_add(struct sh_api_reader *r, struct sh_api_job *job)
+{
+    if (!r->up || r->n_jobs >= SH_API_READS)
+        return false;
+    r->n_jobs++;
+    job->begun = false;
+    pthread_mutex_lock(&r->lock);
+    STAILQ_INSERT_TAIL(&r->waiting, job, link);
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+    return true;
+}
+
+static int start_thread(struct sh_api_reader *r)
+{
+    sigset_t all, before;
+    sigfillset(&all); /* signals are the loop's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int rc = pthread_create(&r->thread, NULL, run, r);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+struct sh_api_reader *sh_api_reader_new(struct event_base *base, const char *dir,
+                                        struct sh_error *err)
+{
+    struct sh_api_reader *r = sh_alloc(1, sizeof(*r));
+    r->dir = sh_strdup(dir);
+    STAILQ_INIT(&r->waiting);
+    STAILQ_INIT(&r->finished);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->wake, NULL);
+    r->waker = sh_waker_try(base, on_finished, r);
+    const int rc = r->waker ? start_thread(r) : errno;
+    r->up = rc == 0;
+    if (r->up)
+        return r;
+    sh_error_set(err, SH_ESYS, "cannot start the API's thread: %s", strerror(rc));
+    sh_api_reader_free(r);
+    return NULL;
+}
+
+void sh_api_reader_stop(struct sh_api_reader *r)
+{
+    if (!r->up)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->stopping = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    r->up = false;
+    STAILQ_CONCAT(&r->finished, &r->waiting);
+    on_finished(r);
+}
+
+void sh_api_reader_free(struct sh_api_reader *r)
+{
+    if (!r)
+        return;
+    sh_api_reader_stop(r);
+    sh_waker_free(r->waker);
+    pthread_cond_destroy(&r->wake);
+    pthread_mutex_destroy(&r->lock);
+    free(r->dir);
+    free(r);
+}
