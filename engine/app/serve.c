@@ -2,23 +2,15 @@
  * serve.c: the live engine on its loop. */
 #include "app/serve.h"
 
-#include "app/api.h"
 #include "app/banner.h"
-#include "app/control.h"
-#include "app/feed.h"
-#include "app/ingress.h"
-#include "app/live.h"
 #include "app/options.h"
-#include "app/outside.h"
 #include "app/rules.h"
-#include "app/timekeeper.h"
+#include "app/serve_impl.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/zone.h"
-#include "core/outbox.h"
 #include "svc/json.h"
-#include "svc/loop.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -37,33 +29,6 @@
 #define PRUNE_MS        60000
 #define PRUNE_BUSY_MS   50 /* between slices while there is more to remove */
 #define PRUNE_ROWS      500
-#define TIMERS_HOLD     2000 /* events that wait for their rules: then timers come slowly */
-
-struct server {
-    const struct sh_config *config;
-    struct event_base *base;
-    struct sh_waker *waker;
-    struct sh_timer *tick, *prune, *deadline;
-    struct sh_signal *term, *interrupt, *hangup;
-    struct sh_store *store;
-    struct sh_live *rules;
-    struct sh_dispatch *dispatch;
-    struct sh_outside *outside;
-    struct sh_outbox *outbox;
-    struct sh_timekeeper *timekeeper;
-    struct sh_ingress *ingress;
-    struct sh_feed *feed;
-    struct sh_status *status;
-    struct sh_api *api;
-    struct sh_control *control;
-    struct sh_op_count count;
-    struct sh_op_generation keep;
-    struct sh_op_prune prune_op;
-    bool counted, kept, rules_ok, live, stopping, prune_out, hung_up;
-    int64_t unfinished, started_us;
-    int64_t newest_ms; /* when the newest event had come, before the start */
-    int exit_code;
-};
 
 static void leave(struct server *s, int exit_code)
 {
@@ -78,7 +43,7 @@ static void on_deadline(void *arg)
     sh_loop_stop(((struct server *)arg)->base);
 }
 
-static void fail_for_good(void *arg, const struct sh_error *err)
+void sh_serve_fail(void *arg, const struct sh_error *err)
 {
     struct server *s = arg;
     if (s->exit_code == SH_EXIT_FATAL)
@@ -103,7 +68,7 @@ static void on_wake(void *arg)
     if (s->rules)
         sh_live_flush(s->rules);
     if (sh_store_failed(s->store, &err))
-        fail_for_good(s, &err);
+        sh_serve_fail(s, &err);
 }
 
 /* --- ticking ------------------------------------------------------------------------------- */
@@ -208,43 +173,6 @@ static void on_signal(void *arg)
 
 /* --- starting ------------------------------------------------------------------------------ */
 
-static bool give(void *arg, const struct sh_job *job)
-{
-    return sh_live_give(((struct server *)arg)->rules, job);
-}
-
-static void on_queued(void *arg)
-{
-    sh_outbox_poke(((struct server *)arg)->outbox);
-}
-
-static void on_timed(void *arg)
-{
-    sh_timekeeper_poke(((struct server *)arg)->timekeeper);
-}
-
-static void on_event(void *arg, struct sh_event *event)
-{
-    struct server *s = arg;
-    sh_dispatch_add(s->dispatch, event);
-    sh_dispatch_pump(s->dispatch);
-}
-
-static void on_fired(void *arg, struct sh_event **events, size_t n)
-{
-    struct server *s = arg;
-    for (size_t i = 0; i < n; i++)
-        sh_dispatch_add(s->dispatch, events[i]);
-    sh_dispatch_pump(s->dispatch);
-}
-
-static int64_t backlog(void *arg)
-{
-    struct sh_dispatch_stats stats;
-    sh_dispatch_stats(((struct server *)arg)->dispatch, &stats);
-    return stats.unfinished;
-}
-
 static void on_other(void *arg, struct sh_http_request *req)
 {
     struct server *s = arg;
@@ -291,53 +219,6 @@ static void on_lookup(void *arg, uint64_t token, struct sh_slice call,
     sh_outside_lookup(s->outside, call, sh_dispatch_trace(s->dispatch, token), answer, answer_arg);
 }
 
-static void start_dispatch(struct server *s)
-{
-    const struct sh_dispatch_config config = {
-        .store = s->store,
-        .generation = sh_live_generation(s->rules)->id,
-        .retry_ms = s->config->retry_ms,
-        .n_retry = s->config->n_retry,
-        .memory_events = s->config->memory_events,
-        .memory_bytes = s->config->memory_body_bytes,
-        .give = give,
-        .queued = on_queued,
-        .timed = on_timed,
-        .fatal = fail_for_good,
-        .arg = s,
-    };
-    s->dispatch = sh_dispatch_new(&config);
-    sh_live_set_dispatch(s->rules, s->dispatch);
-}
-
-static void start_outbox(struct server *s)
-{
-    size_t n;
-    const struct sh_carrier *carriers = sh_outside_carriers(s->outside, &n);
-    const struct sh_outbox_config config = {
-        .carriers = carriers, .n_carriers = n, .emitted = on_event, .arg = s};
-    s->outbox = sh_outbox_new(s->base, s->store, &config);
-}
-
-static void start_timekeeper(struct server *s)
-{
-    const int64_t limit = s->config->backlog / 2;
-    const struct sh_timekeeper_config config = {
-        .base = s->base,
-        .store = s->store,
-        .hold_above = limit < TIMERS_HOLD ? limit : TIMERS_HOLD,
-        .stop_above = limit,
-        .backlog = backlog,
-        .emitted = on_fired,
-        .queued = on_queued,
-        .fatal = fail_for_good,
-        .arg = s,
-    };
-    s->timekeeper = sh_timekeeper_new(&config);
-    sh_timekeeper_set_newest(s->timekeeper, s->newest_ms);
-    sh_timekeeper_start(s->timekeeper, sh_live_rules(s->rules), s->config->settings.zone);
-}
-
 static void on_hangup(void *arg)
 {
     struct server *s = arg;
@@ -352,10 +233,10 @@ static void go_live(struct server *s)
     struct sh_error err;
     if (s->live || s->stopping || !s->counted || !s->kept || !s->rules_ok)
         return;
-    start_dispatch(s);
-    start_outbox(s);
-    start_timekeeper(s);
-    s->ingress = sh_ingress_new(s->base, s->config, s->store, on_event, s, &err);
+    sh_serve_start_dispatch(s);
+    sh_serve_start_outbox(s);
+    sh_serve_start_timekeeper(s);
+    s->ingress = sh_ingress_new(s->base, s->config, s->store, sh_serve_on_event, s, &err);
     if (!s->ingress || !start_control(s, &err)) {
         fprintf(stderr, "switchhook: %s\n", err.msg);
         leave(s, SH_EXIT_BAD);
@@ -439,7 +320,7 @@ static void on_counted(struct sh_op *op)
 {
     struct server *s = op->arg;
     if (!op->ok) {
-        fail_for_good(s, &op->err);
+        sh_serve_fail(s, &op->err);
         return;
     }
     s->counted = true;
@@ -460,22 +341,6 @@ static void start_loop(struct server *s)
     sh_timer_set(s->tick, TICK_MS);
 }
 
-static bool keep_time(void *arg, const cJSON *row)
-{
-    const char *at = sh_json_string(row, "received_at");
-    return at && sh_time_parse(at, strlen(at), &((struct server *)arg)->newest_ms);
-}
-
-/* When the newest stored event came; unknown is as good as none. */
-static void find_newest(struct server *s)
-{
-    const struct sh_list_query query = {.what = SH_LIST_EVENTS, .limit = 1};
-    struct sh_store_view *view = sh_store_view_open(s->config->data, NULL);
-    if (view)
-        (void)!sh_store_view_list(view, &query, keep_time, s, NULL);
-    sh_store_view_close(view);
-}
-
 static bool open_store(struct server *s, struct sh_error *err)
 {
     const struct sh_store_config config = {.dir = s->config->data,
@@ -488,7 +353,7 @@ static bool open_store(struct server *s, struct sh_error *err)
                                            .zone = s->config->settings.zone};
     s->store = sh_store_open(&config, err);
     if (s->store)
-        find_newest(s);
+        sh_serve_find_newest(s);
     return s->store != NULL;
 }
 
