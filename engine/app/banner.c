@@ -45,9 +45,9 @@ void sh_banner_ready(const struct sh_banner *b)
 {
     const char *host = b->config->listen_host;
     bool v6 = strchr(host, ':') != NULL;
-    printf("switchhook %s ready on http://%s%s%s:%d (rules: %zu, generation %s, workers: %ld, "
+    printf("switchhook %s ready on %s://%s%s%s:%d (rules: %zu, generation %s, workers: %ld, "
            "data: %s, unfinished: %" PRId64 ", started in %" PRId64 " ms)\n",
-           SH_VERSION, v6 ? "[" : "", host, v6 ? "]" : "", b->port, b->rules, b->generation,
-           b->config->workers, b->config->data, b->unfinished, b->took_ms);
+           SH_VERSION, sh_config_scheme(b->config), v6 ? "[" : "", host, v6 ? "]" : "", b->port,
+           b->rules, b->generation, b->config->workers, b->config->data, b->unfinished, b->took_ms);
     fflush(stdout);
 }

@@ -245,8 +245,8 @@ static int feed(const struct act *act, const struct sh_options *o, const struct 
     }
     bool v6 = strchr(c->listen_host, ':') != NULL;
     char *base = c->public_url ? sh_strdup(c->public_url)
-                               : sh_strf("http://%s%s%s:%d", v6 ? "[" : "", c->listen_host,
-                                         v6 ? "]" : "", c->listen_port);
+                               : sh_strf("%s://%s%s%s:%d", sh_config_scheme(c), v6 ? "[" : "",
+                                         c->listen_host, v6 ? "]" : "", c->listen_port);
     char *url = sh_strf("%s/calendar/%s.ics", base, op.token);
     if (sh_options_get(o, "json")) {
         cJSON *row = cJSON_CreateObject();

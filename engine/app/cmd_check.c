@@ -168,8 +168,10 @@ int sh_cmd_check(int argc, char **argv)
     bool ok = sh_config_load(sh_options_get(&o, "config"), &k.config, &k.faults);
     sh_config_override(&k.config.rules, sh_options_get(&o, "rules"));
     sh_config_override(&k.config.scripts, sh_options_get(&o, "scripts"));
-    if (ok)
+    if (ok) {
+        sh_config_check_tls(&k.config, k.faults);
         check_exposure(&k);
+    }
     bool rules_ok = load_rules(&k, sh_options_get(&o, "scripts") != NULL);
     ok = ok && rules_ok && cJSON_GetArraySize(k.faults) == 0;
     if (sh_options_get(&o, "json"))

@@ -134,6 +134,17 @@ static bool post(struct sending *s, struct sh_slice body, long *status, struct s
                         code == CURLE_COULDNT_CONNECT ? " (is `switchhook serve` running?)" : "");
 }
 
+/* The engine of the configuration, wherever it listens: it has the very certificate that is named
+ * there, whatever names are in it. */
+static void trust_configured(struct sending *s)
+{
+    if (!s->config.tls.cert || sh_options_get(&s->o, "to"))
+        return;
+    curl_easy_setopt(s->curl, CURLOPT_CAINFO, s->config.tls.cert);
+    curl_easy_setopt(s->curl, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(s->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
 static bool open_curl(struct sending *s, const char *token, struct sh_error *err)
 {
     s->curl = curl_easy_init();
@@ -143,6 +154,7 @@ static bool open_curl(struct sending *s, const char *token, struct sh_error *err
     curl_easy_setopt(s->curl, CURLOPT_URL, s->url);
     curl_easy_setopt(s->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(s->curl, CURLOPT_PROXY, "");
+    trust_configured(s);
     curl_easy_setopt(s->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(s->curl, CURLOPT_TIMEOUT_MS, ANSWER_MS);
     curl_easy_setopt(s->curl, CURLOPT_NOSIGNAL, 1L);
@@ -306,9 +318,10 @@ static char *default_url(const struct sh_config *c)
     bool v6 = strchr(c->listen_host, ':') != NULL;
     bool any = strcmp(c->listen_host, "0.0.0.0") == 0 || strcmp(c->listen_host, "::") == 0;
     if (any || c->listen_port == 0)
-        return sh_strf("http://127.0.0.1:%d", c->listen_port ? c->listen_port : 8080);
-    return sh_strf("http://%s%s%s:%d", v6 ? "[" : "", c->listen_host, v6 ? "]" : "",
-                   c->listen_port);
+        return sh_strf("%s://127.0.0.1:%d", sh_config_scheme(c),
+                       c->listen_port ? c->listen_port : 8080);
+    return sh_strf("%s://%s%s%s:%d", sh_config_scheme(c), v6 ? "[" : "", c->listen_host,
+                   v6 ? "]" : "", c->listen_port);
 }
 
 static bool prepare(struct sending *s, struct sh_error *err)

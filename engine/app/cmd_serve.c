@@ -76,7 +76,10 @@ static int serve_with(const struct sh_options *o)
 {
     struct sh_config config;
     cJSON *faults = NULL;
-    if (!sh_config_load(sh_options_get(o, "config"), &config, &faults)) {
+    const bool ok = sh_config_load(sh_options_get(o, "config"), &config, &faults);
+    if (ok)
+        sh_config_check_tls(&config, faults);
+    if (!ok || cJSON_GetArraySize(faults) > 0) {
         sh_config_print_faults(faults);
         cJSON_Delete(faults);
         sh_config_clear(&config);

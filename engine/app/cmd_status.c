@@ -37,6 +37,8 @@ static const struct sh_command command = {
 /* --- small things --------------------------------------------------------------------------------
  */
 
+#define CERTIFICATE_SOON_S (14 * 86400)
+
 static int64_t number(const cJSON *tree, const char *group, const char *name)
 {
     int64_t n = 0;
@@ -250,6 +252,30 @@ static void print_disk(const cJSON *s)
            wal);
 }
 
+static void print_tls(const cJSON *s)
+{
+    const cJSON *tls = sh_json_member(s, "tls");
+    const char *error = sh_json_string(tls, "error");
+    const int64_t left = number(s, "tls", "expires_in_s");
+    if (!cJSON_IsObject(tls))
+        return;
+    char left_text[32];
+    title("certificate");
+    sh_print_text(stdout, text(tls, "subject"), NULL);
+    age(left, left_text);
+    if (left <= 0)
+        printf(", %sexpired at %s%s", warn_style(true), text(tls, "not_after"), warn_end(true));
+    else
+        printf(", %suntil %s (%s)%s", warn_style(left < CERTIFICATE_SOON_S), text(tls, "not_after"),
+               left_text, warn_end(left < CERTIFICATE_SOON_S));
+    if (error) {
+        printf("\n             %sthe new one does not load: ", warn_style(true));
+        sh_print_text(stdout, error, NULL);
+        printf("%s", warn_end(true));
+    }
+    printf("\n");
+}
+
 static void print_sandbox(const cJSON *s)
 {
     const cJSON *box = sh_json_member(s, "sandbox"), *missing = sh_json_member(box, "missing"), *m;
@@ -276,7 +302,9 @@ static bool needs_someone(const cJSON *s)
     const cJSON *last = sh_json_member(sh_json_member(s, "reload"), "last");
     return cJSON_IsFalse(sh_json_member(last, "ok")) || sh_json_string(s, "refusing") ||
            number(s, "workers", "up") == 0 || number(s, "dead", "runs") > 0 ||
-           number(s, "dead", "outbox") > 0 || number(s, "paused", "rules") > 0;
+           number(s, "dead", "outbox") > 0 || number(s, "paused", "rules") > 0 ||
+           sh_json_string(sh_json_member(s, "tls"), "error") ||
+           (cJSON_IsObject(sh_json_member(s, "tls")) && number(s, "tls", "expires_in_s") <= 0);
 }
 
 static int go(const struct sh_options *o)
@@ -297,8 +325,9 @@ static int go(const struct sh_options *o)
         sh_print_json(s);
     } else {
         static void (*const lines[])(const cJSON *) = {
-            print_engine, print_generation, print_reload, print_workers, print_backlog, print_rates,
-            print_oldest, print_dead,       print_paused, print_disk,    print_sandbox};
+            print_engine,  print_generation, print_reload, print_workers,
+            print_backlog, print_rates,      print_oldest, print_dead,
+            print_paused,  print_disk,       print_tls,    print_sandbox};
         for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
             lines[i](s);
     }

@@ -137,6 +137,7 @@ static const struct sh_cfg_setting top_keys[] = {
     {"forwarded_header", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_forwarded_header},
     {"mail", SH_CFG_CUSTOM, 0, 0, 0, read_mail},
     {"http", SH_CFG_CUSTOM, 0, 0, 0, read_http},
+    {"tls", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_tls},
     {"secrets", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_secrets},
     {"callbacks", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_callbacks},
     {"zone", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_zone},
@@ -346,7 +347,8 @@ void sh_config_clear(struct sh_config *c)
     free(c->sources);
     char *texts[] = {c->file,          c->listen_host,  c->data,         c->rules,
                      c->scripts,       c->mail.smtp,    c->mail.from,    c->mail.username,
-                     c->mail.password, c->mail.ca_file, c->http.ca_file, c->public_url};
+                     c->mail.password, c->mail.ca_file, c->http.ca_file, c->public_url,
+                     c->tls.cert,      c->tls.key};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
     free_list(c->http.allow);
@@ -413,6 +415,11 @@ bool sh_config_is_loopback(const struct sh_config *c)
     if (inet_pton(AF_INET, c->listen_host, v4) == 1)
         return v4[0] == 127;
     return inet_pton(AF_INET6, c->listen_host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+const char *sh_config_scheme(const struct sh_config *c)
+{
+    return c->tls.cert ? "https" : "http";
 }
 
 /* "webphone" -> "WEBPHONE_TOKEN": a name for the variable that holds its token. */

@@ -46,6 +46,11 @@ struct sh_http_config {
     size_t n_retry;
 };
 
+struct sh_tls_config { /* both, or neither: plain HTTP */
+    char *cert, *key;  /* files, PEM */
+    int line[2];       /* where each stands in the file, for faults */
+};
+
 struct sh_config {
     char *file;        /* where it was read from, NULL = defaults */
     char *listen_host; /* "127.0.0.1" or "::1" */
@@ -53,6 +58,7 @@ struct sh_config {
     char *data, *rules, *scripts;
     struct sh_source_config *sources;
     size_t n_sources;
+    struct sh_tls_config tls;
     struct sh_mail_config mail;
     struct sh_http_config http;
     struct sh_settings settings; /* zone, and the secrets' names */
@@ -60,7 +66,7 @@ struct sh_config {
     char **plain_secrets;        /* names of those whose text stands in the file itself, and
                                     "sources.NAME.auth" of sources; NULL-terminated, or NULL */
     char *public_url;            /* "https://hook.example.org": how others reach this engine, for
-                                    calendar feeds; NULL = http://listen address */
+                                    calendar feeds; NULL = the listen address */
     bool callback_email;         /* callbacks.email, default true */
     int64_t callback_missed_ms;  /* callbacks.missed_after, default 24 h; 0 = never */
     struct sh_budgets budgets;
@@ -95,6 +101,11 @@ bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults) SH_WA
 void sh_config_clear(struct sh_config *c);
 /* Is the listen address loopback (127.0.0.0/8, ::1)? */
 bool sh_config_is_loopback(const struct sh_config *c);
+/* Do the files of `tls` load? Each fault is added to faults. For those who are to use them: other
+ * commands work while a certificate is broken. */
+void sh_config_check_tls(const struct sh_config *c, cJSON *faults);
+/* "https" or "http": what is spoken at the listen address. */
+const char *sh_config_scheme(const struct sh_config *c);
 /* May every source be reached as it is configured? False, and err says what to write: a source of
  * which nobody said how its senders prove themselves, on an address that others can reach. To be
  * asked after --listen has had its say. */

@@ -47,6 +47,12 @@ void sh_cfg_sort_faults(struct sh_cfg *cfg)
     free(sorted);
 }
 
+int sh_cfg_line(const struct sh_cfg *cfg, const char *path)
+{
+    const int line = cfg->text ? sh_config_line(cfg->text, path) : 0;
+    return cfg->text && line == 0 ? 1 : line;
+}
+
 void sh_cfg_fault(struct sh_cfg *cfg, const char *path, const char *fmt, ...)
 {
     char msg[1024];
@@ -54,9 +60,7 @@ void sh_cfg_fault(struct sh_cfg *cfg, const char *path, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(msg, sizeof(msg), fmt, ap);
     va_end(ap);
-    int line = cfg->text ? sh_config_line(cfg->text, path) : 0;
-    if (cfg->text && line == 0)
-        line = 1;
+    const int line = sh_cfg_line(cfg, path);
     cJSON *fault = cJSON_CreateObject();
     cJSON_AddStringToObject(fault, "file", cfg->file ? cfg->file : "");
     cJSON_AddItemToObject(fault, "line", sh_json_int(line));

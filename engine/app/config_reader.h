@@ -36,6 +36,8 @@ struct sh_cfg_setting {
 
 /* Note a fault of the key at path (dotted), at the line where it is written. */
 void sh_cfg_fault(struct sh_cfg *cfg, const char *path, const char *fmt, ...) SH_PRINTF(3, 4);
+/* Where the key at path is written; 0: no file. */
+int sh_cfg_line(const struct sh_cfg *cfg, const char *path);
 /* Put them in the order of their lines. */
 void sh_cfg_sort_faults(struct sh_cfg *cfg);
 /* "expected <what>, got <a description of node>". */
@@ -82,6 +84,9 @@ void sh_cfg_plain_auth(const struct sh_cfg *cfg, struct sh_config *c);
 
 /* config_log.c; config is a struct sh_config */
 void sh_cfg_log(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+
+/* config_tls.c */
+void sh_cfg_tls(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 
 /* config_http.c; config is a struct sh_config */
 extern const struct sh_cfg_setting sh_cfg_http_keys[];

@@ -508,6 +508,11 @@ void sh_ingress_free(struct sh_ingress *in)
     free(in);
 }
 
+void sh_ingress_set_tls(struct sh_ingress *in, struct sh_tls *tls)
+{
+    sh_http_server_set_tls(in->server, tls);
+}
+
 int sh_ingress_port(const struct sh_ingress *in)
 {
     return sh_http_server_port(in->server);

@@ -45,6 +45,8 @@ struct sh_ingress *sh_ingress_new(struct event_base *base, const struct sh_confi
  * are then never reported, and their requests go unanswered. */
 void sh_ingress_free(struct sh_ingress *in);
 
+/* Speak TLS and nothing else; before the loop runs. Borrowed until freed; NULL: plain HTTP. */
+void sh_ingress_set_tls(struct sh_ingress *in, struct sh_tls *tls);
 int sh_ingress_port(const struct sh_ingress *in);
 /* Listen no more; open connections end with their next answer, idle ones now. */
 void sh_ingress_stop(struct sh_ingress *in);

@@ -163,6 +163,7 @@ void sh_live_open(struct sh_live *l)
                                             .crew = crew_config(l),
                                             .live = l->generation,
                                             .rules = l->rules,
+                                            .tls = l->config.tls,
                                             .room = has_room,
                                             .swap = on_swap,
                                             .arg = l};

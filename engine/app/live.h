@@ -13,6 +13,7 @@ struct sh_live_config {
     struct event_base *base;
     const struct sh_config *config; /* borrowed */
     struct sh_store *store;
+    struct sh_tls *tls; /* as in reload.h */
     void (*lookup)(void *arg, uint64_t token, struct sh_slice call,
                    void (*answer)(void *answer_arg, struct sh_slice doc), void *answer_arg);
     /* The first generation has been loaded, or not (crew.h). */

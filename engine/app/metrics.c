@@ -102,6 +102,23 @@ static void put_reload(struct sh_buf *out, const cJSON *status)
     }
 }
 
+static void put_tls(struct sh_buf *out, const cJSON *tls)
+{
+    int64_t end = 0, failed = 0;
+    if (!cJSON_IsObject(tls))
+        return;
+    (void)!sh_json_get_int(sh_json_member(tls, "not_after_s"), &end);
+    (void)!sh_json_get_int(sh_json_member(tls, "handshakes_failed"), &failed);
+    head(out, "tls_certificate_expiry_seconds", "gauge",
+         "When the certificate in use ends, Unix time.");
+    sh_buf_addf(out, "switchhook_tls_certificate_expiry_seconds %" PRId64 "\n", end);
+    head(out, "tls_reload_failed", "gauge",
+         "1 if the certificate in the files does not load: the one before stays in use.");
+    sh_buf_addf(out, "switchhook_tls_reload_failed %d\n", sh_json_string(tls, "error") != NULL);
+    head(out, "tls_handshakes_failed_total", "counter", "TLS handshakes that came to nothing.");
+    sh_buf_addf(out, "switchhook_tls_handshakes_failed_total %" PRId64 "\n", failed);
+}
+
 void sh_status_metrics(const cJSON *status, struct sh_buf *out)
 {
     head(out, "info", "gauge", "The version and the live generation.");
@@ -112,4 +129,5 @@ void sh_status_metrics(const cJSON *status, struct sh_buf *out)
     sh_buf_adds(out, "\"} 1\n");
     put_plain(out, status);
     put_reload(out, status);
+    put_tls(out, sh_json_member(status, "tls"));
 }

@@ -9,6 +9,7 @@
 #include "svc/json.h"
 #include "svc/loop.h"
 #include "svc/task.h"
+#include "svc/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,7 @@ static void append(cJSON *out, const cJSON *list)
 static cJSON *outcome_new(const struct sh_reload *r, bool ok, bool changed)
 {
     char at[SH_TIME_TEXT];
+    struct sh_error err;
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "ok", ok);
     cJSON_AddBoolToObject(o, "changed", changed);
@@ -105,6 +107,8 @@ static cJSON *outcome_new(const struct sh_reload *r, bool ok, bool changed)
     cJSON *warnings = cJSON_AddArrayToObject(o, "warnings");
     append(warnings, sh_json_member(r->report, "warnings"));
     append(warnings, r->orphans);
+    if (r->config.tls && r->cause != SH_RELOAD_FILES && !sh_tls_reload(r->config.tls, &err))
+        cJSON_AddItemToArray(warnings, sh_reload_fault("tls", 0, err.msg));
     return o;
 }
 

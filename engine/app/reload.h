@@ -16,6 +16,7 @@
 #include "app/crew.h"
 
 struct sh_reload;
+struct sh_tls;
 
 enum sh_reload_cause { SH_RELOAD_FILES, SH_RELOAD_SIGNAL, SH_RELOAD_API };
 
@@ -24,6 +25,9 @@ struct sh_reload_config {
     struct sh_crew_config crew;       /* how a crew is made; generation and loading are set here */
     const struct sh_generation *live; /* borrowed until `swap` gives another */
     const cJSON *rules;               /* its rules, as in its report; borrowed for the call */
+    /* Loaded again in each round that a person asked for (SIGHUP, API); what is wrong with it is a
+     * warning of the outcome. NULL: none. */
+    struct sh_tls *tls;
     /* May a crew more be started now? False: asked again shortly. */
     bool (*room)(void *arg);
     /* The candidate goes live: both move to the callee; report (host.h) is borrowed. */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/zone.h"
 #include "svc/json.h"
+#include "svc/tls.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -104,6 +105,7 @@ static void on_tick(void *arg)
     if (!s->live)
         return;
     sh_status_tick(s->status);
+    sh_tls_tick(s->tls, sh_now_ms());
     const char *reason = reason_to_refuse(s);
     sh_ingress_set_refusing(s->ingress, reason);
     sh_dispatch_tick(s->dispatch, sh_now_ms());
@@ -192,6 +194,7 @@ static bool start_control(struct server *s, struct sh_error *err)
                                             .live = s->rules,
                                             .dispatch = s->dispatch,
                                             .ingress = s->ingress,
+                                            .tls = s->tls,
                                             .refusing = refusing,
                                             .arg = s};
     s->status = sh_status_new(&status);
@@ -242,6 +245,7 @@ static void go_live(struct server *s)
         leave(s, SH_EXIT_BAD);
         return;
     }
+    sh_ingress_set_tls(s->ingress, s->tls);
     s->feed = sh_feed_new(s->store, on_other, s);
     sh_ingress_set_other(s->ingress, sh_feed_request, s->feed);
     s->live = true;
@@ -360,12 +364,17 @@ static bool open_store(struct server *s, struct sh_error *err)
 static bool start(struct server *s, struct sh_error *err)
 {
     sh_zones_load(NULL);
+    if (s->config->tls.cert)
+        s->tls = sh_tls_new(s->config->tls.cert, s->config->tls.key, err);
+    if (s->config->tls.cert && !s->tls)
+        return false;
     s->outside = sh_outside_new(s->base, s->config, err);
     if (!s->outside || !open_store(s, err))
         return false;
     const struct sh_live_config rules = {.base = s->base,
                                          .config = s->config,
                                          .store = s->store,
+                                         .tls = s->tls,
                                          .lookup = on_lookup,
                                          .loaded = on_loaded,
                                          .fell_back = on_fell_back,
@@ -421,6 +430,7 @@ static void finish(struct server *s)
     sh_signal_free(s->hangup);
     sh_waker_free(s->waker);
     sh_loop_free(s->base);
+    sh_tls_free(s->tls);
 }
 
 /* As many connections, files and workers as the machine lets us have. */

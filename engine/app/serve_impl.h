@@ -26,6 +26,7 @@ struct server {
     struct sh_outside *outside;
     struct sh_outbox *outbox;
     struct sh_timekeeper *timekeeper;
+    struct sh_tls *tls; /* NULL: plain HTTP */
     struct sh_ingress *ingress;
     struct sh_feed *feed;
     struct sh_status *status;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "svc/json.h"
+#include "svc/tls.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -177,6 +178,25 @@ static void add_disk(const struct sh_status *s, cJSON *root)
     add_int(o, "wal_bytes", size_of(dir, "switchhook.db-wal"));
 }
 
+static void add_tls(const struct sh_status *s, cJSON *root)
+{
+    if (!s->config.tls) {
+        cJSON_AddNullToObject(root, "tls");
+        return;
+    }
+    const struct sh_tls_info *info = sh_tls_info(s->config.tls);
+    cJSON *o = cJSON_AddObjectToObject(root, "tls");
+    cJSON_AddStringToObject(o, "cert", info->cert);
+    cJSON_AddStringToObject(o, "subject", info->subject);
+    add_time(o, "not_after", info->not_after_ms);
+    add_int(o, "not_after_s", info->not_after_ms / 1000);
+    add_int(o, "expires_in_s", (info->not_after_ms - sh_now_ms()) / 1000);
+    add_time(o, "loaded_at", info->loaded_ms);
+    add_int(o, "handshakes_failed", info->handshakes_failed);
+    cJSON_AddItemToObject(o, "error",
+                          info->failed ? cJSON_CreateString(info->error.msg) : cJSON_CreateNull());
+}
+
 static cJSON *tree(const struct sh_status *s)
 {
     cJSON *root = cJSON_CreateObject();
@@ -202,6 +222,7 @@ static cJSON *tree(const struct sh_status *s)
     add_int(dead, "outbox", s->count.dead_items);
     add_paused(s, root);
     add_disk(s, root);
+    add_tls(s, root);
     const cJSON *sandbox = sh_crew_sandbox(sh_live_crew(s->config.live));
     cJSON_AddItemToObject(root, "sandbox",
                           sandbox ? cJSON_Duplicate(sandbox, true) : cJSON_CreateNull());

@@ -9,6 +9,7 @@
 #include "core/outbox.h"
 
 struct sh_status;
+struct sh_tls;
 
 struct sh_status_config {
     const struct sh_config *config;
@@ -16,6 +17,7 @@ struct sh_status_config {
     struct sh_live *live;
     struct sh_dispatch *dispatch;
     struct sh_ingress *ingress;
+    const struct sh_tls *tls;           /* NULL: plain HTTP */
     const char *(*refusing)(void *arg); /* why no event is taken now, or NULL */
     void *arg;
 };

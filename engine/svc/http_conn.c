@@ -95,6 +95,10 @@ static void throw_away(struct sh_http_conn *c)
  * not take at once, which no live client causes, is cut. */
 static void send_now(const struct sh_http_conn *c, const char *p, size_t n)
 {
+    if (c->ssl) {
+        sh_http_tls_send(c, p, n);
+        return;
+    }
     ssize_t ignored = send(bufferevent_getfd(c->bev), p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)ignored;
 }
@@ -146,6 +150,8 @@ static void refuse(struct sh_http_conn *c, int status, const char *reason)
                 sh_buf_ok(&headers) ? (int)headers.len : 0, headers.data ? headers.data : "");
     sh_buf_add(&out, body.data, body.len);
     send_now(c, out.data, out.len);
+    if (c->ssl)
+        sh_http_tls_end(c);
     shutdown(bufferevent_getfd(c->bev), SHUT_WR);
     sh_buf_free(&headers);
     sh_buf_free(&body);
@@ -262,7 +268,7 @@ struct bufferevent *sh_http_conn_new(struct sh_http_server *s)
     struct sh_http_conn *c = sh_alloc(1, sizeof(*c));
     struct event_base *base = event_get_base(s->loose_ends);
     c->server = s;
-    c->bev = bufferevent_socket_new(base, -1, 0);
+    c->bev = s->tls ? sh_http_tls_new(c, base) : bufferevent_socket_new(base, -1, 0);
     sh_require(c->bev);
     bufferevent_incref(c->bev); /* evhttp drops it should it fail to take the connection up */
     sh_http_guard_reset(&c->guard);
@@ -296,6 +302,8 @@ static void on_close(struct evhttp_connection *evcon, void *arg)
     struct sh_http_conn *c = arg;
     (void)evcon;
     evbuffer_remove_cb(input_of(c), on_input, c);
+    if (c->ssl)
+        sh_http_tls_closing(c);
     sh_http_request_orphan(c);
     conn_free(c);
 }

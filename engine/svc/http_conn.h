@@ -16,6 +16,7 @@ struct evconnlistener;
 struct evhttp;
 struct evhttp_connection;
 struct evhttp_request;
+struct ssl_st;
 
 enum conn_state {
     CONN_READING, /* a request or nothing is being read */
@@ -28,6 +29,7 @@ enum conn_state {
 struct sh_http_conn {
     struct sh_http_server *server;
     struct bufferevent *bev;             /* a reference of ours until adopted */
+    struct ssl_st *ssl;                  /* of the bufferevent; NULL: no TLS */
     struct evhttp_connection *evcon;     /* NULL until adopted */
     TAILQ_ENTRY(sh_http_conn) link;      /* order of the latest answer: the longest idle first */
     TAILQ_ENTRY(sh_http_conn) late_link; /* while late */
@@ -62,6 +64,7 @@ struct sh_http_request {
 struct sh_http_server {
     struct evhttp *http;
     struct evconnlistener *listener;
+    struct sh_tls *tls; /* borrowed; NULL: plain HTTP */
     struct sh_http_limits limits;
     sh_http_handler_fn *handler;
     sh_http_refused_fn *refused;
@@ -97,6 +100,14 @@ void sh_http_conn_expire(struct sh_http_conn *c);
 void sh_http_conn_finish(struct sh_http_conn *c);
 /* The answer of the request in work has left whole: go on with the next. */
 void sh_http_conn_answered(struct sh_http_conn *c);
+/* http_tls.c: the bufferevent of a new connection that speaks TLS. */
+struct bufferevent *sh_http_tls_new(struct sh_http_conn *c, struct event_base *base);
+/* Send now, past evhttp; nothing before the handshake is done. */
+void sh_http_tls_send(const struct sh_http_conn *c, const char *p, size_t n);
+/* Say that nothing more comes. */
+void sh_http_tls_end(const struct sh_http_conn *c);
+/* The connection is about to be closed. */
+void sh_http_tls_closing(struct sh_http_conn *c);
 /* The number of connections fell. */
 void sh_http_conns_changed(struct sh_http_server *s);
 

@@ -272,6 +272,11 @@ sh_http_server_new_unix(struct event_base *base, const char *dir, const char *na
     return s;
 }
 
+void sh_http_server_set_tls(struct sh_http_server *s, struct sh_tls *tls)
+{
+    s->tls = tls;
+}
+
 int sh_http_server_port(const struct sh_http_server *s)
 {
     return s->port;

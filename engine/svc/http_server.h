@@ -15,6 +15,7 @@
 
 struct event_base;
 struct sh_http_server;
+struct sh_tls;
 struct sh_http_request; /* one request; lives until its reply is sent or the server is freed */
 
 struct sh_http_limits {
@@ -62,6 +63,9 @@ struct sh_http_server *sh_http_server_new_unix(struct event_base *base, const ch
                                                sh_http_handler_fn *handler,
                                                sh_http_refused_fn *refused, void *arg,
                                                struct sh_error *err) SH_WARN_UNUSED;
+/* From now on new connections speak TLS (tls.h) and nothing else: call before the loop runs. The
+ * handshake is under the deadline for headers. Borrowed until the server is freed; NULL: plain. */
+void sh_http_server_set_tls(struct sh_http_server *s, struct sh_tls *tls);
 int sh_http_server_port(const struct sh_http_server *s);
 int sh_http_server_open_connections(const struct sh_http_server *s);
 /* Stop listening; connections that are open get `Connection: close` with their next answer. */

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "svc/http_server.h"
 #include "svc/loop.h"
+#include "svc/tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -129,6 +130,8 @@ static inline void on_term(void *arg)
     sh_loop_stop(((struct child *)arg)->base);
 }
 
+static const char *tls_cert, *tls_key; /* files: then the server speaks TLS */
+
 static inline int serve(int out, const struct sh_http_limits *limits, int max_fds)
 {
     struct child c = {.base = sh_loop_new()};
@@ -140,6 +143,9 @@ static inline int serve(int out, const struct sh_http_limits *limits, int max_fd
     c.timer = sh_timer_new(c.base, on_slow, &c);
     c.server = sh_http_server_new(c.base, "127.0.0.1", 0, limits, on_request, on_refused, &c, &err);
     sh_require(c.server);
+    struct sh_tls *tls = tls_cert ? sh_tls_new(tls_cert, tls_key, &err) : NULL;
+    sh_require(tls || !tls_cert);
+    sh_http_server_set_tls(c.server, tls);
     int port = sh_http_server_port(c.server);
     sh_require(write(out, &port, sizeof(port)) == sizeof(port));
     sh_loop_run(c.base);
@@ -147,6 +153,7 @@ static inline int serve(int out, const struct sh_http_limits *limits, int max_fd
     sh_timer_free(c.timer);
     sh_signal_free(term);
     sh_loop_free(c.base);
+    sh_tls_free(tls);
     return 0;
 }
 
