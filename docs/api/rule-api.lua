@@ -27,6 +27,8 @@
 ---@field received integer The same in seconds since 1970.
 ---@field attempt integer 1 for the first run of the rule on it.
 ---@field trace_id? string The trace it belongs to (W3C Trace Context), if its sender said so.
+---@field occurred_at? string When its sender says it happened, if it says (RFC 3339, UTC).
+---@field occurred? integer The same in seconds since 1970.
 ---@field due_at? string Of a timer's or clock rule's event: when it was due (RFC 3339, UTC).
 ---@field late? number Of a timer's or clock rule's event: seconds past `due_at`.
 

@@ -15,6 +15,7 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,8 +40,10 @@ static const struct sh_command command = {
     .name = "send",
     .args = "FILE... | --day",
     .summary = "Post events to a running engine and show its answers.",
-    .details = "FILE may be - for standard input, or a .jsonl file with one event a line. A URL\n"
-               "with a path is taken as it is; without one the source's path is added.\n"
+    .details = "FILE may be - for standard input, a .jsonl file with one event a line, or a .http\n"
+               "file: a request with its path and headers (`POST /hooks/github`, `X-GitHub-Event:\n"
+               "push`, an empty line, the body). A URL with a path is taken as it is; without one\n"
+               "the source's path is added.\n"
                "What the source's auth asks for (a token, a signature) is made with its first\n"
                "secret, for each event.\n"
                "Exit code 1 if an answer is not 200 (with --day: not the expected one).",
@@ -90,48 +93,92 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return 0;
 }
 
-/* What shows the engine that this sender is the one it says: of this body, at this time. */
-static struct curl_slist *add_proof(const struct sending *s, struct sh_slice body,
-                                    struct sh_auth_proof *proof, struct curl_slist *headers)
+/* Bytes of "http://host:port" in front of the path. */
+static size_t host_length(const char *url)
 {
+    const char *host = strstr(url, "://");
+    const char *slash = strchr(host ? host + 3 : url, '/');
+    return slash ? (size_t)(slash - url) : strlen(url);
+}
+
+static struct curl_slist *add_header(struct curl_slist *headers, const char *name,
+                                     const char *value)
+{
+    size_t n = strlen(name);
+    for (const struct curl_slist *h = headers; h; h = h->next)
+        if (strncasecmp(h->data, name, n) == 0 && h->data[n] == ':')
+            return headers; /* the earlier one counts */
+    char *line = sh_strf("%s: %s", name, value);
+    headers = curl_slist_append(headers, line);
+    free(line);
+    return headers;
+}
+
+/* What shows the engine that this sender is the one it says: of this body, at this time. */
+static struct curl_slist *add_proof(const struct sending *s, const struct sh_source_config *source,
+                                    struct sh_slice body, struct sh_auth_proof *proof)
+{
+    struct curl_slist *headers = NULL;
     const char *token = sh_options_get(&s->o, "token");
     *proof = (struct sh_auth_proof){0};
     if (token) {
-        char *header = sh_strf("Authorization: Bearer %s", token);
-        headers = curl_slist_append(headers, header);
-        free(header);
+        char *value = sh_strf("Bearer %s", token);
+        headers = add_header(headers, "Authorization", value);
+        free(value);
     } else if (!sh_options_get(&s->o, "unsigned")) {
-        sh_auth_prove(&s->source->auth, body, sh_now_ms(), proof);
+        sh_auth_prove(&source->auth, body, sh_now_ms(), proof);
     }
     for (size_t i = 0; i < proof->n; i++)
         headers = curl_slist_append(headers, proof->header[i]);
     return headers;
 }
 
-static bool post(struct sending *s, struct sh_slice body, long *status, struct sh_error *err)
+/* Those of a .http file behind the proof's, and of the usual ones what is not among them. How long
+ * the body is and whom it goes to is curl's to say. */
+static struct curl_slist *add_headers(struct curl_slist *headers, const struct sh_sent *sent)
+{
+    for (size_t i = 0; i < sent->n_headers; i++) {
+        const struct sh_sent_header *h = &sent->headers[i];
+        if (strcasecmp(h->name, "Content-Length") != 0 && strcasecmp(h->name, "Host") != 0)
+            headers = add_header(headers, h->name, h->value);
+    }
+    headers = add_header(headers, "Content-Type", "application/json");
+    return curl_slist_append(headers, "Expect:");
+}
+
+static bool perform(struct sending *s, const char *url, long *status, struct sh_error *err)
 {
     char why[CURL_ERROR_SIZE] = "";
-    struct sh_auth_proof proof;
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    headers = curl_slist_append(headers, "Expect:");
-    headers = add_proof(s, body, &proof, headers);
-    if (proof.body)
-        body = sh_slice(proof.body, proof.body_len);
     sh_buf_reset(&s->answer);
+    curl_easy_setopt(s->curl, CURLOPT_URL, url);
     curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, why);
-    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, body.p);
-    curl_easy_setopt(s->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
     CURLcode code = curl_easy_perform(s->curl);
     curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, NULL);
-    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, NULL);
-    curl_slist_free_all(headers);
-    sh_auth_proof_clear(&proof);
     curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, status);
     if (code == CURLE_OK)
         return true;
-    return sh_error_set(err, SH_ESYS, "%s: %s%s", s->url, *why ? why : curl_easy_strerror(code),
+    return sh_error_set(err, SH_ESYS, "%s: %s%s", url, *why ? why : curl_easy_strerror(code),
                         code == CURLE_COULDNT_CONNECT ? " (is `switchhook serve` running?)" : "");
+}
+
+static bool post(struct sending *s, const struct sh_sent *sent, long *status, struct sh_error *err)
+{
+    struct sh_auth_proof proof;
+    const struct sh_source_config *by_path = sh_sent_source(sent, &s->config);
+    struct curl_slist *headers =
+        add_headers(add_proof(s, by_path ? by_path : s->source, sent->body, &proof), sent);
+    struct sh_slice body = proof.body ? sh_slice(proof.body, proof.body_len) : sent->body;
+    char *url = sent->path ? sh_strf("%.*s%s", (int)host_length(s->url), s->url, sent->path)
+                           : sh_strdup(s->url);
+    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, body.p);
+    curl_easy_setopt(s->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+    bool ok = perform(s, url, status, err);
+    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    sh_auth_proof_clear(&proof);
+    free(url);
+    return ok;
 }
 
 /* The engine of the configuration, wherever it listens: it has the very certificate that is named
@@ -151,7 +198,6 @@ static bool open_curl(struct sending *s, const char *token, struct sh_error *err
     sh_require(s->curl);
     if (token && strpbrk(token, "\r\n"))
         return sh_error_set(err, SH_EINVAL, "--token has a line break in it");
-    curl_easy_setopt(s->curl, CURLOPT_URL, s->url);
     curl_easy_setopt(s->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(s->curl, CURLOPT_PROXY, "");
     trust_configured(s);
@@ -231,7 +277,7 @@ static bool send_one(struct sending *s, size_t i, struct sh_error *err)
 {
     long status = 0;
     const struct sh_input *in = &s->inputs.items[i];
-    if (!post(s, in->body, &status, err))
+    if (!post(s, &in->sent, &status, err))
         return false;
     s->sent++;
     struct sh_slice text = sh_slice(s->answer.data, s->answer.len);
@@ -303,9 +349,13 @@ static char *url_of(const char *to, const struct sh_source_config *source, struc
 static const struct sh_source_config *source_of(struct sending *s, struct sh_error *err)
 {
     const char *name = sh_options_get(&s->o, "source");
+    const struct sh_source_config *by_path =
+        s->inputs.n ? sh_sent_source(&s->inputs.items[0].sent, &s->config) : NULL;
     const struct sh_source_config *source =
-        !name && s->config.n_sources == 1 ? &s->config.sources[0]
-                                          : sh_config_source(&s->config, name ? name : "webphone");
+        !name && by_path ? by_path
+        : !name && s->config.n_sources == 1
+            ? &s->config.sources[0]
+            : sh_config_source(&s->config, name ? name : "webphone");
     if (!source && name)
         sh_error_set(err, SH_ENOTFOUND, "the configuration has no source \"%s\"", name);
     else if (!source)
@@ -324,6 +374,14 @@ static char *default_url(const struct sh_config *c)
                    v6 ? "]" : "", c->listen_port);
 }
 
+static bool all_have_paths(const struct sending *s)
+{
+    for (size_t i = 0; i < s->inputs.n; i++)
+        if (!s->inputs.items[i].sent.path)
+            return false;
+    return s->inputs.n > 0;
+}
+
 static bool prepare(struct sending *s, struct sh_error *err)
 {
     cJSON *faults;
@@ -332,19 +390,19 @@ static bool prepare(struct sending *s, struct sh_error *err)
     cJSON_Delete(faults);
     if (!ok)
         return sh_error_set(err, SH_EINVAL, "the configuration has faults");
+    for (int i = 0; i < s->o.n_args; i++)
+        if (!sh_inputs_add(&s->inputs, s->o.args[i], err))
+            return false;
     const struct sh_source_config *source = source_of(s, err);
     if (!source)
         return false;
     const char *to = sh_options_get(&s->o, "to"), *token = sh_options_get(&s->o, "token");
     char *here = to ? sh_strdup(to) : default_url(&s->config);
-    s->url = url_of(here, source, err);
+    s->url = all_have_paths(s) ? sh_strdup(here) : url_of(here, source, err);
     s->source = source;
     free(here);
     if (!s->url)
         return false;
-    for (int i = 0; i < s->o.n_args; i++)
-        if (!sh_inputs_add(&s->inputs, s->o.args[i], err))
-            return false;
     return open_curl(s, token, err);
 }
 

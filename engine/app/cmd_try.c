@@ -21,7 +21,9 @@
 static const struct sh_option options[] = {
     {"scripts", "DIR", "scripts folder (default: scripts beside RULE_DIR, if it is there)"},
     {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
-    {"source", "NAME", "the source that the events come from (default: the only one, or webphone)"},
+    {"source", "NAME",
+     "the source that the events come from (default: by a request's path, else the only one, or "
+     "webphone)"},
     {"now", "TIME", "where the clock stands, as 2026-06-12T10:04:21Z (default: now)"},
     {"advance", "DURATION",
      "then let this much time pass, such as 2h: timers and callbacks fall due"},
@@ -38,7 +40,10 @@ static const struct sh_command command = {
         "would be committed, log lines and errors, then the records, callbacks and emails that\n"
         "would be there at the end. Events are handled in the order given, on an empty store.\n"
         "EVENT may be - for standard input (one value, or JSON lines) or a .jsonl file, where\n"
-        "{\"@advance\":\"15m\"} lets time pass between two events.\n"
+        "{\"@advance\":\"15m\"} lets time pass between two events, or a .http file: a request "
+        "with\n"
+        "its path and headers (`POST /hooks/github`, `X-GitHub-Event: push`, an empty line, the "
+        "body).\n"
         "Exit code 1 if a rule does not load, an event is refused, or a run fails.",
     .example = "  switchhook try rules examples/webphone/call_stop.json\n"
                "  switchhook try rules day.jsonl --now 2026-06-12T17:55:00Z --json\n"
@@ -245,13 +250,21 @@ static void let_time_pass(struct attempt *a, int64_t ms)
 /* {"@advance":"15m"}: *ms. False: an event like any other. */
 static bool is_advance(const struct sh_input *in, int64_t *ms)
 {
-    if (in->body.n > 200 || !memmem(in->body.p, in->body.n, "\"@advance\"", 10))
+    const struct sh_slice body = in->sent.body;
+    if (body.n > 200 || !memmem(body.p, body.n, "\"@advance\"", 10))
         return false;
-    cJSON *tree = sh_json_parse(in->body.p, in->body.n, NULL);
+    cJSON *tree = sh_json_parse(body.p, body.n, NULL);
     const char *text = sh_json_string(tree, "@advance");
     bool ok = text && tree->child && !tree->child->next && sh_parse_duration(text, ms);
     cJSON_Delete(tree);
     return ok;
+}
+
+/* Of a request whose path says it; the one that is meant otherwise. */
+static const struct sh_source_config *source_by_path(const struct attempt *a,
+                                                     const struct sh_input *in)
+{
+    return sh_sent_source(&in->sent, &a->config);
 }
 
 static void run_input(struct attempt *a, const struct sh_input *in)
@@ -261,7 +274,8 @@ static void run_input(struct attempt *a, const struct sh_input *in)
         let_time_pass(a, ms);
         return;
     }
-    cJSON *entries = sh_simulator_send(a->sim, a->source, in->body, a->config.body_bytes);
+    const struct sh_source_config *source = a->source ? a->source : source_by_path(a, in);
+    cJSON *entries = sh_simulator_send(a->sim, source, &in->sent, a->config.body_bytes);
     cJSON *entry;
     cJSON_ArrayForEach(entry, entries) report(a, in, entry);
     cJSON_Delete(entries);
@@ -283,9 +297,21 @@ static void run_all(struct attempt *a)
 
 /* --- what is asked for ----------------------------------------------------------------------- */
 
+/* Does each event say by its path whose it is? */
+static bool paths_say(const struct attempt *a)
+{
+    int64_t ms;
+    for (size_t i = 0; i < a->inputs.n; i++)
+        if (!is_advance(&a->inputs.items[i], &ms) && !source_by_path(a, &a->inputs.items[i]))
+            return false;
+    return true;
+}
+
 static bool choose_source(struct attempt *a, struct sh_error *err)
 {
     const char *name = sh_options_get(&a->o, "source");
+    if (!name && a->config.n_sources > 1 && paths_say(a))
+        return true;
     if (!name && a->config.n_sources == 1)
         a->source = &a->config.sources[0];
     else
@@ -308,7 +334,8 @@ static bool read_replies(struct attempt *a, struct sh_error *err)
     if (!path)
         return true;
     bool ok = sh_inputs_add(&in, path, err) && in.n == 1 &&
-              (a->replies = sh_json_parse(in.items[0].body.p, in.items[0].body.n, err)) != NULL &&
+              (a->replies = sh_json_parse(in.items[0].sent.body.p, in.items[0].sent.body.n, err)) !=
+                  NULL &&
               sh_sim_replies_check(a->replies, err);
     if (!ok) {
         struct sh_error why = *err;
@@ -326,11 +353,11 @@ static bool prepare(struct attempt *a, struct sh_error *err)
     cJSON_Delete(faults);
     if (!ok)
         return sh_error_set(err, SH_EINVAL, "the configuration has faults");
-    if (!choose_source(a, err) || !read_replies(a, err))
-        return false;
     for (int i = 1; i < a->o.n_args; i++)
         if (!sh_inputs_add(&a->inputs, a->o.args[i], err))
             return false;
+    if (!choose_source(a, err) || !read_replies(a, err))
+        return false;
     a->generation = sh_rules_read(a->o.args[0], sh_options_get(&a->o, "scripts"), err);
     return a->generation != NULL;
 }

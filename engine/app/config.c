@@ -284,6 +284,7 @@ static void read_tree(struct sh_cfg *cfg, const cJSON *tree, struct sh_config *c
     bool tls_said = sh_json_member(sh_json_member(tree, "mail"), "tls") != NULL;
     sh_cfg_check_sources(cfg, c);
     sh_cfg_plain_auth(cfg, c);
+    sh_cfg_set_normalisers(c);
     sh_cfg_check_mail(cfg, c, tls_said);
     check_budgets(cfg, c);
 }

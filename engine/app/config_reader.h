@@ -62,7 +62,9 @@ const char *sh_cfg_string(struct sh_cfg *cfg, const cJSON *node, const char *pat
 
 /* config_source.c */
 void sh_cfg_sources(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
-void sh_cfg_check_sources(struct sh_cfg *cfg, const struct sh_config *c);
+void sh_cfg_check_sources(struct sh_cfg *cfg, struct sh_config *c);
+/* The sources' normalisers into the settings that rules run with. */
+void sh_cfg_set_normalisers(struct sh_config *c);
 void sh_source_config_clear(struct sh_source_config *s);
 
 /* config_check.c */

@@ -6,6 +6,7 @@
 #include "app/sender_gate.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/event_body.h"
 #include "core/trace.h"
 #include "svc/json.h"
 
@@ -325,13 +326,16 @@ static void submit(struct sh_ingress *in, struct sh_http_request *req, struct sh
 
 /* --- What was sent ---------------------------------------------------------------------------- */
 
-static void refuse_json(struct sh_ingress *in, struct sh_http_request *req,
-                        const struct sh_json_fault *fault)
+static void refuse_body(struct sh_ingress *in, struct sh_http_request *req,
+                        enum sh_body_format format, const struct sh_json_fault *fault)
 {
+    static const char *const codes[] = {[SH_BODY_JSON] = "invalid_json",
+                                        [SH_BODY_FORM] = "invalid_form",
+                                        [SH_BODY_JWT] = "invalid_jwt"};
     struct sh_buf b;
     sh_buf_init(&b, MAX_ANSWER_BYTES);
     note(in, SH_REFUSED_JSON, sh_http_peer(req), sh_http_path(req), fault->msg);
-    error_open(&b, "invalid_json", fault->msg);
+    error_open(&b, codes[format], fault->msg);
     sh_buf_addf(&b, ",\"byte\":%zu,\"line\":%zu,\"column\":%zu", fault->byte, fault->line,
                 fault->col);
     error_close(&b);
@@ -351,9 +355,9 @@ static void refuse_envelope(struct sh_ingress *in, struct sh_http_request *req, 
     reply_buf(req, 422, &b);
 }
 
-static bool is_object(const struct sh_event *event)
+static const char *header_of(const void *arg, const char *name)
 {
-    return event->body[strspn(event->body, " \t\r\n")] == '{';
+    return sh_http_header(arg, name);
 }
 
 /* Owned; NULL: none. */
@@ -363,31 +367,46 @@ static char *trace_of(const struct sh_http_request *req)
     return sh_trace_read(sh_http_header(req, "traceparent"), trace) ? sh_strdup(trace) : NULL;
 }
 
-static void take(struct sh_ingress *in, const struct sh_source_config *source,
-                 struct sh_http_request *req)
+static bool is_object(struct sh_slice json)
+{
+    return json.p[strspn(json.p, " \t\r\n")] == '{';
+}
+
+/* Fill the event from what was sent; false: it was answered. */
+static bool read_event(struct sh_ingress *in, const struct sh_source_config *source,
+                       struct sh_http_request *req, const struct sh_path_args *path,
+                       struct sh_event *event)
 {
     struct sh_json_fault fault;
     struct sh_envelope_fault missing;
+    struct sh_buf made;
+    const enum sh_body_format format = source->source.format;
+    struct sh_envelope_in from = {.path = path,
+                                  .header = header_of,
+                                  .arg = req,
+                                  .no_id = !sh_auth_trusts_id(source->auth.kind)};
+    bool ok = false;
+    if (!sh_event_check(format, sh_slice(event->body, event->body_len), &made, &from.json, &fault))
+        refuse_body(in, req, format, &fault);
+    else if (!is_object(from.json))
+        refuse_envelope(in, req, "", "an event is a JSON object: { ... }");
+    else if (!(ok = sh_envelope_read(&source->source, &from, event, &missing)))
+        refuse_envelope(in, req, missing.field, missing.msg);
+    sh_buf_free(&made);
+    return ok;
+}
+
+static void take(struct sh_ingress *in, const struct sh_source_config *source,
+                 struct sh_http_request *req, const struct sh_path_args *path)
+{
     struct sh_event *event = sh_event_new();
     event->received_ms = sh_now_ms();
     event->trace = trace_of(req);
     event->body = sh_http_body_copy(req, &event->body_len);
-    const struct sh_slice body = sh_slice(event->body, event->body_len);
-    /* Where the header is not signed, whoever has got hold of a signed body could send it again and
-     * again with another id. */
-    const char *webhook_id =
-        sh_auth_trusts_id(source->auth.kind) ? sh_http_header(req, "webhook-id") : NULL;
-    if (!sh_json_check(body.p, body.n, &fault)) {
-        refuse_json(in, req, &fault);
-    } else if (!is_object(event)) {
-        refuse_envelope(in, req, "", "an event is a JSON object: { ... }");
-    } else if (!sh_envelope_read(&source->source, body, webhook_id, event, &missing)) {
-        refuse_envelope(in, req, missing.field, missing.msg);
-    } else {
+    if (read_event(in, source, req, path, event))
         submit(in, req, event);
-        return;
-    }
-    sh_event_free(event);
+    else
+        sh_event_free(event);
 }
 
 static void on_post(struct sh_ingress *in, const struct sh_source_config *source,
@@ -402,14 +421,14 @@ static void on_post(struct sh_ingress *in, const struct sh_source_config *source
         on_setup(in, source, req, args, echo);
     } else if (!let_in(in, source, req, args)) {
         return;
-    } else if (!sh_media_accepted(sh_http_header(req, "Content-Type"),
+    } else if (!sh_media_accepted(source->source.format, sh_http_header(req, "Content-Type"),
                                   sh_http_header(req, "Content-Encoding"), &wrong)) {
         refuse(in, req, SH_REFUSED_MEDIA, 415, "unsupported_media_type", wrong);
     } else if (in->refusing || in->accept_bytes > MAX_ACCEPT_BYTES) {
         refuse(in, req, SH_REFUSED_OVERLOAD, 503, "overloaded",
                in->refusing ? in->refusing : "too many events are being stored");
     } else {
-        take(in, source, req);
+        take(in, source, req, args);
     }
 }
 

@@ -12,7 +12,7 @@
 static void add(struct sh_inputs *in, char *name, struct sh_slice body, bool is_line)
 {
     in->items = sh_realloc(in->items, (in->n + 1) * sizeof(*in->items));
-    in->items[in->n++] = (struct sh_input){.name = name, .body = body, .is_line = is_line};
+    in->items[in->n++] = (struct sh_input){.name = name, .sent.body = body, .is_line = is_line};
 }
 
 static char *keep(struct sh_inputs *in, char *text)
@@ -72,6 +72,15 @@ static void add_lines(struct sh_inputs *in, const char *path, struct sh_slice te
     }
 }
 
+static bool add_request(struct sh_inputs *in, const char *path, struct sh_slice text,
+                        struct sh_error *err)
+{
+    struct sh_error why;
+    add(in, sh_strdup(path), (struct sh_slice){0}, false);
+    return sh_sent_read(text, &in->items[in->n - 1].sent, &why) ||
+           sh_error_set(err, SH_EINVAL, "%s: %s", path, why.msg);
+}
+
 bool sh_inputs_add(struct sh_inputs *in, const char *path, struct sh_error *err)
 {
     bool from_stdin = strcmp(path, "-") == 0;
@@ -88,6 +97,8 @@ bool sh_inputs_add(struct sh_inputs *in, const char *path, struct sh_error *err)
     bool lines = ends_with(path, ".jsonl") || ends_with(path, ".ndjson");
     if (ok && (lines || (from_stdin && is_lines(sh_slice(text, len)))))
         add_lines(in, path, sh_slice(text, len));
+    else if (ok && ends_with(path, ".http"))
+        ok = add_request(in, path, sh_slice(text, len), err);
     else if (ok)
         add(in, sh_strdup(path), sh_slice(text, len), false);
     return ok;
@@ -101,8 +112,10 @@ void sh_inputs_add_text(struct sh_inputs *in, const char *name, const char *body
 
 void sh_inputs_clear(struct sh_inputs *in)
 {
-    for (size_t i = 0; i < in->n; i++)
+    for (size_t i = 0; i < in->n; i++) {
         free(in->items[i].name);
+        sh_sent_clear(&in->items[i].sent);
+    }
     for (size_t i = 0; i < in->n_texts; i++)
         free(in->texts[i]);
     free(in->items);

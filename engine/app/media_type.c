@@ -12,13 +12,28 @@ static bool equals(const char *p, size_t n, const char *word)
     return n == strlen(word) && strncasecmp(p, word, n) == 0;
 }
 
-static bool type_accepted(const char *p, size_t n)
+static bool json_type(const char *p, size_t n)
 {
     const char *slash = memchr(p, '/', n);
-    if (!slash || slash == p)
-        return false;
     return equals(p, n, "application/json") || equals(p, n, "text/plain") ||
-           (n > 5 && p + n - 5 > slash + 1 && equals(p + n - 5, 5, "+json"));
+           (slash && slash > p && n > 5 && p + n - 5 > slash + 1 && equals(p + n - 5, 5, "+json"));
+}
+
+static bool type_accepted(enum sh_body_format format, const char *p, size_t n)
+{
+    if (format == SH_BODY_FORM)
+        return equals(p, n, "application/x-www-form-urlencoded");
+    if (format == SH_BODY_JWT &&
+        (equals(p, n, "application/jwt") || equals(p, n, "application/jose")))
+        return true;
+    return json_type(p, n);
+}
+
+static const char *type_wanted(enum sh_body_format format)
+{
+    return format == SH_BODY_FORM  ? "Content-Type must be application/x-www-form-urlencoded"
+           : format == SH_BODY_JWT ? "Content-Type must be application/jwt"
+                                   : "Content-Type must be application/json";
 }
 
 /* `name=value` or `name="value"`; other parameters than charset say nothing to us. */
@@ -47,15 +62,16 @@ static size_t next_part(const char **rest, const char **part)
     return (size_t)(end - p);
 }
 
-bool sh_media_accepted(const char *type, const char *encoding, const char **wrong)
+bool sh_media_accepted(enum sh_body_format format, const char *type, const char *encoding,
+                       const char **wrong)
 {
     const char *rest = type ? type : "", *part;
     size_t n = next_part(&rest, &part);
     *wrong = NULL;
     if (encoding && *encoding && !equals(encoding, strlen(encoding), "identity"))
         *wrong = "Content-Encoding must be absent or identity";
-    else if (n && !type_accepted(part, n))
-        *wrong = "Content-Type must be application/json";
+    else if (n && !type_accepted(format, part, n))
+        *wrong = type_wanted(format);
     while (!*wrong && *rest) {
         n = next_part(&rest, &part);
         if (!parameter_accepted(part, n))

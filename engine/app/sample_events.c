@@ -25,7 +25,7 @@ static cJSON *read_file(const char *path, struct sh_error *err)
     struct sh_inputs in = {0};
     cJSON *tree = NULL;
     if (sh_inputs_add(&in, path, err) && in.n == 1)
-        tree = parse(path, in.items[0].body, err);
+        tree = parse(path, in.items[0].sent.body, err);
     sh_inputs_clear(&in);
     return tree;
 }

@@ -3,6 +3,7 @@
 #include "app/sim_replies.h"
 #include "app/simulator_impl.h"
 #include "app/simulator_json.h"
+#include "core/event_body.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -275,35 +276,75 @@ static cJSON *accept_event(struct sh_simulator *s, struct sh_event *e, bool *sto
     return entry;
 }
 
-/* The event of a body, or NULL and why it was refused. */
-static struct sh_event *read_event(const struct sh_simulator *s, const struct sh_source *source,
-                                   struct sh_slice body, int64_t max_bytes, cJSON **refused)
+/* What ingress checks before it looks at the body; NULL: all is well. */
+static cJSON *refuse_sent(const struct sh_source_config *source, const struct sh_sent *sent,
+                          int64_t max_bytes, struct sh_path_args *args)
 {
-    struct sh_json_fault json;
-    struct sh_envelope_fault envelope = {0};
-    if (max_bytes > 0 && body.n > (uint64_t)max_bytes) {
-        char *msg = sh_strf("%zu bytes; at most %" PRId64 " (limits.body)", body.n, max_bytes);
-        *refused = sh_sim_refused("too_large", msg);
+    cJSON *refused = NULL;
+    *args = (struct sh_path_args){.n = 0};
+    if (sent->path && source->path && !sh_path_match(source->path, sent->path, args)) {
+        char *msg = sh_strf("the path %s is not one of the source %s: %s", sent->path,
+                            source->source.name, source->path);
+        refused = sh_sim_refused("not_found", msg);
         free(msg);
-        return NULL;
+    } else if (max_bytes > 0 && sent->body.n > (uint64_t)max_bytes) {
+        char *msg =
+            sh_strf("%zu bytes; at most %" PRId64 " (limits.body)", sent->body.n, max_bytes);
+        refused = sh_sim_refused("too_large", msg);
+        free(msg);
     }
-    if (!sh_json_check(body.p, body.n, &json)) {
-        *refused = sh_sim_bad_json(&json);
-        return NULL;
-    }
-    if (body.p[strspn(body.p, " \t\r\n")] != '{') { /* as ingress does */
+    return refused;
+}
+
+static bool begins_object(struct sh_slice body)
+{
+    size_t i = 0;
+    while (i < body.n && strchr(" \t\r\n", body.p[i]) && body.p[i])
+        i++;
+    return i < body.n && body.p[i] == '{';
+}
+
+/* Fill the event, or why it was refused. */
+static cJSON *fill_event(const struct sh_source *source, const struct sh_sent *sent,
+                         const struct sh_path_args *args, struct sh_event *e)
+{
+    struct sh_json_fault fault;
+    struct sh_envelope_fault envelope = {0};
+    struct sh_envelope_in in = {.path = args, .header = sh_sent_header, .arg = sent};
+    struct sh_buf made;
+    cJSON *refused = NULL;
+    if (!sh_event_check(source->format, sent->body, &made, &in.json, &fault)) {
+        refused = sh_sim_bad_body(source->format, &fault);
+    } else if (!begins_object(in.json)) { /* as ingress does */
         snprintf(envelope.msg, sizeof(envelope.msg), "an event is a JSON object: { ... }");
-        *refused = sh_sim_bad_envelope(&envelope);
-        return NULL;
+        refused = sh_sim_bad_envelope(&envelope);
+    } else if (!sh_envelope_read(source, &in, e, &envelope)) {
+        refused = sh_sim_bad_envelope(&envelope);
     }
+    sh_buf_free(&made);
+    return refused;
+}
+
+/* The event of a request, or NULL and why it was refused. */
+static struct sh_event *read_event(const struct sh_simulator *s,
+                                   const struct sh_source_config *source,
+                                   const struct sh_sent *sent, int64_t max_bytes, cJSON **refused)
+{
+    struct sh_path_args args;
+    *refused = refuse_sent(source, sent, max_bytes, &args);
+    if (*refused)
+        return NULL;
     struct sh_event *e = sh_event_new();
-    if (!sh_envelope_read(source, body, NULL, e, &envelope)) {
-        *refused = sh_sim_bad_envelope(&envelope);
+    struct sh_source as = source->source; /* JSON is no token: it is one's payload */
+    if (as.format == SH_BODY_JWT && begins_object(sent->body))
+        as.format = SH_BODY_JSON;
+    *refused = fill_event(&as, sent, &args, e);
+    if (*refused) {
         sh_event_free(e);
         return NULL;
     }
-    e->body = sh_memdup(body.p, body.n);
-    e->body_len = body.n;
+    e->body = sh_memdup(sent->body.p ? sent->body.p : "", sent->body.n);
+    e->body_len = sent->body.n;
     e->received_ms = s->now_ms;
     return e;
 }
@@ -373,10 +414,10 @@ void sh_sim_run(struct sh_simulator *s, cJSON *results)
 }
 
 cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
-                         struct sh_slice body, int64_t max_bytes)
+                         const struct sh_sent *sent, int64_t max_bytes)
 {
     cJSON *results = cJSON_CreateArray(), *refused = NULL;
-    struct sh_event *e = read_event(s, &source->source, body, max_bytes, &refused);
+    struct sh_event *e = read_event(s, source, sent, max_bytes, &refused);
     if (!e) {
         cJSON_AddItemToArray(results, refused);
         return results;

@@ -10,7 +10,7 @@
 #ifndef SH_APP_SIMULATOR_H
 #define SH_APP_SIMULATOR_H
 
-#include "app/config.h"
+#include "app/sent.h"
 #include "core/generation.h"
 #include "core/store.h"
 
@@ -47,9 +47,10 @@ void sh_simulator_free(struct sh_simulator *s); /* NULL is a no-op */
  *   {"event":{..}, "duplicate":true}  the body was seen before; event is the first one
  *   {"refused":{"code","message","line"?,"column"?,"byte"?,"field"?}}  what ingress would answer
  * What is due without the clock being moved follows, as in the engine.
- * source must be one that the configuration knows. max_bytes: limits.body. */
+ * source must be one that the configuration knows; how it authenticates is not looked at.
+ * max_bytes: limits.body. */
 cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
-                         struct sh_slice body, int64_t max_bytes) SH_WARN_UNUSED;
+                         const struct sh_sent *sent, int64_t max_bytes) SH_WARN_UNUSED;
 
 /* Move the clock and let everything happen that falls due on the way, each at its own time: timers,
  * clock rules, callbacks, retries. The result is as above, one entry an event or retried run. */

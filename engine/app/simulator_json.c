@@ -33,6 +33,8 @@ cJSON *sh_sim_event(const struct sh_event *e)
         cJSON_AddStringToObject(o, "cause", e->cause);
     char at[SH_TIME_TEXT];
     cJSON_AddStringToObject(o, "at", sh_time_text(e->received_ms, at));
+    if (e->occurred_ms)
+        cJSON_AddStringToObject(o, "occurred_at", sh_time_text(e->occurred_ms, at));
     return o;
 }
 
@@ -44,9 +46,12 @@ cJSON *sh_sim_refused(const char *code, const char *message)
     return entry;
 }
 
-cJSON *sh_sim_bad_json(const struct sh_json_fault *fault)
+cJSON *sh_sim_bad_body(enum sh_body_format format, const struct sh_json_fault *fault)
 {
-    cJSON *entry = sh_sim_refused("invalid_json", fault->msg);
+    const char *code = format == SH_BODY_FORM  ? "invalid_form"
+                       : format == SH_BODY_JWT ? "invalid_jwt"
+                                               : "invalid_json";
+    cJSON *entry = sh_sim_refused(code, fault->msg);
     cJSON *o = cJSON_GetObjectItemCaseSensitive(entry, "refused");
     add_count(o, "byte", fault->byte);
     add_count(o, "line", fault->line);

@@ -11,7 +11,7 @@
 cJSON *sh_sim_event(const struct sh_event *e);
 /* {"refused":{"code","message",..}} */
 cJSON *sh_sim_refused(const char *code, const char *message);
-cJSON *sh_sim_bad_json(const struct sh_json_fault *fault);
+cJSON *sh_sim_bad_body(enum sh_body_format format, const struct sh_json_fault *fault);
 cJSON *sh_sim_bad_envelope(const struct sh_envelope_fault *fault);
 
 /* The entry of a rule in runs, added with its name, file and line (from the load's report) if it

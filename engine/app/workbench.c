@@ -146,6 +146,11 @@ static bool changed_settings(const struct sh_workbench *w, const cJSON *args,
             return sh_error_set(err, SH_EINVAL, "hook.reset: secrets: expected a list of names");
         out->secrets[n++] = sh_strdup(name->valuestring);
     }
+    out->normalisers = sh_alloc(is->n_normalisers, sizeof(*out->normalisers));
+    for (; out->n_normalisers < is->n_normalisers; out->n_normalisers++)
+        out->normalisers[out->n_normalisers] =
+            (struct sh_normaliser){.source = sh_strdup(is->normalisers[out->n_normalisers].source),
+                                   .module = sh_strdup(is->normalisers[out->n_normalisers].module)};
     return true;
 }
 
@@ -252,13 +257,42 @@ static const struct sh_source_config *source_of(const struct sh_workbench *w, co
     return s;
 }
 
+/* The path and the headers that a spec gives. */
+static bool read_sent(const cJSON *args, struct sh_sent *sent, struct sh_error *err)
+{
+    const char *path = sh_json_string(args, "path");
+    const cJSON *header;
+    sent->path = path ? sh_strdup(path) : NULL;
+    cJSON_ArrayForEach(header, sh_json_member(args, "headers"))
+    {
+        if (!header->string || !cJSON_IsString(header) ||
+            !sh_sent_add(sent, sh_slice_str(header->string), sh_slice_str(header->valuestring)))
+            return sh_error_set(err, SH_EINVAL,
+                                "hook.send: headers: expected { [\"X-Name\"] = \"value\" }");
+    }
+    return true;
+}
+
+/* A table is the event's JSON, whatever the source's bodies are; a text is a body. */
+static cJSON *send_to(struct sh_workbench *w, const struct sh_source_config *source,
+                      struct sh_sent *sent, bool is_text)
+{
+    struct sh_source_config as_json = *source;
+    if (!is_text)
+        as_json.source.format = SH_BODY_JSON;
+    return sh_simulator_send(w->sim, &as_json, sent, w->config.config->body_bytes);
+}
+
 static cJSON *ask_send(struct sh_workbench *w, const cJSON *args, struct sh_error *err)
 {
     const struct sh_source_config *source = source_of(w, args, err);
     const cJSON *event = sh_json_member(args, "event");
     const char *text = sh_json_string(args, "body");
-    if (!source)
+    struct sh_sent sent = {0};
+    if (!source || !read_sent(args, &sent, err)) {
+        sh_sent_clear(&sent);
         return NULL;
+    }
     struct sh_buf body;
     sh_buf_init(&body, (size_t)64 << 20);
     bool ok = true;
@@ -268,11 +302,12 @@ static cJSON *ask_send(struct sh_workbench *w, const cJSON *args, struct sh_erro
         ok = sh_json_print(event, &body);
     sh_buf_addc(&body, '\0');
     cJSON *entries = NULL;
+    sent.body = sh_slice(body.data, body.len ? body.len - 1 : 0);
     if (ok && sh_buf_ok(&body))
-        entries = sh_simulator_send(w->sim, source, sh_slice(body.data, body.len - 1),
-                                    w->config.config->body_bytes);
+        entries = send_to(w, source, &sent, text != NULL);
     else
         sh_error_set(err, SH_ELIMIT, "hook.send: the event is too large");
+    sh_sent_clear(&sent);
     sh_buf_free(&body);
     return entries;
 }

@@ -19,6 +19,9 @@
 #define SH_JSON_MAX_DEPTH 64
 #define SH_JSON_MAX_NODES 200000
 
+/* Forms: name=value pairs in a body */
+#define SH_MAX_FORM_FIELDS 1000
+
 /* Frames between engine and worker */
 #define SH_MAX_FRAME_BYTES (64U * 1024 * 1024)
 

@@ -44,13 +44,19 @@ int sh_frame_split(struct sh_slice in, size_t max_bytes, uint8_t *type, struct s
     return 1;
 }
 
-#define MAX_SECRETS 1000
+#define MAX_SECRETS     1000
+#define MAX_NORMALISERS 1000
 
 void sh_settings_clear(struct sh_settings *s)
 {
     for (size_t i = 0; s->secrets && s->secrets[i]; i++)
         free(s->secrets[i]);
     free(s->secrets);
+    for (size_t i = 0; i < s->n_normalisers; i++) {
+        free(s->normalisers[i].source);
+        free(s->normalisers[i].module);
+    }
+    free(s->normalisers);
     free(s->zone);
     *s = (struct sh_settings){0};
 }
@@ -64,6 +70,11 @@ static void write_settings(struct sh_buf *out, const struct sh_settings *s)
     sh_buf_uint(out, n);
     for (size_t i = 0; i < n; i++)
         sh_buf_bytes(out, sh_slice_str(s->secrets[i]));
+    sh_buf_uint(out, s->n_normalisers);
+    for (size_t i = 0; i < s->n_normalisers; i++) {
+        sh_buf_bytes(out, sh_slice_str(s->normalisers[i].source));
+        sh_buf_bytes(out, sh_slice_str(s->normalisers[i].module));
+    }
 }
 
 static bool read_settings(struct sh_reader *r, struct sh_settings *s)
@@ -75,6 +86,14 @@ static bool read_settings(struct sh_reader *r, struct sh_settings *s)
     s->secrets = sh_alloc((size_t)n + 1, sizeof(*s->secrets));
     for (size_t i = 0; i < n; i++)
         s->secrets[i] = sh_slice_dup(sh_read_bytes(r));
+    n = sh_read_uint(r);
+    if (r->bad || n > MAX_NORMALISERS)
+        return false;
+    s->normalisers = sh_alloc((size_t)n, sizeof(*s->normalisers));
+    for (; s->n_normalisers < n; s->n_normalisers++) {
+        s->normalisers[s->n_normalisers].source = sh_slice_dup(sh_read_bytes(r));
+        s->normalisers[s->n_normalisers].module = sh_slice_dup(sh_read_bytes(r));
+    }
     return !r->bad;
 }
 

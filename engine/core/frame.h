@@ -29,10 +29,18 @@ struct sh_budgets {
 
 #define SH_LOAD_CPU_FACTOR 10 /* a file may take this many times the CPU of a run to load */
 
+/* A script that turns a source's bodies into the tables that rules see. */
+struct sh_normaliser {
+    char *source; /* configured name */
+    char *module; /* as for require: "github" is scripts/github.lua */
+};
+
 /* What of the configuration rules can see. */
 struct sh_settings {
     char *zone;     /* the default time zone, zone.h name */
     char **secrets; /* names, NULL-terminated; NULL = none. The texts never leave the engine */
+    struct sh_normaliser *normalisers;
+    size_t n_normalisers;
 };
 void sh_settings_clear(struct sh_settings *s); /* frees the members */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * store_rows.c: what a row of each kind is made of. */
 #include "core/store_rows.h"
+#include "core/event_body.h"
 #include "core/trace.h"
 #include "svc/json.h"
 
@@ -46,13 +47,10 @@ static cJSON *raw_node(struct sh_slice text)
     return node;
 }
 
-static void add_json(cJSON *row, const char *name, const struct sh_store_row *r, int i,
-                     const char *empty)
+static void add_json_text(cJSON *row, const char *name, const struct sh_store_row *r,
+                          struct sh_slice text)
 {
-    struct sh_slice text = sh_sqlite_text(r->st, i);
     cJSON *tree = NULL;
-    if (text.n == 0)
-        text = sh_slice_str(empty);
     if (!r->raw)
         tree = sh_json_parse(text.p, text.n, NULL);
     else if (text.n <= SH_STORE_RAW_BYTES)
@@ -60,6 +58,26 @@ static void add_json(cJSON *row, const char *name, const struct sh_store_row *r,
     else if (!sh_json_member(row, "cut"))
         cJSON_AddTrueToObject(row, "cut");
     cJSON_AddItemToObject(row, name, tree ? tree : cJSON_CreateNull());
+}
+
+static void add_json(cJSON *row, const char *name, const struct sh_store_row *r, int i,
+                     const char *empty)
+{
+    struct sh_slice text = sh_sqlite_text(r->st, i);
+    add_json_text(row, name, r, text.n ? text : sh_slice_str(empty));
+}
+
+/* An event's body as JSON; for people, of a form or a token also the bytes as they came. */
+static void add_body(cJSON *row, const struct sh_store_row *r, int body, int format)
+{
+    const enum sh_body_format is = (enum sh_body_format)sqlite3_column_int(r->st, format);
+    struct sh_slice json;
+    struct sh_buf made;
+    bool ok = sh_event_json(is, sh_sqlite_text(r->st, body), &made, &json, NULL);
+    add_json_text(row, "body", r, ok && json.n ? json : SH_SLICE("null"));
+    sh_buf_free(&made);
+    if (is != SH_BODY_JSON && !r->raw)
+        add_text(row, "raw", r->st, body);
 }
 
 /* A time that most rows do not have. */
@@ -88,10 +106,12 @@ static cJSON *event_row(const struct sh_store_row *r)
     add_time(row, "received_at", st, 6);
     add_text(row, "state", st, 7);
     add_time_if(row, "due_at", st, 8);
+    if (!r->raw) /* the API's rows all have it: more_of_event() */
+        add_time_if(row, "occurred_at", st, 9);
     if (r->whole)
-        add_json(row, "body", r, 9, "null");
-    if (r->whole && sqlite3_column_type(st, 10) != SQLITE_NULL)
-        add_trace(row, sh_sqlite_text(st, 10));
+        add_body(row, r, 10, 11);
+    if (r->whole && sqlite3_column_type(st, 12) != SQLITE_NULL)
+        add_trace(row, sh_sqlite_text(st, 12));
     return row;
 }
 
@@ -298,8 +318,8 @@ static const struct sh_store_kind kinds[] = {
     [SH_LIST_EVENTS] = {.columns =
                             "e.seq, '', e.id, e.source, e.type, e.key, e.received_ms,"
                             " CASE WHEN " SH_EVENT_STORED " THEN 'stored' WHEN " SH_EVENT_DEAD
-                            " THEN 'dead' ELSE 'done' END, e.due_ms",
-                        .whole = ", e.body, e.trace",
+                            " THEN 'dead' ELSE 'done' END, e.due_ms, e.occurred_ms",
+                        .whole = ", e.body, e.format, e.trace",
                         .more = ", e.occurred_ms, e.cause, e.depth, e.format,"
                                 " length(e.body)",
                         .from = "sh_events e",

@@ -42,6 +42,8 @@ return {
           { "received", "integer", "The same in seconds since 1970.", required = true },
           { "attempt", "integer", "1 for the first run of the rule on it.", required = true },
           { "trace_id", "string", "The trace it belongs to (W3C Trace Context), if its sender said so." },
+          { "occurred_at", "string", "When its sender says it happened, if it says (RFC 3339, UTC)." },
+          { "occurred", "integer", "The same in seconds since 1970." },
           { "due_at", "string", "Of a timer's or clock rule's event: when it was due (RFC 3339, UTC)." },
           { "late", "number", "Of a timer's or clock rule's event: seconds past `due_at`." },
         },

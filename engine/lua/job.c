@@ -3,6 +3,7 @@
 #include "lua/internal.h"
 
 #include "base/clock.h"
+#include "core/event_body.h"
 #include "core/fault.h"
 #include "core/trace.h"
 #include "svc/json.h"
@@ -155,15 +156,15 @@ static int prepare(lua_State *L)
 {
     const struct prepare *p = lua_touserdata(L, 1);
     const struct sh_job *job = p->job;
-    char id[SH_ID_TEXT], received[SH_TIME_TEXT], due[SH_TIME_TEXT];
+    char id[SH_ID_TEXT], at[SH_TIME_TEXT];
     sh_lua_push_tree(L, p->tree, false);
     p->js->event_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_createtable(L, 0, job->due_ms ? 10 : 8);
+    lua_createtable(L, 0, job->due_ms || job->occurred_ms ? 10 : 8);
     set_text(L, "id", sh_slice_str(sh_id_text(job->id, id)));
     set_text(L, "source", job->source);
     set_text(L, "type", job->type);
     set_text(L, "key", job->key);
-    set_text(L, "received_at", sh_slice_str(sh_time_text(job->received_ms, received)));
+    set_text(L, "received_at", sh_slice_str(sh_time_text(job->received_ms, at)));
     lua_pushinteger(L, job->received_ms / 1000);
     lua_setfield(L, -2, "received");
     lua_pushinteger(L, job->attempt);
@@ -172,19 +173,39 @@ static int prepare(lua_State *L)
         set_text(L, "trace_id", sh_trace_id(job->trace.p));
     if (job->due_ms) {
         int64_t late_ms = job->received_ms > job->due_ms ? job->received_ms - job->due_ms : 0;
-        set_text(L, "due_at", sh_slice_str(sh_time_text(job->due_ms, due)));
+        set_text(L, "due_at", sh_slice_str(sh_time_text(job->due_ms, at)));
         lua_pushnumber(L, (lua_Number)late_ms / 1000);
         lua_setfield(L, -2, "late");
     }
+    if (job->occurred_ms) {
+        set_text(L, "occurred_at", sh_slice_str(sh_time_text(job->occurred_ms, at)));
+        lua_pushinteger(L, job->occurred_ms / 1000);
+        lua_setfield(L, -2, "occurred");
+    }
     p->js->envelope_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
+}
+
+/* The event's JSON as a tree, whatever its bytes are; NULL: *err says why. */
+static cJSON *tree_of(const struct sh_job *job, struct sh_error *err)
+{
+    struct sh_json_fault fault;
+    struct sh_slice json;
+    struct sh_buf made;
+    cJSON *tree = NULL;
+    if (sh_event_json(job->format, job->body, &made, &json, &fault))
+        tree = sh_json_parse(json.p ? json.p : "", json.n, err);
+    else
+        sh_error_set(err, SH_EINVAL, "%s", fault.msg);
+    sh_buf_free(&made);
+    return tree;
 }
 
 static bool convert(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job)
 {
     struct sh_error err = {0};
     char why[1100];
-    cJSON *tree = sh_json_parse(job->body.p ? job->body.p : "", job->body.n, &err);
+    cJSON *tree = tree_of(job, &err);
     if (!tree) {
         snprintf(why, sizeof(why), "the event's body: %s", err.msg);
         fail_all(js, why);

@@ -159,16 +159,20 @@ end
 
 -- --- what a spec does ------------------------------------------------------------------------
 
--- Post an event: a table, or the text of a body. options.source: where it comes from.
+-- Post an event: a table, or the text of a body. options: source, where it comes from; headers; path, for a source
+-- with named segments.
 function hook.send(event, options)
   options = options or {}
-  check_options("hook.send", options, { source = true })
+  check_options("hook.send", options, { source = true, headers = true, path = true })
+  local sent = { source = options.source, headers = options.headers, path = options.path }
   if type(event) == "string" then
-    return happened(ask("send", { body = event, source = options.source }))
-  elseif type(event) ~= "table" then
+    sent.body = event
+  elseif type(event) == "table" then
+    sent.event = event
+  else
     blame("hook.send: expected a table or a text, got " .. value.show(event))
   end
-  return happened(ask("send", { event = event, source = options.source }))
+  return happened(ask("send", sent))
 end
 
 -- Let time pass; whatever falls due on the way happens at its time.

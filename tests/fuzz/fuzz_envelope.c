@@ -16,9 +16,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static char *const fields[] = {"event", "from.number", "actions.0", NULL};
 static const struct sh_source sources[] = {
     {.name = "phone", .type = {.field = "event"}, .key = {.field = "call_id"}},
-    {.name = "fixed", .type = {.value = "ping"}, .dedupe_fields = (char **)fields},
+    {.name = "fixed", .type = {.value = "ping"}, .dedupe.fields = (char **)fields},
     {.name = "dotted", .type = {.field = "a.b"}, .key = {.field = "analysis.sentiment"}},
     {.name = "array", .type = {.field = "0"}, .key = {.value = "all"}},
+    {.name = "timed", .type = {.value = "t"}, .time = {.field = "event"}},
+    {.name = "outside",
+     .type = {.header = "X-Time"},
+     .time = {.field = "at"},
+     .dedupe = {.header = "webhook-id"}},
 };
 
 static void check_text(const char *s, size_t max)
@@ -48,14 +53,20 @@ static void check_fault(const struct sh_envelope_fault *f)
     sh_require(f->msg[0]);
 }
 
+static const char *header_of(const void *arg, const char *name)
+{
+    return strcmp(name, "webhook-id") == 0 || strcmp(name, "X-Time") == 0 ? arg : NULL;
+}
+
 static void read_one(const struct sh_source *source, struct sh_slice body, const char *webhook_id)
 {
     struct sh_event *e = sh_event_new(), *again = sh_event_new();
     struct sh_envelope_fault fault;
+    const struct sh_envelope_in in = {.json = body, .header = header_of, .arg = webhook_id};
     memset(&fault, 'x', sizeof(fault));
-    if (sh_envelope_read(source, body, webhook_id, e, &fault)) {
+    if (sh_envelope_read(source, &in, e, &fault)) {
         check_event(source, e);
-        sh_require(sh_envelope_read(source, body, webhook_id, again, &fault));
+        sh_require(sh_envelope_read(source, &in, again, &fault));
         sh_require(strcmp(e->type, again->type) == 0 && strcmp(e->key, again->key) == 0 &&
                    strcmp(e->dedupe_id, again->dedupe_id) == 0);
     } else {

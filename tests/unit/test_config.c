@@ -70,7 +70,7 @@ static void test_defaults(void **state)
     assert_string_equal(c.sources[0].path, "/hooks/webphone");
     assert_string_equal(c.sources[0].source.type.field, "event");
     assert_string_equal(c.sources[0].source.key.field, "call_id");
-    assert_null(c.sources[0].source.dedupe_fields);
+    assert_null(c.sources[0].source.dedupe.fields);
     assert_int_equal(c.sources[0].auth.kind, SH_AUTH_UNSET);
     assert_int_equal(c.n_retry, 6);
     assert_int_equal(c.retry_ms[5], 6 * 3600 * 1000);
@@ -131,8 +131,8 @@ static void test_whole(void **state)
     assert_int_equal(w->auth.kind, SH_AUTH_BEARER);
     assert_string_equal(w->auth.secrets[0], "s3cret");
     assert_string_equal(w->source.key.field, "call.id");
-    assert_string_equal(w->source.dedupe_fields[1], "b.c");
-    assert_null(w->source.dedupe_fields[2]);
+    assert_string_equal(w->source.dedupe.fields[1], "b.c");
+    assert_null(w->source.dedupe.fields[2]);
     assert_string_equal(w->cors[0], "https://p.example.org:8443");
     const struct sh_source_config *o = sh_config_source(&c, "other");
     assert_string_equal(o->source.type.value, "ping");
@@ -250,11 +250,11 @@ static void test_sources(void **state)
                  "sources.s.path", "does not begin with /");
     expect_fault("return { sources = { s = { path = \"/a?b\", type = { value = \"t\" } } } }", 1,
                  "sources.s.path", "0x3f");
-    expect_fault(SOURCE("type = {}"), 3, "sources.s.type", "needs one of field and value");
+    expect_fault(SOURCE("type = {}"), 3, "sources.s.type", "needs one of field, header, path and value");
     expect_fault(SOURCE("type = { field = \"a\", value = \"b\" }"), 3, "sources.s.type",
                  "only one of");
     expect_fault(SOURCE("key = \"id\""), 3, "sources.s.key",
-                 "expected { field = \"name\" } or { value = \"fixed\" }");
+                 "expected { field = \"name\" }, { header = \"X-Name\" }");
     expect_fault(SOURCE("dedupe = { fields = {} }"), 3, "sources.s.dedupe.fields", "empty");
     expect_fault(SOURCE("dedupe = {}"), 3, "sources.s.dedupe", "needs fields");
     expect_fault(SOURCE("cors = { \"https://a.example/\" }"), 3, "sources.s.cors",

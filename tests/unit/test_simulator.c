@@ -68,7 +68,8 @@ static struct sh_simulator *must_start(const char *rules)
 
 static cJSON *post(struct sh_simulator *s, const char *body)
 {
-    return sh_simulator_send(s, &source, sh_slice_str(body), 1000);
+    const struct sh_sent sent = {.body = sh_slice_str(body)};
+    return sh_simulator_send(s, &source, &sent, 1000);
 }
 
 /* The value at a path of member names and list places; NULL when there is none. */
