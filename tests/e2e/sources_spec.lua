@@ -226,6 +226,32 @@ describe("sources", function()
     end)
   end)
 
+  describe("requests in files", function()
+    it("are tried and sent with their path and headers", function()
+      support.write_file(engine.dir .. "/up.http",
+        "POST /hooks/header HTTP/1.1\r\nHost: elsewhere\r\nX-Event: up\r\nX-Call: c7\r\nX-Id: file-1\r\n\r\n{\"a\":1}\r\n")
+      support.write_file(engine.dir .. "/gone.http",
+        "POST /hooks/form\nContent-Type: application/x-www-form-urlencoded\n\nCallSid=CA7&CallStatus=busy\n")
+      local out, code = support.capture(("cd %s && %s send up.http gone.http --to http://127.0.0.1:%d")
+        :format(engine.dir, support.bin, engine.port))
+      assert.equal(0, code, out)
+      local ids = {}
+      for id in out:gmatch "stored as (%S+)" do ids[#ids + 1] = id end
+      assert.equal("up", seen(ids[1]).type)
+      assert.equal("CA7", seen(ids[2]).key)
+      local text = support.capture(("cd %s && %s try rules up.http gone.http --json"):format(engine.dir, support.bin))
+      assert.truthy(text:find('"source":"header","type":"up","key":"c7"', 1, true), text)
+      assert.truthy(text:find('"source":"form","type":"busy","key":"CA7"', 1, true), text)
+    end)
+
+    it("that are none say where", function()
+      support.write_file(engine.dir .. "/bad.http", "POST /hooks/form\nno header\n\n{}")
+      local text, code = support.capture(("cd %s && %s try rules bad.http 2>&1"):format(engine.dir, support.bin))
+      assert.equal(1, code)
+      assert.truthy(text:find("bad.http: line 2: expected a header such as", 1, true), text)
+    end)
+  end)
+
   describe("tokens", function()
     local JWT = { ["Content-Type"] = "application/jwt" }
     local function token(payload)

@@ -40,7 +40,7 @@ hook = {}
 
 ---Post an event: a table, or the text of a body.
 ---@param event table|string
----@param options? { source: string }
+---@param options? { source?: string, headers?: table<string, string>, path?: string }
 ---@return hook.Happened
 function hook.send(event, options) end
 
