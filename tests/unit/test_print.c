@@ -114,12 +114,12 @@ static void test_inputs(void **state)
     read_inputs(lines, "{\"a\":1}\n\n  \r\n{\"b\":2}", &in);
     assert_int_equal(in.n, 2);
     assert_true(in.items[1].is_line);
-    assert_true(sh_slice_eq(in.items[1].body, SH_SLICE("{\"b\":2}")));
+    assert_true(sh_slice_eq(in.items[1].sent.body, SH_SLICE("{\"b\":2}")));
     assert_string_equal(in.items[1].name + strlen(lines), ":4");
     read_inputs(value, "{\"a\":1}\n{\"b\":2}\n",
                 &in); /* one body, and a bad one: not ours to say */
     assert_int_equal(in.n, 3);
-    assert_int_equal(in.items[2].body.n, 16);
+    assert_int_equal(in.items[2].sent.body.n, 16);
     assert_false(in.items[2].is_line);
     assert_false(sh_inputs_add(&in, "/nonexistent/file", &err));
     assert_non_null(strstr(err.msg, "/nonexistent/file"));
