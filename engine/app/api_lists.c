@@ -129,7 +129,7 @@ static void get_events(struct sh_api_call *c)
     get_list(c, &l);
 }
 
-static const char *const outcomes[] = {"done", "retry", "paused", "dead", NULL};
+static const char *const outcomes[] = {"done", "retry", "paused", "dead", "dropped", NULL};
 static const struct filter run_filters[] = {TEXT("event", event_id),
                                             TEXT("rule", rule),
                                             TEXT("generation", generation),
@@ -162,7 +162,7 @@ static void get_callbacks(struct sh_api_call *c)
     get_list(c, &l);
 }
 
-static const char *const item_states[] = {"queued", "sent", "dead", NULL};
+static const char *const item_states[] = {"queued", "sent", "dead", "dropped", NULL};
 static const char *const item_kinds[] = {"email", "http", NULL};
 static const struct filter outbox_filters[] = {TEXT("event", event_id),
                                                TEXT("rule", rule),
