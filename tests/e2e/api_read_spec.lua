@@ -153,6 +153,17 @@ describe("the API", function()
     assert.truthy(said:find("checked " .. #lines .. " answers", 1, true), said)
   end)
 
+  it("has every code of its errors on docs/http-api.md", function()
+    local page, n = support.read_file "docs/http-api.md", 0
+    for name in support.capture "ls engine/app/api*.c":gmatch "%S+" do
+      for code in support.read_file(name):gmatch '[^%w_]%d%d%d,%s*"([%w_]+)"' do
+        n = n + 1
+        assert.truthy(page:find("`" .. code .. "`", 1, true), name .. ": " .. code)
+      end
+    end
+    assert.is_true(n > 20)
+  end)
+
   it("shows an event with all that came of it, and its numbers as they came", function()
     local answer = get("/api/v1/events/{id}", { event })
     assert.truthy(answer.body:find('"big":9007199254740993', 1, true))
