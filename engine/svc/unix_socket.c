@@ -2,7 +2,8 @@
  * unix_socket.c: listening on one, asking on one. */
 #include "svc/unix_socket.h"
 
-#include <curl/curl.h>
+#include "svc/http_ask.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -54,41 +55,6 @@ int sh_unix_listen(const char *dir, const char *name, int backlog, char **path,
     return -1;
 }
 
-static size_t on_body(char *p, size_t size, size_t n, void *answer)
-{
-    sh_buf_add(answer, p, size * n);
-    return sh_buf_ok(answer) ? size * n : 0;
-}
-
-static void set_up(CURL *curl, const char *socket, const char *method, const char *url,
-                   const char *body, struct curl_slist *headers, int64_t timeout_ms)
-{
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    if (body)
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-}
-
-static bool perform(CURL *curl, int *status, struct sh_error *err)
-{
-    long code = 0;
-    CURLcode rc = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-    *status = (int)code;
-    if (rc == CURLE_OK)
-        return true;
-    if (rc == CURLE_COULDNT_CONNECT)
-        return sh_error_set(err, SH_ENOTFOUND, "nobody listens there");
-    return sh_error_set(err, rc == CURLE_OPERATION_TIMEDOUT ? SH_ELIMIT : SH_ESYS, "%s",
-                        curl_easy_strerror(rc));
-}
-
 bool sh_unix_ask(const char *dir, const char *name, const char *method, const char *target,
                  const char *body, int64_t timeout_ms, int *status, struct sh_buf *answer,
                  struct sh_error *err)
@@ -98,14 +64,9 @@ bool sh_unix_ask(const char *dir, const char *name, const char *method, const ch
     if (!fit(dir, name, &a, &dir_fd))
         return sh_error_set(err, SH_ENOTFOUND, "%s: %s", dir, strerror(errno));
     char *url = sh_strf("http://localhost%s", target);
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    sh_require(curl && headers);
-    set_up(curl, a.sun_path, method, url, body, headers, timeout_ms);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-    bool ok = perform(curl, status, err);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
+    const struct sh_http_ask ask = {
+        .socket = a.sun_path, .method = method, .url = url, .body = body, .timeout_ms = timeout_ms};
+    bool ok = sh_http_ask(&ask, status, answer, err);
     free(url);
     if (dir_fd >= 0)
         close(dir_fd);
