@@ -2,6 +2,7 @@
  * api.c: from a request to its handler, and answers. */
 #include "app/api_impl.h"
 
+#include "app/api_token.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "svc/json.h"
@@ -173,9 +174,14 @@ void sh_api_fail_store(struct sh_api_call *c, const struct sh_error *err)
     case SH_ENOTFOUND:
         sh_api_fail(c, 404, "not_found", "%s", err->msg);
         break;
-    case SH_EINVAL:
     case SH_ECONFLICT:
         sh_api_fail(c, 409, "conflict", "%s", err->msg);
+        break;
+    case SH_EINVAL:
+        sh_api_fail(c, 400, "invalid", "%s", err->msg);
+        break;
+    case SH_ELIMIT:
+        sh_api_fail(c, 409, "limit", "%s", err->msg);
         break;
     case SH_EFULL:
         sh_api_fail(c, 503, "no_space", "no room to keep that; try again later");
@@ -310,7 +316,8 @@ static void note(struct sh_api *api, const struct sh_http_request *req, const ch
 
 bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
 {
-    struct sh_api_caller caller = {.peer = sh_http_peer(req)};
+    char address[SH_IP_TEXT];
+    struct sh_api_caller caller = {.peer = sh_gate_address(api->config.gate, req, address)};
     struct sh_api_refusal why;
     if (strncmp(sh_http_path(req), SH_API_PREFIX, strlen(SH_API_PREFIX)) != 0)
         return false;
@@ -339,10 +346,12 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
     api->config = *config;
     TAILQ_INIT(&api->calls);
     api->reader = sh_api_reader_new(config->base, config->config->data, err);
-    if (api->reader)
-        return api;
-    free(api);
-    return NULL;
+    if (!api->reader) {
+        free(api);
+        return NULL;
+    }
+    api->tokens = sh_api_tokens_new(config->base, config->store);
+    return api;
 }
 
 size_t sh_api_pending(const struct sh_api *api)
@@ -354,6 +363,7 @@ void sh_api_stop(struct sh_api *api)
 {
     api->stopped = true;
     sh_api_reader_stop(api->reader);
+    sh_api_tokens_stop(api->tokens);
 }
 
 void sh_api_free(struct sh_api *api)
@@ -366,5 +376,6 @@ void sh_api_free(struct sh_api *api)
         next = TAILQ_NEXT(c, link);
         call_free(c);
     }
+    sh_api_tokens_free(api->tokens);
     free(api);
 }

@@ -7,6 +7,7 @@
 
 #include "app/config.h"
 #include "app/live.h"
+#include "app/sender_gate.h"
 #include "app/status.h"
 #include "svc/http_server.h"
 
@@ -16,8 +17,8 @@
 enum sh_role {
     SH_ROLE_NONE,     /* nothing: nobody knows who that is */
     SH_ROLE_VIEWER,   /* read */
-    SH_ROLE_OPERATOR, /* callbacks, redrive, rules, timers, reload */
-    SH_ROLE_ADMIN     /* tokens, the audit table */
+    SH_ROLE_OPERATOR, /* callbacks, dead letters, rules, timers */
+    SH_ROLE_ADMIN     /* reload, tokens, the audit table */
 };
 const char *sh_role_name(enum sh_role role); /* "none", "viewer", "operator", "admin" */
 /* False: no such role ("none" is no role that one can have). */
@@ -39,6 +40,7 @@ struct sh_api_config { /* all borrowed; they outlive the API */
     struct sh_outbox *outbox;
     struct sh_timekeeper *timekeeper;
     struct sh_status *status;
+    struct sh_gate *gate;
 };
 
 struct sh_api;

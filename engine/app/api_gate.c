@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * api_gate.c: who a request on the engine's own address comes from. */
 #include "app/api_impl.h"
+#include "app/api_token.h"
+#include "base/clock.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -109,10 +111,67 @@ bool sh_api_is_direct(const struct sh_http_request *req, struct sh_api_refusal *
     return true;
 }
 
+/* --- tokens: RFC 6750 section 2.1 ------------------------------------------------------------ */
+
+static const char token_needed[] = "a token is needed: Authorization: Bearer ...";
+
+static bool refuse_token(struct sh_api_refusal *why, const char *reason)
+{
+    *why = (struct sh_api_refusal){401, "unauthorized", token_needed, reason};
+    return false;
+}
+
+/* The text behind "Bearer "; empty: none. */
+static struct sh_slice bearer_of(const struct sh_http_request *req)
+{
+    const char *header = sh_http_header(req, "Authorization");
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+        return sh_slice("", 0);
+    header += 7 + strspn(header + 7, " ");
+    return sh_slice(header, strcspn(header, " "));
+}
+
+/* A right token gets in from a blocked address too: it cannot be guessed, and others behind that
+ * address may not be those who try. */
+static bool refuse_unknown(const struct sh_api *api, const char *address,
+                           struct sh_api_refusal *why)
+{
+    if (sh_gate_is_blocked(api->config.gate, "api", address)) {
+        *why = (struct sh_api_refusal){403, "too_many_failures",
+                                       "too many wrong tokens from this address; try again later",
+                                       "too many failures"};
+        return false;
+    }
+    sh_gate_failed(api->config.gate, "api", address);
+    return refuse_token(why, "unknown token");
+}
+
+/* The answer is the same whatever is wrong. */
+static bool identify_token(const struct sh_api *api, const struct sh_http_request *req,
+                           struct sh_api_caller *caller, struct sh_api_refusal *why)
+{
+    const struct sh_slice text = bearer_of(req);
+    if (text.n == 0)
+        return refuse_token(why, "no token");
+    const struct sh_stored_token *token = sh_api_tokens_find(api->tokens, text);
+    if (!token)
+        return refuse_unknown(api, caller->peer, why);
+    if (token->expires_ms && token->expires_ms <= sh_now_ms())
+        return refuse_token(why, "expired token");
+    caller->who = token->name;
+    return sh_role_parse(token->role, &caller->role) || refuse_token(why, "token without a role");
+}
+
 bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,
                      struct sh_api_caller *caller, struct sh_api_refusal *why)
 {
-    (void)api;
+    if (!sh_api_tokens_known(api->tokens)) {
+        *why = (struct sh_api_refusal){503, "starting", "the engine is starting; try again",
+                                       "starting"};
+        return false;
+    }
+    if (sh_api_tokens_count(api->tokens) > 0)
+        return identify_token(api, req, caller, why);
     caller->who = "local";
     caller->role = SH_ROLE_ADMIN;
     return sh_api_is_direct(req, why);

@@ -38,14 +38,12 @@ extern const struct sh_api_routes sh_api_engine_routes; /* api_engine.c */
 extern const struct sh_api_routes sh_api_list_routes;   /* api_lists.c */
 extern const struct sh_api_routes sh_api_one_routes;    /* api_ones.c */
 extern const struct sh_api_routes sh_api_rule_routes;   /* api_rules.c */
-
-/* docs/openapi.json, in the binary. */
-extern const unsigned char sh_embed_openapi[];
-extern const size_t sh_embed_openapi_size;
+extern const struct sh_api_routes sh_api_write_routes;  /* api_write.c */
 
 struct sh_api {
     struct sh_api_config config;
     struct sh_api_reader *reader;
+    struct sh_api_tokens *tokens; /* api_token.h */
     TAILQ_HEAD(, sh_api_call) calls;
     size_t n_calls;
     bool stopped;
@@ -138,12 +136,12 @@ cJSON *sh_api_list_tree(const struct sh_api_call *c, cJSON *rows, char *next) SH
 
 /* --- api_gate.c: who is that? --------------------------------------------------------------- */
 struct sh_api_refusal {
-    int status; /* 401 or 403 */
+    int status; /* 401, 403, 503 */
     const char *code, *message;
     const char *reason; /* for the log alone */
 };
-/* Who sent a request on the engine's own address. False: nobody who may come in, *why says what to
- * answer. caller's texts are borrowed from req and api. */
+/* Who sent a request on the engine's own address; caller->peer is set. False: nobody who may come
+ * in, *why says what to answer. caller's texts are borrowed from req and api. */
 bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,
                      struct sh_api_caller *caller, struct sh_api_refusal *why) SH_WARN_UNUSED;
 /* The rule as long as there is no token: a request that came straight from this machine, and not

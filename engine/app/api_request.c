@@ -256,7 +256,7 @@ bool sh_api_read_body(struct sh_api_call *c)
 {
     const struct sh_slice text = sh_http_body(c->req);
     const cJSON *member;
-    if (text.n == 0)
+    if (text.n == 0 && sh_http_method(c->req) != SH_HTTP_POST)
         return true;
     if (text.n > SH_API_BODY_BYTES) {
         sh_api_fail(c, 413, "body_too_large", "a body of %zu bytes; at most %zu", text.n,
@@ -264,9 +264,12 @@ bool sh_api_read_body(struct sh_api_call *c)
         return false;
     }
     if (!is_json(sh_http_header(c->req, "Content-Type"))) {
+        /* what a web page can send without being asked about it first is none: with or without */
         sh_api_fail(c, 415, "unsupported_media_type", "Content-Type: application/json is expected");
         return false;
     }
+    if (text.n == 0)
+        return true;
     if (!parse_body(c, text))
         return false;
     cJSON_ArrayForEach(member, c->body)

@@ -37,9 +37,12 @@ static const struct entry commands[] = {
     {"records", sh_cmd_list, "list collections, or the records of one"},
     {"callbacks", sh_cmd_callbacks, "list phone calls to be made; done, snooze, cancel, reassign"},
     {"outbox", sh_cmd_list, "list what leaves the machine"},
-    {"timers", sh_cmd_list, "list events that will be emitted, and when clock rules run next"},
+    {"timers", sh_cmd_timers, "list what will be emitted, and when clock rules run next; cancel"},
     {"rules", sh_cmd_rules, "list rules and how they stand; pause one, resume it"},
     {"redrive", sh_cmd_redrive, "bring dead letters back"},
+    {"drop", sh_cmd_drop, "be done with dead letters"},
+    {"audit", sh_cmd_list, "list who changed what, and when"},
+    {"token", sh_cmd_token, "list who may come in through the API; new, revoke"},
     {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL}, /* started by serve */
     {"version", sh_cmd_version, "say the version, and those of the libraries"},

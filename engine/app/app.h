@@ -20,9 +20,12 @@ int sh_cmd_test(int argc, char **argv);
 int sh_cmd_new(int argc, char **argv);
 int sh_cmd_init(int argc, char **argv);
 int sh_cmd_send(int argc, char **argv);
-int sh_cmd_list(int argc, char **argv);      /* events, runs, records, callbacks, outbox, timers */
+int sh_cmd_list(int argc, char **argv);      /* events, runs, records, outbox, audit */
 int sh_cmd_callbacks(int argc, char **argv); /* the list, or what is done to one */
+int sh_cmd_timers(int argc, char **argv);    /* the list; cancel */
 int sh_cmd_redrive(int argc, char **argv);
+int sh_cmd_drop(int argc, char **argv);
+int sh_cmd_token(int argc, char **argv); /* the list; new, revoke */
 int sh_cmd_rules(int argc, char **argv); /* the list; pause, resume */
 int sh_cmd_api(int argc, char **argv);
 int sh_cmd_version(int argc, char **argv);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * cmd_callbacks.c: `switchhook callbacks done|cancel|snooze|reassign|feed`: what a person does to
- * phone calls that are to be made. Listing them is cmd_list.c's. Works beside a running engine. */
+ * phone calls that are to be made. Listing them is cmd_list.c's. */
 #include "app/app.h"
 
-#include "app/config.h"
+#include "app/change.h"
 #include "app/options.h"
 #include "app/print.h"
-#include "app/units.h"
-#include "base/clock.h"
-#include "base/zone.h"
+#include "app/steer.h"
 #include "core/callback.h"
 #include "core/store.h"
 #include "svc/json.h"
@@ -18,16 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCAL_TEXT 64 /* "2026-10-25T09:00:00" */
+#define PATIENCE_MS 30000
 
-#define DATA_OPTION                                                                                \
-    {                                                                                              \
-        "data", "DIR", "data folder (default: as configured, var/)"                                \
-    }
-#define CONFIG_OPTION                                                                              \
-    {                                                                                              \
-        "config", "FILE", "configuration (default: switchhook.lua, if it is there)"                \
-    }
 #define JSON_OPTION                                                                                \
     {                                                                                              \
         "json", NULL, "the callback as it is now, as one JSON object on one line"                  \
@@ -41,25 +31,19 @@
         "by", "NAME", "who does it, for the history (default: the user's login)"                   \
     }
 
-static const struct sh_option plain_options[] = {DATA_OPTION, CONFIG_OPTION, JSON_OPTION,
-                                                 NOTE_OPTION, BY_OPTION};
+static const struct sh_option plain_options[] = {SH_STEER_OPTIONS, JSON_OPTION, NOTE_OPTION,
+                                                 BY_OPTION};
 static const struct sh_option snooze_options[] = {
     {"due", "TIME", "new time: 2h from now, or 2026-06-12T14:00:00+02:00, or 2026-06-12T14:00"},
-    DATA_OPTION,
-    CONFIG_OPTION,
+    SH_STEER_OPTIONS,
     JSON_OPTION,
     NOTE_OPTION,
     BY_OPTION};
-static const struct sh_option reassign_options[] = {{"to", "ADDRESS", "the new assignee"},
-                                                    DATA_OPTION,
-                                                    CONFIG_OPTION,
-                                                    JSON_OPTION,
-                                                    NOTE_OPTION,
-                                                    BY_OPTION};
+static const struct sh_option reassign_options[] = {
+    {"to", "ADDRESS", "the new assignee"}, SH_STEER_OPTIONS, JSON_OPTION, NOTE_OPTION, BY_OPTION};
 static const struct sh_option feed_options[] = {
     {"new", NULL, "make a new address; the old one ends"},
-    DATA_OPTION,
-    CONFIG_OPTION,
+    SH_STEER_OPTIONS,
     {"json", NULL, "one JSON object on one line"}};
 
 #define SET(array) array, sizeof(array) / sizeof((array)[0])
@@ -94,73 +78,7 @@ static const struct act {
       "  switchhook callbacks feed desk@example.org", SET(feed_options), 1, 1}},
 };
 
-/* --- the store ------------------------------------------------------------------------------- */
-
-static void note_done(struct sh_op *op)
-{
-    *(bool *)op->arg = true;
-}
-
-/* One operation on the store of a folder, beside the engine if there is one. */
-static bool carry_out(const char *dir, const struct sh_config *c, struct sh_op *op,
-                      struct sh_error *err)
-{
-    const struct sh_store_config config = {.dir = dir,
-                                           .shared = true,
-                                           .callback_email = c->callback_email,
-                                           .callback_missed_ms = c->callback_missed_ms,
-                                           .zone = c->settings.zone};
-    bool done = false;
-    struct sh_store_view *there = sh_store_view_open(dir, err); /* do not create a folder */
-    if (!there)
-        return false;
-    sh_store_view_close(there);
-    struct sh_store *s = sh_store_open(&config, err);
-    if (!s)
-        return false;
-    op->done = note_done;
-    op->arg = &done;
-    sh_store_submit(s, op);
-    sh_store_reap(s);
-    sh_require(done);
-    sh_store_close(s);
-    if (!op->ok)
-        *err = op->err;
-    return op->ok;
-}
-
 /* --- a change -------------------------------------------------------------------------------- */
-
-/* local: where the text of a time of day goes, "" when it is none. */
-static bool read_due(const struct sh_command *command, const char *text, const char *zone,
-                     int64_t *due_ms, char local[LOCAL_TEXT])
-{
-    int64_t ms;
-    struct sh_civil c;
-    const struct sh_zone *z = sh_zone_find(zone);
-    local[0] = '\0';
-    if (!text) {
-        sh_usage_error(command, "say until when: --due 2h, or --due 2026-06-12T14:00");
-        return false;
-    }
-    if (sh_time_parse(text, strlen(text), due_ms))
-        return true;
-    if (sh_parse_duration(text, &ms)) {
-        *due_ms = sh_now_ms() + ms;
-        return true;
-    }
-    if (z && sh_civil_parse(text, &c)) {
-        *due_ms = sh_zone_moment(z, sh_civil_seconds(&c), NULL) * 1000;
-        snprintf(local, LOCAL_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d", (int)c.year, c.month, c.day,
-                 c.hour, c.minute, c.second);
-        return true;
-    }
-    sh_usage_error(command,
-                   "--due \"%s\": expected a duration such as 2h, or a time such as "
-                   "2026-06-12T14:00 or 2026-06-12T14:00:00+02:00",
-                   text);
-    return false;
-}
 
 struct shown {
     const char *word, *id; /* id: whole, or its beginning */
@@ -188,58 +106,106 @@ static bool print_row(void *arg, const cJSON *row)
     return true;
 }
 
+static void show_far(struct sh_steer *steer, struct shown *shown)
+{
+    struct sh_error err;
+    cJSON *row = NULL;
+    char *path = sh_strf("/api/v1/callbacks/%s", shown->id);
+    if (sh_steer_ask(steer, "GET", path, NULL, PATIENCE_MS, &row, &err))
+        print_row(shown, row);
+    else
+        printf("%s: %s\n", shown->word, shown->id);
+    cJSON_Delete(row);
+    free(path);
+}
+
 /* The callback as it is now. */
-static void show(const char *dir, const struct act *act, const char *id, bool json)
+static void show(struct sh_steer *steer, const struct act *act, const char *id, bool json)
 {
     struct sh_error err;
     struct shown shown = {act->word, id, json};
+    if (steer->url) {
+        show_far(steer, &shown);
+        return;
+    }
     const struct sh_list_query q = {.what = SH_LIST_CALLBACKS};
-    struct sh_store_view *v = sh_store_view_open(dir, &err);
+    struct sh_store_view *v = sh_store_view_open(steer->dir, &err);
     if (!v)
         return;
     (void)!sh_store_view_list(v, &q, print_row, &shown, &err);
     sh_store_view_close(v);
 }
 
-static int change(const struct act *act, const struct sh_options *o, const struct sh_config *c,
-                  const char *dir)
+static void add_given(cJSON *body, const char *name, const char *text)
+{
+    if (text)
+        cJSON_AddStringToObject(body, name, text);
+}
+
+static cJSON *body_of(const struct act *act, const struct sh_options *o)
+{
+    cJSON *body = cJSON_CreateObject();
+    add_given(body, "note", sh_options_get(o, "note"));
+    add_given(body, "by", sh_options_get(o, "by"));
+    if (act->action == SH_CALLBACK_SNOOZE)
+        add_given(body, "due", sh_options_get(o, "due"));
+    if (act->action == SH_CALLBACK_REASSIGN)
+        add_given(body, "to", sh_options_get(o, "to"));
+    return body;
+}
+
+/* Bad before anybody is asked. */
+static int check(const struct act *act, const struct sh_options *o)
+{
+    char local[SH_LOCAL_TEXT];
+    int64_t ms;
+    const char *due = act->action == SH_CALLBACK_SNOOZE ? sh_options_get(o, "due") : NULL;
+    if (act->action == SH_CALLBACK_SNOOZE && !due)
+        return sh_usage_error(&act->command, "say until when: --due 2h, or --due 2026-06-12T14:00");
+    if (due && !sh_change_time(due, NULL, &ms, local))
+        return sh_usage_error(&act->command,
+                              "--due \"%s\": expected a duration such as 2h, or a time such as "
+                              "2026-06-12T14:00 or 2026-06-12T14:00:00+02:00",
+                              due);
+    if (act->action == SH_CALLBACK_REASSIGN && !sh_options_get(o, "to"))
+        return sh_usage_error(&act->command, "say to whom: --to desk@example.org");
+    return -1;
+}
+
+static int change(const struct act *act, const struct sh_options *o, struct sh_steer *steer)
 {
     struct sh_error err;
-    const char *by = sh_options_get(o, "by");
-    struct sh_op_callback op = {
-        .op.kind = SH_OP_CALLBACK,
-        .id = o->args[0],
-        .action = (int)act->action,
-        .by = by ? by : getenv("LOGNAME"),
-        .note = sh_options_get(o, "note"),
-    };
-    char local[LOCAL_TEXT];
-    const char *zone = c->settings.zone ? c->settings.zone : "UTC";
-    if (act->action == SH_CALLBACK_SNOOZE) {
-        if (!read_due(&act->command, sh_options_get(o, "due"), zone, &op.due_ms, local))
-            return SH_EXIT_USAGE;
-        op.due_local = local[0] ? local : NULL;
-        op.zone = zone;
-    }
-    if (act->action == SH_CALLBACK_REASSIGN && !(op.assignee = sh_options_get(o, "to")))
-        return sh_usage_error(&act->command, "say to whom: --to desk@example.org");
-    if (!carry_out(dir, c, &op.op, &err)) {
+    cJSON *answer;
+    char action[40];
+    int code = check(act, o);
+    if (code >= 0)
+        return code;
+    cJSON *body = body_of(act, o);
+    snprintf(action, sizeof(action), "callback.%s", act->word);
+    bool ok = sh_steer_change(steer, action, o->args[0], body, &answer, &err);
+    cJSON_Delete(body);
+    if (!ok) {
         fprintf(stderr, "switchhook callbacks: %s\n", err.msg);
         return SH_EXIT_BAD;
     }
-    show(dir, act, o->args[0], sh_options_get(o, "json") != NULL);
+    const char *id = sh_json_string(answer, "id");
+    show(steer, act, id ? id : o->args[0], sh_options_get(o, "json") != NULL);
+    cJSON_Delete(answer);
     return 0;
 }
 
-static int feed(const struct act *act, const struct sh_options *o, const struct sh_config *c,
-                const char *dir)
+/* In the store, beside an engine or without: which needs not hear of it. */
+static int feed(const struct act *act, const struct sh_options *o, struct sh_steer *steer)
 {
     struct sh_error err;
-    struct sh_op_feed_new op = {.op.kind = SH_OP_FEED_NEW,
+    const struct sh_config *c = &steer->config;
+    const struct sh_audit audit = {.who = sh_change_login(), .role = "local"};
+    struct sh_op_feed_new op = {.op = {.kind = SH_OP_FEED_NEW, .audit = &audit},
                                 .assignee = o->args[0],
                                 .renew = sh_options_get(o, "new") != NULL};
-    (void)act;
-    if (!carry_out(dir, c, &op.op, &err)) {
+    if (steer->url)
+        return sh_usage_error(&act->command, "the address of a feed is found where the data is");
+    if (!sh_change_carry_out(steer->dir, c, &op.op, &err)) {
         fprintf(stderr, "switchhook callbacks: %s\n", err.msg);
         return SH_EXIT_BAD;
     }
@@ -264,18 +230,11 @@ static int feed(const struct act *act, const struct sh_options *o, const struct 
 
 static int go(const struct act *act, const struct sh_options *o)
 {
-    struct sh_config c;
-    cJSON *faults;
-    sh_zones_load(NULL);
-    bool ok = sh_config_load(sh_options_get(o, "config"), &c, &faults);
-    sh_config_print_faults(faults);
-    cJSON_Delete(faults);
-    int code = SH_EXIT_BAD;
-    if (ok) {
-        const char *data = sh_options_get(o, "data");
-        code = (act->action ? change : feed)(act, o, &c, data ? data : c.data);
-    }
-    sh_config_clear(&c);
+    struct sh_steer steer;
+    int code;
+    if (sh_steer_open(&steer, o, &code))
+        code = (act->action ? change : feed)(act, o, &steer);
+    sh_steer_close(&steer);
     return code;
 }
 

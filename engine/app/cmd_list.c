@@ -59,7 +59,7 @@ static const struct sh_option run_options[] = {
     LIMIT_OPTION,
     SINCE_OPTION,
     {"event", "ID", "of this event"},
-    {"state", "OUTCOME", "done, retry, paused or dead"},
+    {"state", "OUTCOME", "done, retry, paused, dead or dropped"},
 };
 static const struct sh_option record_options[] = {
     DATA_OPTION,  CONFIG_OPTION, JSON_OPTION,
@@ -84,11 +84,15 @@ static const struct sh_option outbox_options[] = {
     SINCE_OPTION,
     {"id", "ID", "this item alone, with its payload"},
     {"event", "ID", "asked for by this event"},
-    {"state", "STATE", "queued, sent or dead"},
+    {"state", "STATE", "queued, sent, dead or dropped"},
 };
 
 static const struct sh_option timer_options[] = {
     DATA_OPTION, CONFIG_OPTION, JSON_OPTION, LIMIT_OPTION, {"event", "ID", "set by this event"},
+};
+
+static const struct sh_option audit_options[] = {
+    DATA_OPTION, CONFIG_OPTION, JSON_OPTION, LIMIT_OPTION, SINCE_OPTION,
 };
 
 static const struct sh_column event_columns[] = {{"RECEIVED", "received_at", false, false},
@@ -120,6 +124,12 @@ static const struct sh_column outbox_columns[] = {
     {"TO", "to", false, true},         {"ATTEMPTS", "attempts", true, false},
     {"NEXT", "next_at", false, false}, {"ERROR", "error", false, true},
     {"ID", "id", false, false}};
+
+static const struct sh_column audit_columns[] = {
+    {"AT", "at", false, false},         {"WHO", "who", false, true},
+    {"ROLE", "role", false, false},     {"PEER", "peer", false, false},
+    {"ACTION", "action", false, false}, {"TARGET", "target", false, true},
+    {"DETAIL", "detail", false, true}};
 
 #define SET(array) array, COUNT(array)
 
@@ -163,7 +173,7 @@ static const struct listing listings[] = {
      SH_LIST_CALLBACKS,
      SET(callback_columns),
      "No callbacks."},
-    {{"timers", NULL, "List events that will be emitted, and when clock rules run next.",
+    {{"timers", "[cancel NAME]", "List events that will be emitted, and when clock rules run next.",
       "KIND is timer (a rule's after) or clock (a rule's every).", "  switchhook timers --json",
       SET(timer_options), 0, 0},
      SH_LIST_TIMERS,
@@ -174,6 +184,13 @@ static const struct listing listings[] = {
      SH_LIST_OUTBOX,
      SET(outbox_columns),
      "Nothing in the outbox."},
+    {{"audit", NULL, "List who changed what, and when.",
+      "WHO is a token's name, or the login of this machine (ROLE local).",
+      "  switchhook audit --since 2h\n  switchhook audit --json --limit 0", SET(audit_options), 0,
+      0},
+     SH_LIST_AUDIT,
+     SET(audit_columns),
+     "Nobody has changed anything."},
 };
 
 /* --- rows ------------------------------------------------------------------------------------ */
@@ -308,8 +325,8 @@ static bool read_since(const struct sh_options *o, int64_t *since_ms)
 static bool check_state(const struct listing *l, const char *state)
 {
     static const char *const events[] = {"stored", "done", "dead", NULL};
-    static const char *const runs[] = {"done", "retry", "paused", "dead", NULL};
-    static const char *const outbox[] = {"queued", "sent", "dead", NULL};
+    static const char *const runs[] = {"done", "retry", "paused", "dead", "dropped", NULL};
+    static const char *const outbox[] = {"queued", "sent", "dead", "dropped", NULL};
     static const char *const callbacks[] = {"open",   "scheduled", "snoozed",   "due",
                                             "missed", "done",      "cancelled", NULL};
     static const char *const *const known[] = {[SH_LIST_EVENTS] = events,

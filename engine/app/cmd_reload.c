@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * cmd_reload.c: ask a running engine to take up its rules anew. */
+ * cmd_reload.c: ask a running engine, here or elsewhere, to take up its rules anew. */
 #include "app/app.h"
 
-#include "app/config.h"
-#include "app/control.h"
 #include "app/options.h"
 #include "app/print.h"
 #include "app/rules.h"
+#include "app/steer.h"
 #include "svc/json.h"
 
 #include <inttypes.h>
@@ -17,8 +16,7 @@
 #define PATIENCE_MS (70 * 60 * 1000) /* specs may take an hour (reload.specs_timeout) */
 
 static const struct sh_option options[] = {
-    {"data", "DIR", "data folder of the engine (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    SH_STEER_OPTIONS,
     {"json", NULL, "the outcome as one JSON object on one line"},
 };
 static const struct sh_command command = {
@@ -53,7 +51,8 @@ static void print_text(const cJSON *outcome, const struct sh_config *c)
     int64_t ms = 0, rules = 0;
     (void)!sh_json_get_int(sh_json_member(outcome, "took_ms"), &ms);
     (void)!sh_json_get_int(sh_json_member(outcome, "rules"), &rules);
-    sh_rules_print_faults(stderr, outcome, c->rules, c->scripts);
+    sh_rules_print_faults(stderr, outcome, c->rules ? c->rules : "rules",
+                          c->scripts ? c->scripts : "scripts");
     if (!cJSON_IsTrue(sh_json_member(outcome, "ok"))) {
         printf("Not reloaded: generation %s stays live.\n", before ? before : "?");
     } else if (!cJSON_IsTrue(sh_json_member(outcome, "changed"))) {
@@ -66,47 +65,34 @@ static void print_text(const cJSON *outcome, const struct sh_config *c)
     }
 }
 
-static int go(const struct sh_options *o, struct sh_config *c)
+/* The configuration only says what the folders are called where faults are printed. */
+static int go(const struct sh_options *o, struct sh_steer *s)
 {
     struct sh_error err;
-    cJSON *outcome;
-    int status;
-    if (!sh_control_ask(c->data, "POST", "/api/v1/reload", NULL, PATIENCE_MS, &status, &outcome,
-                        &err)) {
+    cJSON *outcome, *none = cJSON_CreateObject();
+    bool answered = sh_steer_ask(s, "POST", "/api/v1/reload", none, PATIENCE_MS, &outcome, &err);
+    cJSON_Delete(none);
+    if (!answered) {
         fprintf(stderr, "switchhook reload: %s\n", err.msg);
         return SH_EXIT_BAD;
     }
     if (sh_options_get(o, "json"))
         sh_print_json(outcome);
     else
-        print_text(outcome, c);
+        print_text(outcome, &s->config);
     bool ok = cJSON_IsTrue(sh_json_member(outcome, "ok"));
     cJSON_Delete(outcome);
     return ok ? 0 : SH_EXIT_BAD;
 }
 
-/* With --data the configuration only says what the folders are called where faults are printed:
- * then it need not be one that loads. */
-static bool read_config(const struct sh_options *o, struct sh_config *c)
-{
-    const char *data = sh_options_get(o, "data");
-    cJSON *faults;
-    bool ok = sh_config_load(sh_options_get(o, "config"), c, &faults);
-    if (!data)
-        sh_config_print_faults(faults);
-    cJSON_Delete(faults);
-    sh_config_override(&c->data, data);
-    return ok || data;
-}
-
 int sh_cmd_reload(int argc, char **argv)
 {
     struct sh_options o;
-    struct sh_config config = {0};
+    struct sh_steer s = {0};
     int code = sh_options_parse(&command, argc, argv, &o);
-    if (code < 0)
-        code = read_config(&o, &config) ? go(&o, &config) : SH_EXIT_BAD;
-    sh_config_clear(&config);
+    if (code < 0 && sh_steer_open(&s, &o, &code))
+        code = go(&o, &s);
+    sh_steer_close(&s);
     sh_options_clear(&o);
     return code;
 }

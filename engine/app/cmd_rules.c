@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * cmd_rules.c: `switchhook rules`: which rules there are and how they stand; pause one, resume it.
- * Works on the store, also beside a running engine, which hears of a change within a second. */
+ * Through the running engine, or on the store when none runs. */
 #include "app/app.h"
 
 #include "app/config.h"
 #include "app/options.h"
 #include "app/print.h"
 #include "app/rules.h"
+#include "app/steer.h"
 #include "app/suggest.h"
-#include "base/zone.h"
 #include "core/store.h"
 #include "svc/json.h"
 
@@ -17,25 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATA_OPTION                                                                                \
-    {                                                                                              \
-        "data", "DIR", "data folder (default: as configured, var/)"                                \
-    }
-#define CONFIG_OPTION                                                                              \
-    {                                                                                              \
-        "config", "FILE", "configuration (default: switchhook.lua, if it is there)"                \
-    }
+#define PATIENCE_MS 30000
+
 #define JSON_OPTION                                                                                \
     {                                                                                              \
         "json", NULL, "one JSON object a line"                                                     \
     }
 
-static const struct sh_option list_options[] = {DATA_OPTION, CONFIG_OPTION, JSON_OPTION};
+static const struct sh_option list_options[] = {SH_STEER_OPTIONS, JSON_OPTION};
 static const struct sh_option set_options[] = {
-    DATA_OPTION,
-    CONFIG_OPTION,
-    JSON_OPTION,
-    {"by", "NAME", "who does it (default: the user's login)"}};
+    SH_STEER_OPTIONS, JSON_OPTION, {"by", "NAME", "who does it (default: the user's login)"}};
 
 #define SET(array) array, sizeof(array) / sizeof((array)[0])
 
@@ -49,11 +40,11 @@ static const struct sh_command commands[] = {
      "  switchhook rules resume \"Missed call\"",
      SET(list_options), 0, 0},
     {"rules pause", "NAME", "Pause a rule: its events are kept for it until it is resumed.",
-     "Other rules run on. Works beside a running engine, which hears of it within a second.",
+     "Other rules run on. A running engine holds to it at once.",
      "  switchhook rules pause \"Missed call\"", SET(set_options), 1, 1},
     {"rules resume", "NAME", "Resume a paused rule: what was kept for it goes again, oldest first.",
-     "Works beside a running engine, which hears of it within a second; without one, it happens\n"
-     "when the engine starts. A rule that goes on failing is paused again, and the rest stays "
+     "A running engine begins at once; without one, it happens when the engine starts. A rule that "
+     "goes on failing is paused again, and the rest stays "
      "kept.",
      "  switchhook rules resume \"Missed call\"", SET(set_options), 1, 1},
 };
@@ -222,6 +213,23 @@ static int list(const struct sh_options *o, const struct sh_config *c, const cha
     return ok ? 0 : SH_EXIT_BAD;
 }
 
+/* Of an engine elsewhere: as it says. */
+static int list_far(struct sh_steer *s, const struct sh_options *o)
+{
+    struct known k;
+    struct sh_error err;
+    cJSON *answer;
+    if (!sh_steer_ask(s, "GET", "/api/v1/rules", NULL, PATIENCE_MS, &answer, &err)) {
+        fprintf(stderr, "switchhook rules: %s\n", err.msg);
+        return SH_EXIT_BAD;
+    }
+    k.rows = cJSON_DetachItemFromObject(answer, "items");
+    print_rows(&k, sh_options_get(o, "json") != NULL);
+    cJSON_Delete(k.rows);
+    cJSON_Delete(answer);
+    return 0;
+}
+
 /* --- pause and resume ------------------------------------------------------------------------ */
 
 static bool check_name(const struct known *k, const char *name)
@@ -246,98 +254,75 @@ static bool check_name(const struct known *k, const char *name)
     return false;
 }
 
-static void note_done(struct sh_op *op)
+static void print_change(const char *rule, const cJSON *answer)
 {
-    *(bool *)op->arg = true;
-}
-
-static bool carry_out(const char *dir, struct sh_op_rule_set *op, struct sh_error *err)
-{
-    const struct sh_store_config config = {.dir = dir, .shared = true};
-    bool done = false;
-    struct sh_store *s = sh_store_open(&config, err);
-    if (!s)
-        return false;
-    op->op.done = note_done;
-    op->op.arg = &done;
-    sh_store_submit(s, &op->op);
-    sh_store_reap(s);
-    sh_require(done);
-    sh_store_close(s);
-    if (!op->op.ok)
-        *err = op->op.err;
-    return op->op.ok;
-}
-
-static void print_change(const struct sh_op_rule_set *op, bool json)
-{
-    if (json) {
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddStringToObject(row, "rule", op->rule);
-        cJSON_AddStringToObject(row, "was", sh_rule_state_name(op->was));
-        cJSON_AddStringToObject(row, "state", sh_rule_state_name(op->state));
-        cJSON_AddItemToObject(row, "kept", sh_json_int(op->kept));
-        sh_print_json(row);
-        cJSON_Delete(row);
+    int64_t kept = 0;
+    const char *was = sh_json_string(answer, "was"), *state = sh_json_string(answer, "state");
+    (void)!sh_json_get_int(sh_json_member(answer, "kept"), &kept);
+    if (!was || !state)
         return;
-    }
-    const char *runs = op->kept == 1 ? "run" : "runs";
-    sh_print_text(stdout, op->rule, NULL);
-    if (op->was == op->state)
-        printf(": is %s already; %" PRId64 " %s kept.\n", sh_rule_state_name(op->state), op->kept,
-               runs);
-    else if (op->state == SH_RULE_PAUSED)
-        printf(": paused; %" PRId64 " %s kept so far.\n", op->kept, runs);
+    sh_print_text(stdout, rule, NULL);
+    if (strcmp(was, state) == 0)
+        printf(": is %s already; %" PRId64 " %s kept.\n", state, kept, kept == 1 ? "run" : "runs");
+    else if (strcmp(state, "paused") == 0)
+        printf(": paused; %" PRId64 " %s kept so far.\n", kept, kept == 1 ? "run" : "runs");
     else
-        printf(": resumed; %" PRId64 " %s, oldest first%s.\n", op->kept,
-               op->kept == 1 ? "kept run goes again" : "kept runs go again",
-               op->kept ? " (without a running engine: when it starts)" : "");
+        printf(": resumed; %" PRId64 " %s, oldest first%s.\n", kept,
+               kept == 1 ? "kept run goes again" : "kept runs go again",
+               kept ? " (without a running engine: when it starts)" : "");
 }
 
-static int set(const struct sh_options *o, const struct sh_config *c, const char *dir, bool pause)
+/* Before anything is asked: the engine knows, but the store alone does not. */
+static bool is_known(struct sh_steer *s, const char *rule, struct sh_error *err, bool *known)
 {
     struct known k;
-    struct sh_error err;
-    const char *by = sh_options_get(o, "by");
-    struct sh_op_rule_set op = {.op = {.kind = SH_OP_RULE_SET},
-                                .rule = o->args[0],
-                                .pause = pause,
-                                .by = by               ? by
-                                      : getenv("USER") ? getenv("USER")
-                                                       : getenv("LOGNAME")};
-    bool ok = read_known(&k, dir, c, &err);
-    bool known = ok && check_name(&k, op.rule);
+    *known = true;
+    if (s->url)
+        return true;
+    bool ok = read_known(&k, s->dir, &s->config, err);
+    *known = ok && check_name(&k, rule);
     cJSON_Delete(k.rows);
-    if (ok && !known)
-        return SH_EXIT_BAD;
-    if (!ok || !carry_out(dir, &op, &err)) {
+    return ok;
+}
+
+static int set(struct sh_steer *s, const struct sh_options *o, bool pause)
+{
+    struct sh_error err;
+    bool known;
+    const char *by = sh_options_get(o, "by"), *rule = o->args[0];
+    cJSON *answer = NULL, *body = cJSON_CreateObject();
+    if (by)
+        cJSON_AddStringToObject(body, "by", by);
+    bool ok = is_known(s, rule, &err, &known) &&
+              (!known ||
+               sh_steer_change(s, pause ? "rule.pause" : "rule.resume", rule, body, &answer, &err));
+    cJSON_Delete(body);
+    if (!ok) {
         fprintf(stderr, "switchhook rules: ");
         sh_print_text(stderr, err.msg, NULL);
         fprintf(stderr, "\n");
-        return SH_EXIT_BAD;
+    } else if (known && sh_options_get(o, "json")) {
+        sh_print_json(answer);
+    } else if (known) {
+        print_change(rule, answer);
     }
-    print_change(&op, sh_options_get(o, "json") != NULL);
-    return 0;
+    cJSON_Delete(answer);
+    return ok && known ? 0 : SH_EXIT_BAD;
 }
 
 /* --- the command ----------------------------------------------------------------------------- */
 
 static int go(const struct sh_options *o)
 {
-    struct sh_config c;
-    cJSON *faults;
-    sh_zones_load(NULL);
-    bool ok = sh_config_load(sh_options_get(o, "config"), &c, &faults);
-    sh_config_print_faults(faults);
-    cJSON_Delete(faults);
-    int code = SH_EXIT_BAD;
-    const char *given = sh_options_get(o, "data");
-    if (ok || given) { /* the store says most; a rule that needs what is missing is not listed */
-        const char *dir = given ? given : c.data;
-        code = o->command == &commands[0] ? list(o, &c, dir)
-                                          : set(o, &c, dir, o->command == &commands[1]);
+    struct sh_steer s;
+    int code;
+    if (sh_steer_open(&s, o, &code)) {
+        if (o->command == &commands[0])
+            code = s.url ? list_far(&s, o) : list(o, &s.config, s.dir);
+        else
+            code = set(&s, o, o->command == &commands[1]);
     }
-    sh_config_clear(&c);
+    sh_steer_close(&s);
     return code;
 }
 

@@ -2,10 +2,9 @@
  * cmd_status.c: how the running engine is. */
 #include "app/app.h"
 
-#include "app/control.h"
-#include "app/data_dir.h"
 #include "app/options.h"
 #include "app/print.h"
+#include "app/steer.h"
 #include "base/clock.h"
 #include "svc/json.h"
 
@@ -17,8 +16,7 @@
 #define PATIENCE_MS 10000
 
 static const struct sh_option options[] = {
-    {"data", "DIR", "data folder of the engine (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    SH_STEER_OPTIONS,
     {"json", NULL, "one JSON object on one line"},
 };
 static const struct sh_command command = {
@@ -307,17 +305,11 @@ static bool needs_someone(const cJSON *s)
            (cJSON_IsObject(sh_json_member(s, "tls")) && number(s, "tls", "expires_in_s") <= 0);
 }
 
-static int go(const struct sh_options *o)
+static int go(const struct sh_options *o, struct sh_steer *steer)
 {
     struct sh_error err;
     cJSON *s;
-    int status;
-    char *dir = sh_data_dir(o);
-    if (!dir)
-        return SH_EXIT_BAD;
-    bool ok = sh_control_ask(dir, "GET", "/api/v1/status", NULL, PATIENCE_MS, &status, &s, &err);
-    free(dir);
-    if (!ok) {
+    if (!sh_steer_ask(steer, "GET", "/api/v1/status", NULL, PATIENCE_MS, &s, &err)) {
         fprintf(stderr, "switchhook status: %s\n", err.msg);
         return SH_EXIT_BAD;
     }
@@ -339,9 +331,11 @@ static int go(const struct sh_options *o)
 int sh_cmd_status(int argc, char **argv)
 {
     struct sh_options o;
+    struct sh_steer steer = {0};
     int code = sh_options_parse(&command, argc, argv, &o);
-    if (code < 0)
-        code = go(&o);
+    if (code < 0 && sh_steer_open(&steer, &o, &code))
+        code = go(&o, &steer);
+    sh_steer_close(&steer);
     sh_options_clear(&o);
     return code;
 }

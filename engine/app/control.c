@@ -2,11 +2,14 @@
  * control.c: requests on the control socket, and the commands' end of it. */
 #include "app/control.h"
 
+#include "app/change.h"
 #include "svc/json.h"
 #include "svc/unix_socket.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_BODY     (64 * 1024)
 #define MAX_HEADERS  (16 * 1024)
@@ -18,6 +21,7 @@
 struct sh_control {
     struct sh_control_config config;
     struct sh_http_server *server;
+    char *login; /* of this process */
 };
 
 static void on_metrics(void *arg, const cJSON *status)
@@ -35,11 +39,25 @@ static void get_metrics(struct sh_control *c, struct sh_http_request *req)
     sh_status_ask(c->config.status, on_metrics, req);
 }
 
+/* Names of others are not looked up here: that may take its time. */
+static const char *login_of(const struct sh_control *c, const struct sh_http_request *req,
+                            char who[32])
+{
+    unsigned uid;
+    if (!sh_http_peer_uid(req, &uid))
+        return who;
+    if (uid == (unsigned)geteuid())
+        return c->login;
+    snprintf(who, 32, "uid %u", uid);
+    return uid ? who : "root";
+}
+
 /* Whoever can open the socket owns the data folder. */
 static void on_request(void *arg, struct sh_http_request *req)
 {
     struct sh_control *c = arg;
-    const struct sh_api_caller owner = {.who = "local", .role = SH_ROLE_ADMIN};
+    char who[32] = "local";
+    const struct sh_api_caller owner = {.who = login_of(c, req, who), .role = SH_ROLE_ADMIN};
     if (strcmp(sh_http_path(req), "/metrics") == 0 && sh_http_method(req) == SH_HTTP_GET)
         get_metrics(c, req);
     else
@@ -86,10 +104,12 @@ struct sh_control *sh_control_new(const struct sh_control_config *config, struct
                                           .idle_timeout_ms = PATIENCE_MS};
     struct sh_control *c = sh_alloc(1, sizeof(*c));
     c->config = *config;
+    c->login = sh_strdup(sh_change_login());
     c->server = sh_http_server_new_unix(config->base, config->dir, SH_CONTROL_SOCKET, &limits,
                                         on_request, on_refused, c, err);
     if (c->server)
         return c;
+    free(c->login);
     free(c);
     return NULL;
 }
@@ -109,6 +129,7 @@ void sh_control_free(struct sh_control *c)
     if (!c)
         return;
     sh_http_server_free(c->server);
+    free(c->login);
     free(c);
 }
 

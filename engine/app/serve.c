@@ -205,7 +205,8 @@ static bool start_control(struct server *s, struct sh_error *err)
                                       .dispatch = s->dispatch,
                                       .outbox = s->outbox,
                                       .timekeeper = s->timekeeper,
-                                      .status = s->status};
+                                      .status = s->status,
+                                      .gate = sh_ingress_gate(s->ingress)};
     s->api = sh_api_new(&api, err);
     if (!s->api)
         return false;

@@ -15,11 +15,16 @@
 #ifndef SH_CORE_STORE_H
 #define SH_CORE_STORE_H
 
+#include "core/effect.h"
 #include "core/event.h"
 #include "core/generation.h"
 #include "core/run.h"
 
 #include <cjson/cJSON.h>
+
+#define SH_TOKEN_BYTES    32 /* of a token's hash */
+#define SH_MAX_TOKEN_NAME 64
+#define SH_MAX_TOKENS     1000
 
 struct sh_store;
 
@@ -34,9 +39,9 @@ struct sh_store_config {
     int64_t callback_missed_ms; /* one that is due for so long counts as missed; 0 = never */
     const char *zone;           /* zone.h name for times in texts; NULL = "UTC"; borrowed */
     int64_t quarantine;         /* a rule that failed so often in a row is paused; 0 = never */
-    bool shared; /* beside a running engine, for redrive, callbacks and rules (and reading): no
-                    lock, no check, no threads (threads must be false). Its transactions wait
-                    up to 5 s for the engine's and the other way round */
+    bool shared; /* beside a running engine, for what a person asks for (sh_op_is_asked()) and for
+                    reading: no lock, no check, no threads (threads must be false). Its
+                    transactions wait up to 5 s for the engine's and the other way round */
 };
 
 /* Open or create <dir>/switchhook.db, apply migrations, start the threads. Creates dir (0700).
@@ -55,20 +60,24 @@ bool sh_store_clear(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
 
 enum sh_op_kind {
     /* writer */
-    SH_OP_ACCEPT = 1, /* struct sh_op_accept */
-    SH_OP_SETTLE,     /* struct sh_op_settle */
-    SH_OP_DELIVERY,   /* struct sh_op_delivery */
-    SH_OP_GENERATION, /* struct sh_op_generation */
-    SH_OP_REDRIVE,    /* struct sh_op_redrive */
-    SH_OP_PRUNE,      /* struct sh_op_prune */
-    SH_OP_FIRE,       /* struct sh_op_fire */
-    SH_OP_CLOCKS,     /* struct sh_op_clocks */
-    SH_OP_CALLBACK,   /* struct sh_op_callback */
-    SH_OP_FEED_NEW,   /* struct sh_op_feed_new */
-    SH_OP_RULE_SET,   /* struct sh_op_rule_set */
-    SH_OP_RULES,      /* struct sh_op_rules: on the writer, in order with what changes them */
-    SH_OP_RESUME,     /* struct sh_op_resume */
-    SH_OP_AUDIT,      /* struct sh_op: writes its audit, and nothing else */
+    SH_OP_ACCEPT = 1,   /* struct sh_op_accept */
+    SH_OP_SETTLE,       /* struct sh_op_settle */
+    SH_OP_DELIVERY,     /* struct sh_op_delivery */
+    SH_OP_GENERATION,   /* struct sh_op_generation */
+    SH_OP_REDRIVE,      /* struct sh_op_redrive */
+    SH_OP_PRUNE,        /* struct sh_op_prune */
+    SH_OP_FIRE,         /* struct sh_op_fire */
+    SH_OP_CLOCKS,       /* struct sh_op_clocks */
+    SH_OP_CALLBACK,     /* struct sh_op_callback */
+    SH_OP_FEED_NEW,     /* struct sh_op_feed_new */
+    SH_OP_RULE_SET,     /* struct sh_op_rule_set */
+    SH_OP_RULES,        /* struct sh_op_rules: on the writer, in order with what changes them */
+    SH_OP_RESUME,       /* struct sh_op_resume */
+    SH_OP_AUDIT,        /* struct sh_op: writes its audit, and nothing else */
+    SH_OP_DROP,         /* struct sh_op_redrive */
+    SH_OP_TIMER_CANCEL, /* struct sh_op_timer_cancel */
+    SH_OP_TOKEN_NEW,    /* struct sh_op_token_new */
+    SH_OP_TOKEN_REVOKE, /* struct sh_op_token_revoke */
     /* reader */
     SH_OP_READ,    /* struct sh_op_read */
     SH_OP_PENDING, /* struct sh_op_pending */
@@ -76,14 +85,21 @@ enum sh_op_kind {
     SH_OP_OUTBOX,  /* struct sh_op_outbox */
     SH_OP_COUNT,   /* struct sh_op_count */
     SH_OP_FEED,    /* struct sh_op_feed */
-    SH_OP_OLDEST   /* struct sh_op_oldest */
+    SH_OP_OLDEST,  /* struct sh_op_oldest */
+    SH_OP_TOKENS   /* struct sh_op_tokens */
 };
+
+/* Does a person, or a program for one, ask for operations of this kind? On a data folder the store
+ * carries out none of them that does not say who asks (sh_op.audit). */
+bool sh_op_is_asked(enum sh_op_kind kind);
 
 /* A change that a person or a program asked for. Texts borrowed until the operation is done. */
 struct sh_audit {
     const char *who;  /* a token's name, or the login of this machine */
     const char *role; /* "viewer", "operator", "admin"; "local": by the control socket or a file */
     const char *peer; /* numeric address, NULL = this machine */
+    /* NULL: the store finds these in the operation, once it is carried out; an operation that
+     * changed nothing then leaves no row. SH_OP_AUDIT needs them. */
     const char *action; /* "rule.pause", "callback.done", "token.new", ... */
     const char *target; /* what it was done to, or NULL */
     const char *detail; /* JSON, or NULL */
@@ -213,13 +229,16 @@ struct sh_op_clocks {
 
 /* What a person does to a callback. Also in a shared store. */
 struct sh_op_callback {
-    struct sh_op op; /* SH_ENOTFOUND no such id; SH_EINVAL it is closed */
+    struct sh_op op; /* SH_ENOTFOUND no such id; SH_ECONFLICT it is closed */
     const char *id;  /* whole, or the first 6 or more characters if they are unique */
     int action;      /* enum sh_callback_action, callback.h */
     const char *by, *note, *assignee; /* NULL = none; assignee: REASSIGN */
     int64_t due_ms;                   /* SNOOZE */
     const char *due_local, *zone; /* SNOOZE to a time of day: "2026-10-25T09:00:00", zone.h name */
-    size_t n_queued;              /* out */
+    /* out */
+    size_t n_queued;
+    char found[SH_EFFECT_KEY_TEXT]; /* its whole id; "" = there is none */
+    char status[16];                /* as it is now; when refused: as it stays */
 };
 
 /* The address of an assignee's calendar feed: made at the first question, or again with renew. */
@@ -245,17 +264,51 @@ struct sh_op_generation {
     const char *cause; /* "start", "files", "signal", "api"; borrowed; NULL = "start" */
 };
 
-/* Bring dead letters back: attempts start from 0, due now, same keys. */
+/* Bring dead letters back: attempts start from 0, due now, same keys. Or (SH_OP_DROP) be done with
+ * them: they say "dropped", stay to be seen, and are pruned like what ended well. */
 struct sh_op_redrive {
     struct sh_op op;
     const char *id;   /* an event id (all its dead runs), an outbox id, or NULL for every one */
-    const char *rule; /* with an event id or NULL: only this rule's runs; NULL = any */
-    size_t n_runs, n_items; /* out: how many were brought back */
+    const char *rule; /* only this rule's; NULL = any */
+    const char *kind; /* "run", "email" or "http": only those; NULL = any */
+    size_t n_runs, n_items; /* out: how many */
 };
 
-/* Pause a rule, or resume it: what was kept for it goes again by SH_OP_RESUME. SH_EINVAL: resume of
- * one that is not paused. Pause of a paused one, resume of a resuming one: no change. That a rule
- * of that name exists is for the caller to know. Also in a shared store. */
+/* Forget a timer that a rule set, by the name the rule gave it. */
+struct sh_op_timer_cancel {
+    struct sh_op op; /* SH_ENOTFOUND: none; SH_ECONFLICT: it is a clock rule's, which is no timer */
+    const char *name;
+    int64_t due_ms; /* out: when it would have been due */
+};
+
+/* What may come in through the API, by whom (docs/http-api.md). Only a token's hash is stored. */
+struct sh_op_token_new {
+    struct sh_op op;              /* SH_ECONFLICT: the name is taken; SH_EINVAL; SH_ELIMIT */
+    const char *name, *role;      /* sh_token_name_ok(); "viewer", "operator", "admin" */
+    uint8_t hash[SH_TOKEN_BYTES]; /* SHA-256 of its text */
+    int64_t expires_ms;           /* 0 = never */
+};
+struct sh_op_token_revoke {
+    struct sh_op op; /* SH_ENOTFOUND */
+    const char *name;
+};
+struct sh_stored_token {
+    char *name, *role, *created_by; /* owned */
+    uint8_t hash[SH_TOKEN_BYTES];
+    int64_t created_ms, expires_ms; /* expires: 0 = never */
+};
+struct sh_op_tokens { /* all of them, also those that have expired */
+    struct sh_op op;
+    struct sh_stored_token *items; /* out: sh_tokens_free() */
+    size_t n_items;
+};
+void sh_tokens_free(struct sh_stored_token *items, size_t n);
+/* 1 to SH_MAX_TOKEN_NAME letters, digits and . _ - @, the first no dot. */
+bool sh_token_name_ok(const char *name);
+
+/* Pause a rule, or resume it: what was kept for it goes again by SH_OP_RESUME. SH_ECONFLICT: resume
+ * of one that is not paused. Pause of a paused one, resume of a resuming one: no change. That a
+ * rule of that name exists is for the caller to know. Also in a shared store. */
 struct sh_op_rule_set {
     struct sh_op op;
     const char *rule; /* borrowed until done */

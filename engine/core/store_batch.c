@@ -27,6 +27,7 @@ static void reset_op(struct sh_op *op)
         sh_store_settle_begin((struct sh_op_settle *)op);
         break;
     case SH_OP_REDRIVE:
+    case SH_OP_DROP:
         ((struct sh_op_redrive *)op)->n_runs = ((struct sh_op_redrive *)op)->n_items = 0;
         break;
     case SH_OP_PRUNE:
@@ -55,11 +56,13 @@ static void reset_op(struct sh_op *op)
 
 static bool apply_op(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
 {
-    if (s->config.shared && op->kind != SH_OP_REDRIVE && op->kind != SH_OP_CALLBACK &&
-        op->kind != SH_OP_FEED_NEW && op->kind != SH_OP_RULE_SET && op->kind != SH_OP_AUDIT)
+    const bool asked = sh_op_is_asked(op->kind);
+    if (s->config.shared && !asked)
         return sh_error_set(err, SH_EINVAL,
-                            "beside a running engine only redrives, callbacks and the state of "
-                            "rules can be written");
+                            "beside a running engine only what a person asks for can be written");
+    if (s->config.dir && asked && !op->audit)
+        return sh_error_set(err, SH_EINVAL, "operation %d does not say who asks for it",
+                            (int)op->kind);
     switch (op->kind) {
     case SH_OP_ACCEPT:
         return sh_store_accept(s, (struct sh_op_accept *)op, err);
@@ -87,6 +90,14 @@ static bool apply_op(struct sh_store *s, struct sh_op *op, bool safe, struct sh_
         return sh_store_rules_op(s, (struct sh_op_rules *)op, err);
     case SH_OP_RESUME:
         return sh_store_resume(s, (struct sh_op_resume *)op, err);
+    case SH_OP_DROP:
+        return sh_store_drop(s, (struct sh_op_redrive *)op, err);
+    case SH_OP_TIMER_CANCEL:
+        return sh_store_timer_drop(s, (struct sh_op_timer_cancel *)op, err);
+    case SH_OP_TOKEN_NEW:
+        return sh_store_token_new(s, (struct sh_op_token_new *)op, err);
+    case SH_OP_TOKEN_REVOKE:
+        return sh_store_token_revoke(s, (struct sh_op_token_revoke *)op, err);
     case SH_OP_AUDIT:
         return true;
     default:
@@ -96,7 +107,7 @@ static bool apply_op(struct sh_store *s, struct sh_op *op, bool safe, struct sh_
 
 static bool apply(struct sh_store *s, struct sh_op *op, bool safe, struct sh_error *err)
 {
-    return apply_op(s, op, safe, err) && (!op->audit || sh_store_audit(s, op->audit, err));
+    return apply_op(s, op, safe, err) && (!op->audit || sh_store_audit(s, op, err));
 }
 
 /* One operation that can be taken back alone. False: the batch is lost. */

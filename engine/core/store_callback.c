@@ -471,6 +471,12 @@ static bool check_op(const struct sh_op_callback *op, int64_t now_ms, struct sh_
     return check_texts(op, err);
 }
 
+static void note_found(struct sh_op_callback *op, const struct sh_store_call *c)
+{
+    snprintf(op->found, sizeof(op->found), "%s", c->text[SH_CALL_ID]);
+    snprintf(op->status, sizeof(op->status), "%s", c->text[SH_CALL_STATUS]);
+}
+
 bool sh_store_callback_op(struct sh_store *s, struct sh_op_callback *op, struct sh_error *err)
 {
     int64_t seq = 0;
@@ -486,8 +492,9 @@ bool sh_store_callback_op(struct sh_store *s, struct sh_op_callback *op, struct 
     if (!check_op(op, h.now_ms, err) || !sh_store_call_named(s, op->id, &seq, err) ||
         sh_store_call_get(s, seq, &c, err) != 1)
         return false;
+    note_found(op, &c);
     bool ok = !sh_store_call_closed(&c) ||
-              sh_error_set(err, SH_EINVAL,
+              sh_error_set(err, SH_ECONFLICT,
                            "callback %s is %s: it is closed, and cannot be %s; one that is"
                            " scheduled, due, snoozed or missed can be done, cancelled, snoozed or"
                            " reassigned",
@@ -496,6 +503,7 @@ bool sh_store_callback_op(struct sh_store *s, struct sh_op_callback *op, struct 
     if (ok && op->action == SH_CALLBACK_SNOOZE)
         c.depth = 0;
     ok = ok && act(s, &c, &a, &h, err);
+    note_found(op, &c);
     sh_store_call_clear(&c);
     return ok;
 }

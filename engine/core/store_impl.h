@@ -77,6 +77,8 @@ enum sh_stmt {
     SH_ST_TIMER_DEL,
     SH_ST_TIMER_GET,
     SH_ST_TIMER_GONE,
+    SH_ST_TIMER_CANCEL,
+    SH_ST_TIMER_IS_CLOCK,
     SH_ST_TIMER_LOCALS,
     SH_ST_TIMER_MOVE,
     SH_ST_CLOCK_ROWS,
@@ -107,6 +109,12 @@ enum sh_stmt {
     SH_ST_GENERATION_TEXT,
     SH_ST_REDRIVE_RUNS,
     SH_ST_REDRIVE_ITEMS,
+    SH_ST_DROP_RUNS,
+    SH_ST_DROP_ITEMS,
+    SH_ST_TOKEN_NAMED,
+    SH_ST_TOKEN_ADD,
+    SH_ST_TOKEN_DEL,
+    SH_ST_TOKENS,
     SH_ST_PRUNE_FIND,
     SH_ST_PRUNE_EVENT,
     SH_ST_PRUNE_DEDUPE,
@@ -238,7 +246,6 @@ bool sh_store_dooms_batch(enum sh_code code);
 bool sh_store_accept(struct sh_store *s, struct sh_op_accept *op, struct sh_error *err);
 bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *first, bool *dup,
                         struct sh_error *err);
-bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
 bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error *err);
 /* safe: each run in a savepoint of its own, and an effect that cannot be applied makes its run
  * DEAD. Not safe: it makes the function fail, and the batch is done again with safe. */
@@ -354,9 +361,8 @@ bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_
  * (other bytes become U+FFFD), of bounded length. In scratch (the caller frees it) if it had to be
  * changed. NULL stays NULL. */
 const char *sh_store_said(struct sh_buf *scratch, const char *text);
-/* Dead items go back in line: op->id an item, or NULL for all. */
-bool sh_store_redrive_items(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
-/* What was sent before op->before_ms, up to limit, and pauses that are over. Adds to removed. */
+/* What was sent or dropped before op->before_ms, up to limit, and pauses that are over. Adds to
+ * removed. */
 bool sh_store_prune_outbox(struct sh_store *s, struct sh_op_prune *op, size_t limit,
                            struct sh_error *err);
 bool sh_store_outbox(struct sh_store *s, struct sh_op_outbox *op, struct sh_error *err);
@@ -416,7 +422,18 @@ bool sh_store_find(struct sh_store_conn *c, const struct sh_read_request *q, uin
 void sh_store_read_op(struct sh_store *s, struct sh_op *op); /* any reader operation */
 
 /* --- store_audit.c ------------------------------------------------------------- */
-bool sh_store_audit(struct sh_store *s, const struct sh_audit *a, struct sh_error *err);
+/* The row that tells of op, which has been carried out. */
+bool sh_store_audit(struct sh_store *s, const struct sh_op *op, struct sh_error *err);
+
+/* --- store_dead.c -------------------------------------------------------------- */
+bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
+bool sh_store_drop(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err);
+bool sh_store_timer_drop(struct sh_store *s, struct sh_op_timer_cancel *op, struct sh_error *err);
+
+/* --- store_token.c ------------------------------------------------------------- */
+bool sh_store_token_new(struct sh_store *s, struct sh_op_token_new *op, struct sh_error *err);
+bool sh_store_token_revoke(struct sh_store *s, struct sh_op_token_revoke *op, struct sh_error *err);
+bool sh_store_tokens(struct sh_store *s, struct sh_op_tokens *op, struct sh_error *err);
 
 /* --- store_generation.c ------------------------------------------------------ */
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);

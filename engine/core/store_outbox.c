@@ -195,20 +195,7 @@ bool sh_store_delivery(struct sh_store *s, struct sh_op_delivery *op, struct sh_
     return ok;
 }
 
-/* --- back in line, and away -------------------------------------------------- */
-
-bool sh_store_redrive_items(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_REDRIVE_ITEMS, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_str(st, 1, op->id);
-    sh_sqlite_bind_int(st, 2, sh_now_ms());
-    if (!sh_sqlite_run(st, err))
-        return false;
-    op->n_items = (size_t)sqlite3_changes(s->w.db);
-    return true;
-}
+/* --- away -------------------------------------------------------------------- */
 
 bool sh_store_prune_outbox(struct sh_store *s, struct sh_op_prune *op, size_t limit,
                            struct sh_error *err)

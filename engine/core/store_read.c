@@ -242,6 +242,9 @@ void sh_store_read_op(struct sh_store *s, struct sh_op *op)
     case SH_OP_OLDEST:
         op->ok = oldest_op(s, (struct sh_op_oldest *)op, &err);
         break;
+    case SH_OP_TOKENS:
+        op->ok = sh_store_tokens(s, (struct sh_op_tokens *)op, &err);
+        break;
     default:
         sh_error_set(&err, SH_EINVAL, "the reader has no operation %d", (int)op->kind);
     }

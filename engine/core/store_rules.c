@@ -363,7 +363,7 @@ bool sh_store_rule_set(struct sh_store *s, struct sh_op_rule_set *op, struct sh_
                             SH_MAX_NAME_BYTES);
     op->was = op->state = sh_store_rule_state(s, name);
     if (!op->pause && op->was == SH_RULE_ON)
-        return sh_error_set(err, SH_EINVAL, "rule \"%s\" is not paused", op->rule);
+        return sh_error_set(err, SH_ECONFLICT, "rule \"%s\" is not paused", op->rule);
     if (op->pause && op->was != SH_RULE_PAUSED) {
         op->state = SH_RULE_PAUSED;
         return set_state(s, op, find_or_add(s, name), err) && count_kept(s, op, err);

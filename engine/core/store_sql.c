@@ -123,6 +123,8 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "ALTER TABLE sh_outbox ADD COLUMN trace TEXT;"
     "ALTER TABLE sh_timers ADD COLUMN trace TEXT;"
     "ALTER TABLE sh_callbacks ADD COLUMN trace TEXT;"
+    "DROP INDEX sh_outbox_sent;" /* what ended, to be pruned; sent_ms of what was dropped: when */
+    "CREATE INDEX sh_outbox_ended ON sh_outbox(sent_ms) WHERE state IN ('sent', 'dropped');"
     "CREATE TABLE sh_tokens("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
     " hash BLOB NOT NULL UNIQUE, created_ms INTEGER NOT NULL, created_by TEXT NOT NULL,"
@@ -144,6 +146,13 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
 #define RUN_COLUMNS                                                                                \
     "seq, rule, generation, outcome, attempts, effects, error, duration_us, started_ms, next_ms, " \
     "logs, lookups"
+/* Dead letters: ?2 a rule, ?3 an event's seq with ?4 its id, or ?4 an item's id; ?5 a kind */
+#define DEAD_RUNS                                                                                  \
+    "outcome = 'dead' AND (?2 IS NULL OR rule = ?2)"                                               \
+    " AND (?4 IS NULL OR seq = (SELECT seq FROM sh_events WHERE seq = ?3 AND id = ?4))"
+#define DEAD_ITEMS                                                                                 \
+    "state = 'dead' AND (?2 IS NULL OR rule = ?2) AND (?4 IS NULL OR id = ?4)"                     \
+    " AND (?5 IS NULL OR kind = ?5)"
 /* ?1: the lane */
 #define OUTBOX_OF_LANE                                                                             \
     "SELECT id, kind, key, event_id, rule, payload, recipients, seq, attempts, created_ms,"        \
@@ -181,7 +190,7 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT(seq, rule) DO UPDATE SET generation = ?3, outcome = ?4, attempts = ?5,"
         " effects = ?6, error = ?7, duration_us = ?8, started_ms = ?9, next_ms = ?10, logs = ?11,"
-        " lookups = ?12 WHERE outcome <> 'done'",
+        " lookups = ?12 WHERE outcome NOT IN ('done', 'dropped')",
     [SH_ST_RECORD_GET] = "SELECT doc, version FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_RECORD_VERSION] = "SELECT version FROM sh_records WHERE collection = ?1 AND id = ?2",
     [SH_ST_RECORD_PUT] =
@@ -231,6 +240,8 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_TIMER_DEL] = "DELETE FROM sh_timers WHERE name = ?1",
     [SH_ST_TIMER_GET] = "SELECT name, due_ms, zone, every, source, type, key, body, depth,"
                         " event_id, trace FROM sh_timers WHERE seq = ?1",
+    [SH_ST_TIMER_CANCEL] = "DELETE FROM sh_timers WHERE name = 'n:' || ?1 RETURNING due_ms",
+    [SH_ST_TIMER_IS_CLOCK] = "SELECT count(*) FROM sh_timers WHERE name = 'c:' || ?1",
     [SH_ST_TIMER_GONE] = "DELETE FROM sh_timers WHERE seq = ?1",
     [SH_ST_TIMER_LOCALS] =
         "SELECT DISTINCT zone, local, due_ms FROM sh_timers WHERE local IS NOT NULL"
@@ -317,13 +328,21 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " WHERE r.outcome = 'paused' AND r.rule = ?1 ORDER BY r.seq LIMIT ?2",
     [SH_ST_RESUME_RUN] = "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?3"
                          " WHERE seq = ?1 AND rule = ?2 AND outcome = 'paused'",
-    [SH_ST_REDRIVE_RUNS] =
-        "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?1"
-        " WHERE outcome = 'dead' AND (?3 IS NULL OR rule = ?3)"
-        " AND (?2 IS NULL OR seq = (SELECT seq FROM sh_events WHERE seq = ?2 AND id = ?4))",
+    [SH_ST_REDRIVE_RUNS] = "UPDATE sh_runs SET outcome = 'retry', attempts = 0, next_ms = ?1"
+                           " WHERE " DEAD_RUNS,
     /* recipients stay: who got the message is not sent it again */
     [SH_ST_REDRIVE_ITEMS] = "UPDATE sh_outbox SET state = 'queued', attempts = 0, next_ms = 0,"
-                            " redriven_ms = ?2 WHERE state = 'dead' AND (?1 IS NULL OR id = ?1)",
+                            " redriven_ms = ?1 WHERE " DEAD_ITEMS,
+    [SH_ST_DROP_RUNS] = "UPDATE sh_runs SET outcome = 'dropped' WHERE ?1 AND " DEAD_RUNS,
+    [SH_ST_DROP_ITEMS] = "UPDATE sh_outbox SET state = 'dropped', sent_ms = ?1 WHERE " DEAD_ITEMS,
+    [SH_ST_TOKEN_NAMED] = "SELECT (SELECT count(*) FROM sh_tokens WHERE name = ?1),"
+                          " (SELECT count(*) FROM sh_tokens)",
+    [SH_ST_TOKEN_ADD] =
+        "INSERT INTO sh_tokens(name, role, hash, created_ms, created_by, expires_ms)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [SH_ST_TOKEN_DEL] = "DELETE FROM sh_tokens WHERE name = ?1",
+    [SH_ST_TOKENS] = "SELECT name, role, hash, created_ms, created_by, coalesce(expires_ms, 0)"
+                     " FROM sh_tokens ORDER BY name",
     [SH_ST_PRUNE_FIND] =
         "SELECT seq, source, dedupe_id FROM sh_events e WHERE seq < ?1 AND received_ms < ?2"
         " AND NOT EXISTS(SELECT 1 FROM sh_unfinished u WHERE u.seq = e.seq)"
@@ -335,8 +354,9 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_PRUNE_DEDUPE] = "DELETE FROM sh_dedupe WHERE hash = ?1 AND seq = ?2",
     [SH_ST_PRUNE_DEDUPE_NEW] = "DELETE FROM sh_dedupe_new WHERE seq = ?1",
     [SH_ST_PRUNE_RUNS] = "DELETE FROM sh_runs WHERE seq = ?1",
-    [SH_ST_PRUNE_OUTBOX] = "DELETE FROM sh_outbox WHERE rowid IN (SELECT rowid FROM sh_outbox"
-                           " WHERE state = 'sent' AND sent_ms < ?1 ORDER BY sent_ms LIMIT ?2)",
+    [SH_ST_PRUNE_OUTBOX] =
+        "DELETE FROM sh_outbox WHERE rowid IN (SELECT rowid FROM sh_outbox"
+        " WHERE state IN ('sent', 'dropped') AND sent_ms < ?1 ORDER BY sent_ms LIMIT ?2)",
     [SH_ST_PRUNE_LANES] = "DELETE FROM sh_lanes WHERE until_ms < ?1",
     [SH_ST_FIELD_ADD] = "INSERT OR REPLACE INTO sh_fields(collection, place, field)"
                         " VALUES(?1, ?2, ?3)",

@@ -382,33 +382,6 @@ bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, str
 
 /* --- the rest ---------------------------------------------------------------- */
 
-static bool redrive_runs(struct sh_store *s, struct sh_op_redrive *op, const struct sh_id *id,
-                         struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_REDRIVE_RUNS, err);
-    if (!st)
-        return false;
-    sh_sqlite_bind_int(st, 1, sh_now_ms());
-    sh_sqlite_bind_null(st, 2);
-    if (id)
-        sh_sqlite_bind_int(st, 2, sh_id_order(*id));
-    sh_sqlite_bind_str(st, 3, op->rule);
-    sh_sqlite_bind_str(st, 4, id ? op->id : NULL);
-    if (!sh_sqlite_run(st, err))
-        return false;
-    op->n_runs = (size_t)sqlite3_changes(s->w.db);
-    return true;
-}
-
-bool sh_store_redrive(struct sh_store *s, struct sh_op_redrive *op, struct sh_error *err)
-{
-    struct sh_id id;
-    bool is_event = op->id && sh_id_parse(op->id, strlen(op->id), &id);
-    if ((is_event || !op->id) && !redrive_runs(s, op, is_event ? &id : NULL, err))
-        return false;
-    return is_event || (!op->id && op->rule) || sh_store_redrive_items(s, op, err);
-}
-
 #define SEQ_SHIFT 12 /* id.h: an order number is milliseconds << 12 | counter */
 
 struct victim {

@@ -229,6 +229,17 @@ const char *sh_http_peer(const struct sh_http_request *req)
     return req->peer;
 }
 
+bool sh_http_peer_uid(const struct sh_http_request *req, unsigned *uid)
+{
+    struct ucred who;
+    socklen_t len = sizeof(who);
+    if (!req->conn || req->conn->fd < 0 || req->peer[0] ||
+        getsockopt(req->conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
+        return false;
+    *uid = who.uid;
+    return true;
+}
+
 struct sh_slice sh_http_body(struct sh_http_request *req)
 {
     if (!req->evreq)

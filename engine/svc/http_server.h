@@ -84,6 +84,8 @@ const char *sh_http_header(const struct sh_http_request *req, const char *name);
 const char *sh_http_peer(const struct sh_http_request *req); /* numeric address, "" on Unix */
 /* The value of the n-th header of that name, from 0, in the order in which they came; or NULL. */
 const char *sh_http_header_at(const struct sh_http_request *req, const char *name, size_t n);
+/* On a Unix socket: whose process asks (unix(7), SO_PEERCRED). False: that is not known. */
+bool sh_http_peer_uid(const struct sh_http_request *req, unsigned *uid) SH_WARN_UNUSED;
 /* The body, contiguous, with a NUL behind. Borrowed until reply. */
 struct sh_slice sh_http_body(struct sh_http_request *req);
 /* The same as a copy of the caller's own (free()), NUL behind: one copy, however it arrived. */

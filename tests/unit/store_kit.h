@@ -117,11 +117,16 @@ KIT void kit_count_done(struct sh_op *op)
     ++*(size_t *)op->arg;
 }
 
+/* Who asks, where a test does not say. */
+static const struct sh_audit kit_audit = {.who = "kit", .role = "local"};
+
 /* Submit all, then reap until all are done. */
 KIT void kit_run_all(struct kit *k, struct sh_op **ops, size_t n)
 {
     size_t done = 0;
     for (size_t i = 0; i < n; i++) {
+        if (sh_op_is_asked(ops[i]->kind) && !ops[i]->audit)
+            ops[i]->audit = &kit_audit;
         ops[i]->done = kit_count_done;
         ops[i]->arg = &done;
         sh_store_submit(k->s, ops[i]);

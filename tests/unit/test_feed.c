@@ -27,6 +27,8 @@ struct world {
     bool hold; /* the store's answers are not fetched */
 };
 
+static const struct sh_audit audit = {.who = "kit", .role = "local"};
+
 static void on_wake(void *arg)
 {
     struct world *w = arg;
@@ -91,7 +93,8 @@ static void add_callback(struct world *w)
     wait_for(w, &s.op.op);
     kit_settle_free(&s);
     sh_event_free(accept.event);
-    struct sh_op_feed_new feed = {.op.kind = SH_OP_FEED_NEW, .assignee = "ann@example.org"};
+    struct sh_op_feed_new feed = {.op = {.kind = SH_OP_FEED_NEW, .audit = &audit},
+                                  .assignee = "ann@example.org"};
     wait_for(w, &feed.op);
     memcpy(w->token, feed.token, sizeof(w->token));
     assert_true(strlen(w->token) >= 32);
@@ -265,8 +268,9 @@ static void test_unknown_tokens(void **state)
     begin(&w);
     char *old = file_of(&w), *first = without_date(ask(&w, "GET", "x.ics", ""));
     assert_true(has(first, "HTTP/1.1 404"));
-    struct sh_op_feed_new renew = {
-        .op.kind = SH_OP_FEED_NEW, .assignee = "ann@example.org", .renew = true};
+    struct sh_op_feed_new renew = {.op = {.kind = SH_OP_FEED_NEW, .audit = &audit},
+                                   .assignee = "ann@example.org",
+                                   .renew = true};
     wait_for(&w, &renew.op);
     char *wrong[] = {sh_strf("%.*s.ics", 43, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
                      sh_strf("%s", ""),

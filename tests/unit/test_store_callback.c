@@ -645,7 +645,7 @@ static void test_a_person(void **state)
     op = person(prefix, SH_CALLBACK_SNOOZE);
     op.due_ms = now + HOUR;
     assert_false(kit_run(&k, &op.op));
-    assert_int_equal(op.op.err.code, SH_EINVAL);
+    assert_int_equal(op.op.err.code, SH_ECONFLICT);
     assert_non_null(strstr(op.op.err.msg, col("id")));
     assert_non_null(strstr(op.op.err.msg, "is done"));
 }

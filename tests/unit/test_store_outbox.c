@@ -314,7 +314,7 @@ static void test_query_plans(void **state)
     plan_is(SH_ST_OUTBOX_NEXT, "sh_outbox_later (next_ms>?)");
     plan_is(SH_ST_DELIVERY, "USING INDEX sqlite_autoindex_sh_outbox_1 (id=?)");
     plan_is(SH_ST_DELIVERY_NOTIFY, "USING INDEX sqlite_autoindex_sh_outbox_1 (id=?)");
-    plan_is(SH_ST_PRUNE_OUTBOX, "sh_outbox_sent (sent_ms<?)");
+    plan_is(SH_ST_PRUNE_OUTBOX, "sh_outbox_ended (sent_ms<?)");
 }
 
 static int count_ops(void *n)

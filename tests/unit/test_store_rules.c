@@ -568,7 +568,7 @@ static void test_nothing_kept(void **state)
     keep(0);
     assert_int_equal(resume("R"), SH_RULE_ON);
     assert_false(set_rule("R", false, &op));
-    assert_int_equal(op.op.err.code, SH_EINVAL);
+    assert_int_equal(op.op.err.code, SH_ECONFLICT);
     assert_non_null(strstr(op.op.err.msg, "\"R\" is not paused"));
 }
 
