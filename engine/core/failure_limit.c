@@ -37,11 +37,15 @@ void sh_failures_free(struct sh_failures *f)
     free(f);
 }
 
+/* Every bit of v reaches every bit of the result (the finalizer of MurmurHash3). */
 static uint64_t mix(uint64_t h, uint64_t v)
 {
     h ^= v;
-    h *= 0x9e3779b97f4a7c15U;
-    return h ^ h >> 32;
+    h ^= h >> 33;
+    h *= 0xff51afd7ed558ccdU;
+    h ^= h >> 33;
+    h *= 0xc4ceb9fe1a85ec53U;
+    return h ^ h >> 33;
 }
 
 static uint64_t scope_of(const struct sh_failures *f, const char *scope)
