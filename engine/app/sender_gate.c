@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/failure_limit.h"
+#include "core/forwarded.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@
 
 #define WINDOW_MS   60000
 #define MAX_SCOPE   (SH_MAX_NAME_BYTES + 16)
-#define MAX_SHOWN   64 /* bytes of an address in a list of forwarded ones */
 #define FORWARDED   "Forwarded"
 #define X_FORWARDED "X-Forwarded-For"
 
@@ -21,6 +21,7 @@ struct sh_gate {
     const struct sh_config *config; /* borrowed */
     struct sh_auth **auths;         /* one for each source */
     uint64_t (*refused)[SH_N_AUTH_REASONS];
+    struct sh_forwarded forwarded;
     struct sh_failures *failures;
     bool warned; /* of a proxy that nobody has told of */
 };
@@ -29,6 +30,8 @@ struct sh_gate *sh_gate_new(const struct sh_config *config)
 {
     struct sh_gate *g = sh_alloc(1, sizeof(*g));
     g->config = config;
+    g->forwarded = (struct sh_forwarded){config->trusted_proxies, config->n_trusted_proxies,
+                                         config->forwarded_standard};
     g->auths = sh_alloc(config->n_sources + 1, sizeof(*g->auths));
     g->refused = sh_alloc(config->n_sources + 1, sizeof(*g->refused));
     for (size_t i = 0; i < config->n_sources; i++)
@@ -51,122 +54,20 @@ void sh_gate_free(struct sh_gate *g)
 
 /* --- whose address -------------------------------------------------------------------------- */
 
-static bool is_proxy(const struct sh_gate *g, const struct sh_ip *ip)
+static const char *header_of(void *arg, const char *name, size_t n)
 {
-    return sh_ip_in(ip, g->config->trusted_proxies, g->config->n_trusted_proxies);
+    return sh_http_header_at(arg, name, n);
 }
 
-/* "192.0.2.7", "192.0.2.7:4711", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:4711" */
-static bool read_address(struct sh_slice s, struct sh_ip *out)
-{
-    char text[MAX_SHOWN];
-    if (!s.n || s.n >= sizeof(text))
-        return false;
-    snprintf(text, sizeof(text), "%.*s", (int)s.n, s.p);
-    char *port = NULL, *start = text;
-    if (text[0] == '[') {
-        char *end = strchr(text, ']');
-        if (!end || (end[1] && end[1] != ':'))
-            return false;
-        *end = '\0';
-        port = end[1] ? end + 2 : NULL;
-        start = text + 1;
-        if (!strchr(start, ':'))
-            return false;
-    } else if (strchr(text, ':') && strchr(text, ':') == strrchr(text, ':')) {
-        port = strchr(text, ':');
-        *port++ = '\0';
-    }
-    if (port && (!*port || strlen(port) > 5 || port[strspn(port, "0123456789")]))
-        return false;
-    return sh_ip_parse(start, out);
-}
-
-static struct sh_slice trimmed(struct sh_slice s)
-{
-    while (s.n && (*s.p == ' ' || *s.p == '\t')) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
-/* The last piece of *list between commas, which is cut off; false: the list is empty. A comma
- * within quotes ends the walk, as what is left of it can be no address. */
-static bool last_piece(struct sh_slice *list, struct sh_slice *piece)
-{
-    if (!list->p)
-        return false;
-    size_t at = list->n;
-    while (at && list->p[at - 1] != ',')
-        at--;
-    *piece = trimmed(sh_slice(list->p + at, list->n - at));
-    *list = at ? sh_slice(list->p, at - 1) : sh_slice(NULL, 0);
-    return true;
-}
-
-/* The for= of one element of Forwarded (RFC 7239): for="[2001:db8::1]:4711";proto=https */
-static struct sh_slice for_of(struct sh_slice element)
-{
-    while (element.n) {
-        const char *semicolon = memchr(element.p, ';', element.n);
-        const size_t n = semicolon ? (size_t)(semicolon - element.p) : element.n;
-        struct sh_slice pair = trimmed(sh_slice(element.p, n));
-        element = sh_slice(element.p + n, element.n - n);
-        if (element.n)
-            element = sh_slice(element.p + 1, element.n - 1);
-        if (pair.n < 4 || strncasecmp(pair.p, "for=", 4) != 0)
-            continue;
-        pair = sh_slice(pair.p + 4, pair.n - 4);
-        if (pair.n >= 2 && pair.p[0] == '"' && pair.p[pair.n - 1] == '"')
-            pair = sh_slice(pair.p + 1, pair.n - 2);
-        return pair;
-    }
-    return sh_slice(NULL, 0);
-}
-
-/* From the right of one header's list as long as *ip is a proxy of ours. False: the walk is over.
- */
-static bool walk(const struct sh_gate *g, const char *value, struct sh_ip *ip)
-{
-    struct sh_slice list = sh_slice_str(value), piece;
-    while (last_piece(&list, &piece)) {
-        struct sh_ip next;
-        if (g->config->forwarded_standard)
-            piece = for_of(piece);
-        if (!read_address(piece, &next))
-            return false; /* "unknown", "_hidden", or a lie: the proxy is all that is known */
-        *ip = next;
-        if (!is_proxy(g, ip))
-            return false;
-    }
-    return true;
-}
-
-static size_t count_headers(const struct sh_http_request *req, const char *name)
-{
-    size_t n = 0;
-    while (sh_http_header_at(req, name, n))
-        n++;
-    return n;
-}
-
-const char *sh_gate_address(const struct sh_gate *g, const struct sh_http_request *req,
+const char *sh_gate_address(const struct sh_gate *g, struct sh_http_request *req,
                             char out[SH_IP_TEXT])
 {
-    const char *name = g->config->forwarded_standard ? FORWARDED : X_FORWARDED;
-    const char *peer = sh_http_peer(req);
     struct sh_ip ip;
-    if (!sh_ip_parse(peer, &ip)) {
-        snprintf(out, SH_IP_TEXT, "%s", peer);
+    if (!sh_ip_parse(sh_http_peer(req), &ip)) {
+        snprintf(out, SH_IP_TEXT, "%s", sh_http_peer(req));
         return out;
     }
-    if (is_proxy(g, &ip))
-        for (size_t n = count_headers(req, name); n > 0; n--)
-            if (!walk(g, sh_http_header_at(req, name, n - 1), &ip))
-                break;
+    ip = sh_forwarded_address(&g->forwarded, ip, header_of, req);
     return sh_ip_text(&ip, out);
 }
 
@@ -178,7 +79,7 @@ static void warn_of_proxy(struct sh_gate *g, const struct sh_http_request *req, 
         (!sh_http_header(req, X_FORWARDED) && !sh_http_header(req, FORWARDED)))
         return;
     struct sh_ip ip;
-    if (sh_ip_parse(address, &ip) && is_proxy(g, &ip))
+    if (sh_ip_parse(address, &ip) && sh_forwarded_is_proxy(&g->forwarded, &ip))
         return;
     g->warned = true;
     sh_warn("a proxy on this machine forwards requests, and its word on where they come from is "
@@ -190,7 +91,7 @@ static void warn_of_proxy(struct sh_gate *g, const struct sh_http_request *req, 
 
 static bool is_counted(const struct sh_gate *g, const char *address, struct sh_ip *ip)
 {
-    return sh_ip_parse(address, ip) && !is_proxy(g, ip);
+    return sh_ip_parse(address, ip) && !sh_forwarded_is_proxy(&g->forwarded, ip);
 }
 
 bool sh_gate_is_blocked(struct sh_gate *g, const char *scope, const char *address)
@@ -208,11 +109,6 @@ void sh_gate_failed(struct sh_gate *g, const char *scope, const char *address)
 }
 
 /* --- may it come in ------------------------------------------------------------------------- */
-
-static const char *header_of(void *arg, const char *name, size_t n)
-{
-    return sh_http_header_at(arg, name, n);
-}
 
 static bool is_from(const struct sh_source_config *source, const char *address)
 {

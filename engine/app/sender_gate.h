@@ -20,7 +20,7 @@ struct sh_gate *sh_gate_new(const struct sh_config *config) SH_WARN_UNUSED;
 void sh_gate_free(struct sh_gate *g);
 
 /* The address of whoever sent the request, as text into out; "" if it has none (a Unix socket). */
-const char *sh_gate_address(const struct sh_gate *g, const struct sh_http_request *req,
+const char *sh_gate_address(const struct sh_gate *g, struct sh_http_request *req,
                             char out[SH_IP_TEXT]);
 
 /* Have this address and scope ("api", or "source:NAME") failed limits.auth_failures times within
