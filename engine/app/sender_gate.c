@@ -157,6 +157,7 @@ enum sh_auth_reason sh_gate_check(struct sh_gate *g, const struct sh_source_conf
         .header = header_of,
         .arg = req,
         .body = sh_auth_reads_body(&source->auth) ? sh_http_body(req) : sh_slice("", 0),
+        .format = source->source.format,
         .path = path,
         .now_ms = sh_now_ms(),
     };

@@ -2,6 +2,7 @@
  * sender_auth.c: schemes with their keys made ready, and those that send the secret itself. */
 #include "core/sender_auth_impl.h"
 
+#include "core/event_body.h"
 #include "svc/base64.h"
 #include "svc/json.h"
 
@@ -307,13 +308,11 @@ static enum sh_auth_reason check_basic(const struct sh_auth *a, const struct sh_
     return why;
 }
 
-static enum sh_auth_reason check_field(const struct sh_auth *a, struct sh_slice body)
+static enum sh_auth_reason find_field(const struct sh_auth *a, struct sh_slice json)
 {
     struct sh_slice raw;
     struct sh_buf text;
-    if (!sh_json_check(body.p, body.n, NULL))
-        return SH_AUTH_MALFORMED_TOKEN;
-    const enum sh_json_kind kind = sh_json_find(body, a->config->field, &raw);
+    const enum sh_json_kind kind = sh_json_find(json, a->config->field, &raw);
     if (kind == SH_JSON_NUMBER)
         return check_digest(a, raw);
     if (kind != SH_JSON_STRING)
@@ -325,12 +324,23 @@ static enum sh_auth_reason check_field(const struct sh_auth *a, struct sh_slice 
     return why;
 }
 
+static enum sh_auth_reason check_field(const struct sh_auth *a, const struct sh_auth_request *r)
+{
+    struct sh_buf made;
+    struct sh_slice json;
+    enum sh_auth_reason why = SH_AUTH_MALFORMED_TOKEN;
+    if (sh_event_check(r->format, r->body, &made, &json, NULL))
+        why = find_field(a, json);
+    sh_buf_free(&made);
+    return why;
+}
+
 static enum sh_auth_reason check_token(const struct sh_auth *a, const struct sh_auth_request *r)
 {
     enum sh_auth_reason why;
     const char *value;
     if (!a->config->header)
-        return check_field(a, r->body);
+        return check_field(a, r);
     if (!sh_auth_one_header(r, a->config->header, &value, SH_AUTH_NO_TOKEN, &why))
         return why;
     return check_digest(a, sh_slice_str(value));

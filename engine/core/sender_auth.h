@@ -7,6 +7,7 @@
 #ifndef SH_CORE_SENDER_AUTH_H
 #define SH_CORE_SENDER_AUTH_H
 
+#include "core/event.h"
 #include "core/path_pattern.h"
 #include "svc/crypto.h"
 
@@ -86,6 +87,7 @@ struct sh_auth_request {
     const char *(*header)(void *arg, const char *name, size_t n);
     void *arg;
     struct sh_slice body;
+    enum sh_body_format format;      /* TOKEN: how its field is found in the body */
     const struct sh_path_args *path; /* of the source's path; NULL: none */
     int64_t now_ms;
 };

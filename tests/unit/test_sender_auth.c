@@ -26,6 +26,7 @@ struct request {
     const char *pair[MAX_HEADERS][2];
     size_t n;
     struct sh_slice body;
+    enum sh_body_format format;
     struct sh_path_args path;
     int64_t now_ms;
 };
@@ -42,7 +43,7 @@ static const char *header_of(void *arg, const char *name, size_t n)
 static enum sh_auth_reason check(const struct sh_auth_config *c, const struct request *q)
 {
     struct request copy = *q;
-    const struct sh_auth_request r = {header_of, &copy, q->body, &q->path, q->now_ms};
+    const struct sh_auth_request r = {header_of, &copy, q->body, q->format, &q->path, q->now_ms};
     struct sh_auth *a = sh_auth_new(c);
     const enum sh_auth_reason why = sh_auth_check(a, &r), again = sh_auth_check(a, &r);
     assert_int_equal(why, again); /* a key is good for more than one message */
@@ -615,6 +616,14 @@ static void test_token(void **state)
                 SH_AUTH_MALFORMED_TOKEN);
     expect_body(&c, q, "{\"auth\":{\"token\":\"s\\\"cret\"}", SH_AUTH_MALFORMED_TOKEN);
     expect_body(&c, q, "", SH_AUTH_MALFORMED_TOKEN);
+    q.format = SH_BODY_FORM;
+    c.field = (char *)"token";
+    expect_body(&c, q, "a=1&token=s%22cret", SH_AUTH_OK);
+    expect_body(&c, q, "a=1&token=scret", SH_AUTH_BAD_TOKEN);
+    expect_body(&c, q, "token=s%22cret&token=s%22cret", SH_AUTH_NO_TOKEN);
+    expect_body(&c, q, "a=1", SH_AUTH_NO_TOKEN);
+    expect_body(&c, q, "token=%zz", SH_AUTH_MALFORMED_TOKEN);
+    q.format = SH_BODY_JSON;
     c.field = (char *)"t";
     c.secrets = digits;
     expect_body(&c, q, "{\"t\":1234567}", SH_AUTH_OK);
