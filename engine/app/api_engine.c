@@ -78,7 +78,17 @@ static void post_reload(struct sh_api_call *c)
     sh_reload_ask(sh_live_reload(c->api->config.live), SH_RELOAD_API, on_reloaded, c);
 }
 
+static void get_openapi(struct sh_api_call *c)
+{
+    sh_api_reply_text(c, 200, NULL, sh_slice(sh_embed_openapi, sh_embed_openapi_size));
+}
+
 static const struct sh_api_route list[] = {
+    {.method = SH_HTTP_GET,
+     .pattern = "/api/v1/openapi.json",
+     .role = SH_ROLE_VIEWER,
+     .fn = get_openapi,
+     .summary = "This document"},
     {.method = SH_HTTP_GET,
      .pattern = "/api/v1/status",
      .role = SH_ROLE_VIEWER,

@@ -40,6 +40,10 @@ extern const struct sh_api_routes sh_api_one_routes;    /* api_ones.c */
 extern const struct sh_api_routes sh_api_rule_routes;   /* api_rules.c */
 extern const struct sh_api_routes sh_api_write_routes;  /* api_write.c */
 
+/* docs/openapi.json, in the binary. */
+extern const unsigned char sh_embed_openapi[];
+extern const size_t sh_embed_openapi_size;
+
 struct sh_api {
     struct sh_api_config config;
     struct sh_api_reader *reader;

@@ -79,7 +79,7 @@ static bool add_stored(void *arg, const cJSON *stored)
 
 static void add_counts(cJSON *row, const cJSON *counts)
 {
-    static const char *const outcomes[] = {"done", "retry", "paused", "dead"};
+    static const char *const outcomes[] = {"done", "retry", "paused", "dead", "dropped"};
     const cJSON *of = sh_json_member(counts, sh_json_string(row, "rule"));
     cJSON *recent = cJSON_AddObjectToObject(row, "recent");
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(*outcomes); i++) {

@@ -206,7 +206,8 @@ static void add_hard_state(struct sh_buf *sql, const struct pager *g)
         return;
     if (g->q->what == SH_LIST_EVENTS && strcmp(state, "done") != 0)
         add_event_state(sql, g, strcmp(state, "dead") == 0);
-    else if (g->q->what == SH_LIST_RUNS && strcmp(state, "done") != 0)
+    else if (g->q->what == SH_LIST_RUNS && strcmp(state, "done") != 0 &&
+             strcmp(state, "dropped") != 0)
         sh_buf_addf(sql, " AND r.outcome = '%s'", state); /* one of a few words, checked */
     else if (g->q->what == SH_LIST_OUTBOX && strcmp(state, "dead") == 0)
         sh_buf_adds(sql, " AND state = 'dead'");
@@ -388,8 +389,8 @@ static bool read_rows(struct pager *g, size_t *end, struct sh_error *err)
 
 static bool check_state(const struct sh_list_query *q, struct sh_error *err)
 {
-    static const char *const words[] = {
-        [SH_LIST_EVENTS] = " stored done dead ", [SH_LIST_RUNS] = " done retry paused dead "};
+    static const char *const words[] = {[SH_LIST_EVENTS] = " stored done dead ",
+                                        [SH_LIST_RUNS] = " done retry paused dead dropped "};
     const size_t n = sizeof(words) / sizeof(*words);
     if (!q->state || (size_t)q->what >= n)
         return true;
