@@ -167,7 +167,6 @@ static void get_tokens(struct sh_api_call *c)
 /* --- the table ---------------------------------------------------------------------------------
  */
 
-static const char *const none[] = {NULL};
 static const char *const note[] = {"note", "by", NULL};
 static const char *const snooze[] = {"due", "zone", "note", "by", NULL};
 static const char *const reassign[] = {"to", "note", "by", NULL};
@@ -189,8 +188,8 @@ static const struct sh_api_route list[] = {
     POST("/api/v1/callbacks/{id}/cancel", note, "The call need not be made"),
     POST("/api/v1/callbacks/{id}/snooze", snooze, "The call is to be made later"),
     POST("/api/v1/callbacks/{id}/reassign", reassign, "Somebody else makes the call"),
-    POST("/api/v1/outbox/{id}/redrive", none, "Bring a dead delivery back"),
-    POST("/api/v1/outbox/{id}/drop", none, "Be done with a dead delivery"),
+    POST("/api/v1/outbox/{id}/redrive", NULL, "Bring a dead delivery back"),
+    POST("/api/v1/outbox/{id}/drop", NULL, "Be done with a dead delivery"),
     POST("/api/v1/events/{id}/redrive", of_event, "Bring an event's dead runs back"),
     POST("/api/v1/events/{id}/drop", of_event, "Be done with an event's dead runs"),
     POST("/api/v1/dead/redrive", filter, "Bring dead letters back"),

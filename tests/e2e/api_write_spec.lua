@@ -23,6 +23,7 @@ return { sources = { webphone = { path = "/hooks/webphone", auth = "none",
 
 describe("the API with tokens", function()
   local engine, tokens
+  local answers = {} -- of the API, for a look at them at the end
 
   -- A token made on the command line; its text.
   local function new_token(name, role, ...)
@@ -36,7 +37,10 @@ describe("the API with tokens", function()
     headers = headers or {}
     headers["Authorization"] = token and "Bearer " .. token or nil
     if method == "POST" then headers["Content-Type"] = headers["Content-Type"] or "application/json" end
-    return engine:request(method, "/api/v1" .. path, body and cjson.encode(body), headers)
+    local answer = engine:request(method, "/api/v1" .. path, body and cjson.encode(body), headers)
+    answers[#answers + 1] = { method = method, asked = "/api/v1" .. path, status = answer.status,
+                              type = answer.headers["content-type"] or "", body = answer.body }
+    return answer
   end
   local function code(answer) return answer.json and answer.json.error and answer.json.error.code end
 
@@ -116,27 +120,17 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
 
   it("lets in by role, each on each route", function()
     local rank = { viewer = 1, operator = 2, admin = 3 }
-    local need = {
-      { "GET", "/status", "viewer" }, { "GET", "/events", "viewer" }, { "GET", "/events/x", "viewer" },
-      { "GET", "/events/x/raw", "viewer" }, { "GET", "/runs", "viewer" }, { "GET", "/records", "viewer" },
-      { "GET", "/records/x", "viewer" }, { "GET", "/records/x/y", "viewer" }, { "GET", "/callbacks", "viewer" },
-      { "GET", "/callbacks/abcdef0", "viewer" }, { "GET", "/outbox", "viewer" }, { "GET", "/outbox/x", "viewer" },
-      { "GET", "/dead", "viewer" }, { "GET", "/timers", "viewer" }, { "GET", "/rules", "viewer" },
-      { "GET", "/rules/x", "viewer" }, { "GET", "/generations", "viewer" }, { "GET", "/generations/abcd", "viewer" },
-      { "GET", "/audit", "admin" },
-      { "POST", "/callbacks/abcdef0/done", "operator" }, { "POST", "/callbacks/abcdef0/cancel", "operator" },
-      { "POST", "/callbacks/abcdef0/snooze", "operator" }, { "POST", "/callbacks/abcdef0/reassign", "operator" },
-      { "POST", "/outbox/x/redrive", "operator" }, { "POST", "/outbox/x/drop", "operator" },
-      { "POST", "/events/x/redrive", "operator" }, { "POST", "/events/x/drop", "operator" },
-      { "POST", "/dead/redrive", "operator" }, { "POST", "/dead/drop", "operator" },
-      { "POST", "/rules/x/pause", "operator" }, { "POST", "/rules/x/resume", "operator" },
-      { "DELETE", "/timers/x", "operator" },
-      { "POST", "/reload", "admin" }, { "GET", "/tokens", "admin" }, { "POST", "/tokens", "admin" },
-      { "DELETE", "/tokens/x", "admin" },
-    }
+    -- all that the document has, which a unit test compares with the engine's tables
+    local need = {}
+    for path, operations in pairs(call("GET", "/openapi.json", nil, tokens.viewer).json.paths) do
+      for method, operation in pairs(operations) do
+        need[#need + 1] = { method:upper(), (path:gsub("^/api/v1", ""):gsub("{.-}", "abcdef0")), operation["x-role"] }
+      end
+    end
+    assert.is_true(#need > 30)
     local before = #audit()
     for _, route in ipairs(need) do
-      local method, path, least = route[1], route[2], route[3] -- all of tests/unit/test_api_roles.c
+      local method, path, least = route[1], route[2], route[3]
       for role, token in pairs(tokens) do
         local answer = call(method, path, nil, token)
         local what = ("%s %s as %s: %d %s"):format(method, path, role, answer.status, answer.body)
@@ -351,6 +345,22 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
     assert.equal(401, call("GET", "/status", nil, tokens.viewer).status)
   end)
 
+  it("has answered as docs/openapi.json says", function()
+    local paths, lines = cjson.decode(support.read_file "docs/openapi.json").paths, {}
+    for _, answer in ipairs(answers) do
+      for path, operations in pairs(paths) do
+        local pattern = "^" .. path:gsub("%-", "%%-"):gsub("%.", "%%."):gsub("{.-}", "[^/]+") .. "$"
+        if answer.asked:find(pattern) and operations[answer.method:lower()] then answer.path = path end
+      end
+      if answer.path then lines[#lines + 1] = cjson.encode(answer) end
+    end
+    support.write_file(engine.dir .. "/answers", table.concat(lines, "\n") .. "\n")
+    local out, exit = support.capture("/usr/bin/python3 -B tests/e2e/openapi_check.py docs/openapi.json <" ..
+      engine.dir .. "/answers")
+    assert.equal(0, exit, out)
+    assert.is_true(tonumber(out:match "of (%d+) operations") > 30, out)
+  end)
+
   it("answers no more than so many guesses of an address", function()
     local refused
     for i = 1, 60 do
@@ -360,6 +370,16 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
     end
     assert.is_true(refused)
     assert.equal(200, call("GET", "/status", nil, tokens.operator).status)
+  end)
+
+  it("writes down nothing that docs/http-api.md does not name", function()
+    local page, actions, n_actions = support.read_file "docs/http-api.md", {}, 0
+    for _, row in ipairs(audit()) do actions[row.action] = true end
+    for action in pairs(actions) do
+      n_actions = n_actions + 1
+      assert.truthy(page:find("`" .. action .. "`", 1, true), action)
+    end
+    assert.is_true(n_actions > 8)
   end)
 
   it("opens to this machine when the last one is revoked", function()
