@@ -93,11 +93,12 @@ def run_wrk(peer, args, seconds):
     """Load the peer. Returns wrk's figures; cpu_wrk in seconds."""
     argv = [which("wrk"), "-t", str(args.threads), "-c", str(args.connections),
             "-d", "%ds" % seconds, "--latency", "--timeout", "10s",
-            "-s", os.path.join(ROOT, "tests/bench/post.lua"),
+            "-s", os.path.join(ROOT, getattr(args, "script", "tests/bench/post.lua")),
             "http://127.0.0.1:%d%s" % (peer.port, peer.path)]
     before = os.times()
     got = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 60,
-                         env=dict(os.environ, BENCH_BODY=os.path.realpath(args.body)))
+                         env=dict(os.environ, BENCH_BODY=os.path.realpath(args.body),
+                                  **getattr(args, "env", {})))
     ended, after = time.monotonic(), os.times()
     said = re.search(r"^RESULT (.*)$", got.stdout, re.M)
     if not said:

@@ -141,11 +141,14 @@ class Engine(Peer):
         return os.path.realpath(os.environ.get("SWITCHHOOK_BIN",
                                                os.path.join(ROOT, "build/switchhook")))
 
+    def config(self):
+        return "return { workers = %d }\n" % len(self.args.affinity)
+
     def start(self):
         self.data = os.path.join(self.folder, "data")
         config = os.path.join(self.folder, "switchhook.lua")
         with open(config, "w", encoding="utf-8") as f:
-            f.write("return { workers = %d }\n" % len(self.args.affinity))
+            f.write(self.config())
         self.spawn([self.binary(), "serve", "--config", config, "--listen", "127.0.0.1:0",
                     "--data", self.data, "--rules", os.path.realpath(self.args.rules),
                     "--scripts", os.path.join(ROOT, "scripts")])
