@@ -157,7 +157,9 @@ static bool perform(struct sending *s, const char *url, long *status, struct sh_
     curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, status);
     if (code == CURLE_OK)
         return true;
-    return sh_error_set(err, SH_ESYS, "%s: %s%s", url, *why ? why : curl_easy_strerror(code),
+    const size_t n = s->source->auth.kind == SH_AUTH_PATH ? host_length(url) : strlen(url);
+    return sh_error_set(err, SH_ESYS, "%.*s: %s%s", (int)n, url,
+                        *why ? why : curl_easy_strerror(code),
                         code == CURLE_COULDNT_CONNECT ? " (is `switchhook serve` running?)" : "");
 }
 

@@ -295,6 +295,18 @@ void sh_cfg_auth(struct sh_cfg *cfg, const cJSON *node, const char *path, void *
         read_scheme(cfg, node, path, &s->auth);
 }
 
+/* Keys, types and the like are shown everywhere. */
+static void check_segment_use(struct sh_cfg *cfg, const char *source, const char *key,
+                              const char *segment, const char *secret)
+{
+    char at[SH_CFG_PATH];
+    if (segment && strcmp(segment, secret) == 0)
+        sh_cfg_fault(cfg, sh_cfg_join(at, source, key),
+                     "the segment {%.100s} is the secret of auth: it would be shown as the "
+                     "event's %s",
+                     secret, key);
+}
+
 void sh_cfg_check_auth(struct sh_cfg *cfg, const struct sh_source_config *s)
 {
     char source[SH_CFG_PATH], at[SH_CFG_PATH];
@@ -304,6 +316,10 @@ void sh_cfg_check_auth(struct sh_cfg *cfg, const struct sh_source_config *s)
     sh_cfg_join(at, source, "auth");
     if (!sh_path_pattern_has(s->path, s->auth.segment))
         sh_cfg_fault(cfg, at, "the path %s has no segment {%.100s}", s->path, s->auth.segment);
+    check_segment_use(cfg, source, "type", s->source.type.segment, s->auth.segment);
+    check_segment_use(cfg, source, "key", s->source.key.segment, s->auth.segment);
+    check_segment_use(cfg, source, "time", s->source.time.segment, s->auth.segment);
+    check_segment_use(cfg, source, "dedupe", s->source.dedupe.segment, s->auth.segment);
 }
 
 void sh_cfg_plain_auth(const struct sh_cfg *cfg, struct sh_config *c)

@@ -41,7 +41,7 @@ static bool decode(struct sh_slice text, struct sh_buf *out, size_t max)
 
 static bool is_object(const struct sh_buf *b)
 {
-    return sh_json_check(b->data ? b->data : "", b->len, NULL) &&
+    return b->data && sh_json_check(b->data, b->len, NULL) &&
            b->data[strspn(b->data, " \t\r\n")] == '{';
 }
 

@@ -84,6 +84,9 @@ static void test_schemes_wrong(void **state)
         cJSON_Delete(faults);
         sh_config_clear(&c);
     }
+    expect_fault("return { sources = { s = { path = \"/x/{a}\", type = { value = \"t\" },\n"
+                 "key = { path = \"a\" },\n auth = { path = \"t0ken\", segment = \"a\" } } } }",
+                 2, "sources.s.key", "{a} is the secret of auth");
     expect_fault(SOURCE("from = {}"), 3, "sources.s.from", "the list is empty");
     expect_fault(SOURCE("from = { \"192.0.2.1/24\" }"), 3, "sources.s.from.1",
                  "write 192.0.2.0/24");
