@@ -345,7 +345,9 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
     struct sh_api *api = sh_alloc(1, sizeof(*api));
     api->config = *config;
     TAILQ_INIT(&api->calls);
-    api->reader = sh_api_reader_new(config->base, config->config->data, err);
+    const struct sh_api_reader_config reader = {
+        .base = config->base, .dir = config->config->data, .store = config->store};
+    api->reader = sh_api_reader_new(&reader, err);
     if (!api->reader) {
         free(api);
         return NULL;

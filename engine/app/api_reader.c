@@ -2,6 +2,7 @@
  * api_reader.c: the thread, its queue, and the way back. */
 #include "app/api_reader.h"
 
+#include "base/clock.h"
 #include "svc/loop.h"
 
 #include <errno.h>
@@ -10,14 +11,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
-#define NICE 10
+#define NICE          10
+#define BUSY_LOOK_US  100000 /* how often it is seen whether senders are at work */
+#define BUSY_COMMITS  5      /* transactions in that time: they are */
+#define REST_FACTOR   3
+#define REST_LEAST_US 1000
+#define REST_MOST_US  20000 /* a stop waits for it */
 
 STAILQ_HEAD(jobs, sh_api_job);
 
 struct sh_api_reader {
     char *dir;
+    struct sh_store *store;
     struct sh_waker *waker;
     pthread_t thread;
     bool up;
@@ -56,19 +64,58 @@ static void give_back(struct sh_api_reader *r, struct sh_api_job *job)
         sh_waker_ring(r->waker);
 }
 
+/* --- rest: what is read costs what senders wait for a quarter of a processor at most -----------
+ */
+
+struct pace {
+    int64_t looked_us, commits, owed_us;
+    bool busy;
+};
+
+static bool is_busy(const struct sh_api_reader *r, struct pace *p)
+{
+    const int64_t now_us = sh_mono_us();
+    if (r->store && now_us - p->looked_us >= BUSY_LOOK_US) {
+        const int64_t commits = sh_store_commits(r->store), per = now_us - p->looked_us;
+        p->busy = (commits - p->commits) * BUSY_LOOK_US >= BUSY_COMMITS * per;
+        p->commits = commits;
+        p->looked_us = now_us;
+    }
+    return p->busy;
+}
+
+static void rest(const struct sh_api_reader *r, struct pace *p, int64_t worked_us)
+{
+    if (!is_busy(r, p)) {
+        p->owed_us = 0;
+        return;
+    }
+    p->owed_us += worked_us * REST_FACTOR;
+    if (p->owed_us < REST_LEAST_US)
+        return;
+    const int64_t us = p->owed_us < REST_MOST_US ? p->owed_us : REST_MOST_US;
+    const struct timespec nap = {.tv_nsec = us * 1000};
+    nanosleep(&nap, NULL);
+    p->owed_us -= us;
+}
+
 static void *run(void *arg)
 {
     struct sh_api_reader *r = arg;
     struct sh_store_view *view = NULL;
     struct sh_api_job *job;
+    struct pace pace = {0};
     /* Of this thread alone, on Linux: what senders wait for goes first. */
     (void)!setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
     while ((job = next_job(r)) != NULL) {
         struct sh_error err = {0};
+        const int64_t from_us = sh_mono_us();
         if (!view)
             view = sh_store_view_open(r->dir, &err);
         job->work(job, view, &err);
+        const int64_t worked_us = sh_mono_us() - from_us;
         give_back(r, job);
+        rest(r, &pace, worked_us);
     }
     sh_store_view_close(view);
     return NULL;
@@ -114,16 +161,17 @@ static int start_thread(struct sh_api_reader *r)
     return rc;
 }
 
-struct sh_api_reader *sh_api_reader_new(struct event_base *base, const char *dir,
+struct sh_api_reader *sh_api_reader_new(const struct sh_api_reader_config *config,
                                         struct sh_error *err)
 {
     struct sh_api_reader *r = sh_alloc(1, sizeof(*r));
-    r->dir = sh_strdup(dir);
+    r->dir = sh_strdup(config->dir);
+    r->store = config->store;
     STAILQ_INIT(&r->waiting);
     STAILQ_INIT(&r->finished);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->wake, NULL);
-    r->waker = sh_waker_try(base, on_finished, r);
+    r->waker = sh_waker_try(config->base, on_finished, r);
     const int rc = r->waker ? start_thread(r) : errno;
     r->up = rc == 0;
     if (r->up)

@@ -24,8 +24,15 @@ struct sh_api_job {
     STAILQ_ENTRY(sh_api_job) link; /* the reader's */
 };
 
-/* Start the thread on the store in dir (borrowed). NULL and *err (SH_ESYS). */
-struct sh_api_reader *sh_api_reader_new(struct event_base *base, const char *dir,
+struct sh_api_reader_config {
+    struct event_base *base;
+    const char *dir; /* of the store; copied */
+    struct sh_store
+        *store; /* the one that senders wait for: while it is busy the thread rests three
+                   times as long as it works. NULL: it does not. Closed after the stop */
+};
+/* Start the thread. NULL and *err (SH_ESYS). */
+struct sh_api_reader *sh_api_reader_new(const struct sh_api_reader_config *config,
                                         struct sh_error *err) SH_WARN_UNUSED;
 /* Hand over a question; they are answered in order. False: too many wait, or it has stopped; the
  * job stays the caller's. */

@@ -174,10 +174,17 @@ static bool is_given(const struct sh_list_query *q, const struct filter *f)
                       : *(const int64_t *)member_of(q, f) != 0;
 }
 
+/* What is kept for a rule stands together in its index. */
+static bool is_kept_rule(const struct sh_list_query *q, const struct filter *f)
+{
+    return q->what == SH_LIST_RUNS && q->state && strcmp(q->state, "paused") == 0 &&
+           f->member == offsetof(struct sh_list_query, rule);
+}
+
 static void add_filters(struct sh_buf *sql, const struct sh_list_query *q, bool hard)
 {
     for (size_t i = 0; i < N_FILTERS; i++)
-        if (filters[i].hard == hard && is_given(q, &filters[i]))
+        if ((filters[i].hard || is_kept_rule(q, &filters[i])) == hard && is_given(q, &filters[i]))
             sh_buf_addf(sql, " AND %s ?%zu", filters[i].sql, FIRST_FILTER + i);
 }
 
@@ -188,8 +195,9 @@ static void add_event_state(struct sh_buf *sql, const struct pager *g, bool dead
     const char *go = !g->at.k2 ? "" : g->p->ascending ? " AND seq > ?1" : " AND seq < ?1";
     const char *down = g->p->ascending ? "" : " DESC";
     static const char *const sources[] = {
-        "sh_unfinished WHERE 1", "sh_runs WHERE outcome = 'retry'",
-        "sh_runs WHERE outcome = 'paused'", "sh_runs WHERE outcome = 'dead'"};
+        "sh_unfinished WHERE 1", "sh_runs INDEXED BY sh_runs_retry WHERE outcome = 'retry'",
+        "sh_runs INDEXED BY sh_runs_paused WHERE outcome = 'paused'",
+        "sh_runs INDEXED BY sh_runs_dead WHERE outcome = 'dead'"};
     sh_buf_adds(sql, " AND e.seq IN (");
     for (size_t i = dead ? 3 : 0; i < (dead ? 4U : 3U); i++)
         sh_buf_addf(
@@ -198,19 +206,32 @@ static void add_event_state(struct sh_buf *sql, const struct pager *g, bool dead
     sh_buf_addf(sql, " ORDER BY seq%s LIMIT " LOOKS ")", down);
 }
 
+/* The small index that holds the rows of this state alone, or NULL. An event's few rows need none.
+ */
+static const char *index_of(const struct sh_list_query *q)
+{
+    static const struct {
+        enum sh_list_what what;
+        const char *state, *name;
+    } all[] = {{SH_LIST_RUNS, "retry", "sh_runs_retry"},
+               {SH_LIST_RUNS, "paused", "sh_runs_paused"},
+               {SH_LIST_RUNS, "dead", "sh_runs_dead"},
+               {SH_LIST_OUTBOX, "dead", "sh_outbox_dead"}};
+    for (size_t i = 0; q->state && !q->event_id && i < sizeof(all) / sizeof(*all); i++)
+        if (all[i].what == q->what && strcmp(all[i].state, q->state) == 0)
+            return all[i].name;
+    return NULL;
+}
+
 /* The state, where an index finds it. */
 static void add_hard_state(struct sh_buf *sql, const struct pager *g)
 {
-    const char *state = g->q->state;
-    if (!state)
-        return;
-    if (g->q->what == SH_LIST_EVENTS && strcmp(state, "done") != 0)
-        add_event_state(sql, g, strcmp(state, "dead") == 0);
-    else if (g->q->what == SH_LIST_RUNS && strcmp(state, "done") != 0 &&
-             strcmp(state, "dropped") != 0)
-        sh_buf_addf(sql, " AND r.outcome = '%s'", state); /* one of a few words, checked */
-    else if (g->q->what == SH_LIST_OUTBOX && strcmp(state, "dead") == 0)
-        sh_buf_adds(sql, " AND state = 'dead'");
+    const struct sh_list_query *q = g->q;
+    if (index_of(q)) /* the state is a word of the index then */
+        sh_buf_addf(sql, " AND %s = '%s'", q->what == SH_LIST_RUNS ? "r.outcome" : "state",
+                    q->state);
+    else if (q->what == SH_LIST_EVENTS && q->state && strcmp(q->state, "done") != 0)
+        add_event_state(sql, g, strcmp(q->state, "dead") == 0);
 }
 
 static void add_soft_state(struct sh_buf *sql, const struct sh_list_query *q)
@@ -236,7 +257,9 @@ static void put_walk(struct sh_buf *sql, const struct pager *g)
     sh_buf_addf(sql, "SELECT %s, %s, 1", w->k1, w->k2);
     add_filters(sql, g->q, false);
     add_soft_state(sql, g->q);
-    sh_buf_addf(sql, " FROM %s WHERE 1", w->from);
+    const char *index = index_of(g->q);
+    sh_buf_addf(sql, " FROM %s%s%s WHERE 1", w->from, index ? " INDEXED BY " : "",
+                index ? index : "");
     if (g->at.k2)
         sh_buf_addf(sql, " AND %s", g->p->ascending ? w->behind : w->before);
     add_filters(sql, g->q, true);

@@ -68,7 +68,8 @@ static int setup(void **state)
     snprintf(k->dir, sizeof(k->dir), "/tmp/switchhook-reader-XXXXXX");
     assert_non_null(mkdtemp(k->dir));
     k->base = sh_loop_new();
-    k->reader = sh_api_reader_new(k->base, k->dir, &err);
+    const struct sh_api_reader_config config = {.base = k->base, .dir = k->dir};
+    k->reader = sh_api_reader_new(&config, &err);
     assert_non_null(k->reader);
     *state = k;
     return 0;
