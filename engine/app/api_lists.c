@@ -332,8 +332,8 @@ static void get_dead(struct sh_api_call *c)
 
 #define LIST(path, least, known, handler, text)                                                    \
     {                                                                                              \
-        .method = SH_HTTP_GET, .pattern = "/api/v1/" path, .role = least, .params = known,         \
-        .fn = handler, .summary = text                                                             \
+        .method = SH_HTTP_GET, .pattern = "/api/v1/" path, .role = (least), .params = (known),     \
+        .fn = (handler), .summary = (text)                                                         \
     }
 
 static const struct sh_api_route list[] = {

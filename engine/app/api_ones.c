@@ -174,7 +174,7 @@ static void get_generation(struct sh_api_call *c)
 #define ONE(path, known, handler, text)                                                            \
     {                                                                                              \
         .method = SH_HTTP_GET, .pattern = "/api/v1/" path, .role = SH_ROLE_VIEWER,                 \
-        .params = known, .fn = handler, .summary = text                                            \
+        .params = (known), .fn = (handler), .summary = (text)                                      \
     }
 
 static const struct sh_api_route list[] = {

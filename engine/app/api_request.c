@@ -178,12 +178,12 @@ bool sh_api_param_int(struct sh_api_call *c, const char *name, int64_t min, int6
                       int64_t *out)
 {
     const char *text = sh_api_param(c, name);
-    char *end;
     if (!text)
         return true;
     errno = 0;
-    const long long n = isdigit((unsigned char)*text) ? strtoll(text, &end, 10) : -1;
-    if (isdigit((unsigned char)*text) && !*end && errno == 0 && n >= min && n <= max) {
+    const bool is_number = *text && strspn(text, "0123456789") == strlen(text);
+    const long long n = is_number ? strtoll(text, NULL, 10) : 0;
+    if (is_number && errno == 0 && n >= min && n <= max) {
         *out = n;
         return true;
     }

@@ -30,8 +30,9 @@ struct walk {
 
 #define BY_SEQ(table, alias)                                                                       \
     {                                                                                              \
-        .k1 = alias "seq", .k2 = "''", .from = table, .up = alias "seq", .down = alias "seq DESC", \
-        .behind = alias "seq > ?1", .before = alias "seq < ?1", .one = alias "seq = ?1"            \
+        .k1 = alias "seq", .k2 = "''", .from = (table), .up = alias "seq",                         \
+        .down = alias "seq DESC", .behind = alias "seq > ?1", .before = alias "seq < ?1",          \
+        .one = alias "seq = ?1"                                                                    \
     }
 
 static const struct walk walks[] = {
