@@ -692,7 +692,7 @@ static void expect_proof(const struct sh_auth_config *c, const char *body)
 {
     struct sh_auth_proof p;
     struct request q = {.body = sh_slice_str(body), .now_ms = 1700000000123};
-    char *names[SH_MAX_PROOF_HEADERS];
+    char *names[SH_MAX_PROOF_HEADERS] = {NULL};
     sh_auth_prove(c, q.body, q.now_ms, &p);
     for (; q.n < p.n; q.n++) {
         char *colon = strstr(p.header[q.n], ": ");
@@ -704,7 +704,7 @@ static void expect_proof(const struct sh_auth_config *c, const char *body)
     if (p.body)
         q.body = sh_slice(p.body, p.body_len);
     expect(c, &q, SH_AUTH_OK);
-    for (size_t i = 0; i < q.n; i++)
+    for (size_t i = 0; i < SH_MAX_PROOF_HEADERS; i++)
         free(names[i]);
     sh_auth_proof_clear(&p);
 }
