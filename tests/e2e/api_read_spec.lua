@@ -30,7 +30,8 @@ end
 
 local config = [[return { retry = {}, workers = 1, http = { allow = { "127.0.0.1" }, retry = {} },
   limits = { body = "8MiB" },
-  sources = { hook = { path = "/hook", auth = "none", type = { field = "type" }, key = { field = "key" } } } }]]
+  sources = { hook = { path = "/hook", auth = "none", type = { field = "type" }, key = { field = "key" } },
+    form = { path = "/form", auth = "none", body = "form", type = { field = "type" } } } }]]
 
 -- hostile: what a name or a text may hold
 local hostile = [[a/b "c" <d> ../é😀 %2F ' ; --]]
@@ -195,6 +196,15 @@ describe("the API", function()
     end
   end)
 
+  it("shows a form as the table that rules see, and gives it as it came", function()
+    local text = "type=form&a=1&a=%C3%A9+x"
+    local id = engine:post("/form", text, { ["Content-Type"] = "application/x-www-form-urlencoded" }).json.id
+    local e = get("/api/v1/events/{id}", { id }).json
+    assert.equal("form", e.format)
+    assert.same({ type = "form", a = { "1", "é x" } }, e.body)
+    assert.equal(text, get("/api/v1/events/{id}/raw", { id }).body)
+  end)
+
   it("shows a huge event without its body, and gives that alone", function()
     local text = body("huge", "h", ',"x":"' .. ("x"):rep(3 * 1024 * 1024) .. '"')
     local id = engine:post("/hook", text).json.id
@@ -302,17 +312,17 @@ describe("pages", function()
   end
 
   it("show each event once while others come", function()
-    local ids = send(2000, 1)
-    local from = 2001
-    for _, query in ipairs { "order=desc&limit=97", "order=asc&limit=97", "limit=7&type=t3" } do
+    local ids = send(1500, 1)
+    local from = 1501
+    for _, query in ipairs { "order=desc&limit=97", "order=asc&limit=97", "limit=9&type=t3" } do
       local of_type = {}
       for i, id in ipairs(ids) do
         if not query:find "type" or i % 10 == 3 then of_type[#of_type + 1] = id end
       end
       local items, pages = all(engine, "/api/v1/events?" .. query, function()
-        for _, id in ipairs(send(20, from)) do ids[#ids + 1] = id end
-        from = from + 20
-        if from > 3200 then send = function() return {} end end -- or the ascending pages never end
+        for _, id in ipairs(send(4, from)) do ids[#ids + 1] = id end
+        from = from + 4
+        if from > 2400 then send = function() return {} end end -- or the ascending pages never end
       end)
       assert.is_true(pages > 10)
       check_once(items, of_type, query)
@@ -331,10 +341,54 @@ describe("pages", function()
     assert.equal(items[1].id, down[#down].id)
   end)
 
+  -- 30,000 events more, older than the others; of each 6,000th of them a run waits or is dead.
+  local function fill()
+    engine:stop()
+    local sql = [[
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+      INSERT INTO sh_events(seq, id, source, type, key, dedupe_id, received_ms, depth, body)
+        SELECT (1700000000000 + i) << 12, printf('018bcfe5-%04x-7000-8000-%012x', 26624 + i, i), 'hook',
+          CASE WHEN i % 7500 = 0 THEN 'rare' ELSE 'old' END, 'k', 'd' || i, 1700000000000 + i, 0, x'7b7d' FROM n;
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+      INSERT INTO sh_runs(seq, rule, generation, outcome, attempts, effects, duration_us, started_ms, next_ms)
+        SELECT (1700000000000 + i) << 12, 'r', '', CASE i / 6000 WHEN 1 THEN 'retry' WHEN 2 THEN 'paused'
+          WHEN 3 THEN 'dead' WHEN 4 THEN 'dead' ELSE 'done' END, 1, '[]', 1, 1700000000000 + i,
+          CASE i / 6000 WHEN 1 THEN 9999999999999 END FROM n WHERE i % 6000 = 0;]]
+    local said, code = support.capture(("sqlite3 %s/switchhook.db %s 2>&1"):format(engine.data, quote(sql)))
+    assert.equal(0, code, said)
+    engine:start()
+  end
+
   it("are short where a filter lets little through, and go on", function()
-    local answer = engine:request("GET", "/api/v1/events?type=t1&limit=500")
-    assert.equal(200, answer.status)
+    fill()
+    for _, order in ipairs { "asc", "desc" } do
+      local short, pages = 0, 0
+      local items = all(engine, "/api/v1/events?limit=2&type=rare&order=" .. order, function(page)
+        assert.is_true(#page.items <= 2)
+        short = short + (#page.items < 2 and page.next_cursor ~= cjson.null and 1 or 0)
+        pages = pages + 1
+      end)
+      assert.equal(4, #items)
+      check_once(items, {}, "rare")
+      assert.is_true(short >= 1 and pages >= 4, order .. ": " .. pages .. " pages")
+    end
     assert.same({}, (all(engine, "/api/v1/events?type=none")))
+  end)
+
+  it("find what waits and what is dead at once, however much there is", function()
+    for _, order in ipairs { "asc", "desc" } do
+      for what, want in pairs { ["events?state=stored"] = 2, ["events?state=dead"] = 2, ["runs?outcome=retry"] = 1,
+                                ["runs?outcome=paused"] = 1, ["runs?outcome=paused&rule=r"] = 1,
+                                ["runs?outcome=paused&rule=s"] = 0, ["runs?outcome=dead"] = 2 } do
+        local path = "/api/v1/" .. what .. "&order=" .. order
+        local items, pages = all(engine, path .. "&limit=50")
+        assert.equal(want, #items, path)
+        assert.equal(1, pages, path)
+        assert.equal(want, #all(engine, path .. "&limit=1"), path)
+      end
+    end
+    assert.equal(2, #all(engine, "/api/v1/dead?limit=1"))
+    assert.equal(2, #engine:cli("events", "--state", "dead", "--json"))
   end)
 
   it("do not keep senders and /healthz waiting, whoever asks", function()
