@@ -6,6 +6,7 @@
 #define SH_APP_API_H
 
 #include "app/config.h"
+#include "app/eraser.h"
 #include "app/live.h"
 #include "app/sender_gate.h"
 #include "app/status.h"
@@ -41,6 +42,7 @@ struct sh_api_config { /* all borrowed; they outlive the API */
     struct sh_timekeeper *timekeeper;
     struct sh_status *status;
     struct sh_gate *gate;
+    struct sh_eraser *eraser;
 };
 
 struct sh_api;

@@ -149,6 +149,7 @@ static const struct sh_cfg_setting top_keys[] = {
     {"log", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_log},
     {"budgets", SH_CFG_CUSTOM, 0, 0, 0, read_budgets},
     {"reload", SH_CFG_CUSTOM, 0, 0, 0, read_reload},
+    {"country", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_country},
     {"min_free", SH_CFG_SIZE, AT(min_free_bytes), 0, 1024 * GIB, NULL},
     {"retain", SH_CFG_DURATION, AT(retain_ms), 0, 10000 * DAY, NULL},
 };
@@ -349,7 +350,7 @@ void sh_config_clear(struct sh_config *c)
     char *texts[] = {c->file,          c->listen_host,  c->data,         c->rules,
                      c->scripts,       c->mail.smtp,    c->mail.from,    c->mail.username,
                      c->mail.password, c->mail.ca_file, c->http.ca_file, c->public_url,
-                     c->tls.cert,      c->tls.key};
+                     c->tls.cert,      c->tls.key,      c->country};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
     free_list(c->http.allow);

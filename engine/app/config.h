@@ -91,6 +91,7 @@ struct sh_config {
     int64_t reload_spec_ms;        /* reload.specs_timeout, default 2 min */
     enum sh_log_level log_level;   /* log.level, default info */
     enum sh_log_format log_format; /* log.format, default logfmt */
+    char *country;     /* calling code, "31", of numbers that have none; NULL = not known */
     int64_t retain_ms; /* finished events are removed after this; 0 = never (default 90 days) */
 };
 

@@ -90,6 +90,9 @@ void sh_cfg_log(struct sh_cfg *cfg, const cJSON *node, const char *path, void *c
 /* config_tls.c */
 void sh_cfg_tls(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 
+/* config_privacy.c; config is a struct sh_config */
+void sh_cfg_country(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
+
 /* config_http.c; config is a struct sh_config */
 extern const struct sh_cfg_setting sh_cfg_http_keys[];
 extern const size_t sh_cfg_n_http_keys;

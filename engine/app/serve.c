@@ -198,6 +198,12 @@ static bool start_control(struct server *s, struct sh_error *err)
                                             .refusing = refusing,
                                             .arg = s};
     s->status = sh_status_new(&status);
+    const struct sh_eraser_config eraser = {.base = s->base,
+                                            .store = s->store,
+                                            .outbox = s->outbox,
+                                            .dir = s->config->data,
+                                            .country = s->config->country};
+    s->eraser = sh_eraser_new(&eraser);
     const struct sh_api_config api = {.base = s->base,
                                       .config = s->config,
                                       .store = s->store,
@@ -206,7 +212,9 @@ static bool start_control(struct server *s, struct sh_error *err)
                                       .outbox = s->outbox,
                                       .timekeeper = s->timekeeper,
                                       .status = s->status,
-                                      .gate = sh_ingress_gate(s->ingress)};
+                                      .gate = sh_ingress_gate(s->ingress),
+
+                                      .eraser = s->eraser};
     s->api = sh_api_new(&api, err);
     if (!s->api)
         return false;
@@ -409,6 +417,7 @@ static void report_end(const struct server *s)
 static void finish(struct server *s)
 {
     report_end(s);
+    sh_eraser_stop(s->eraser);
     sh_outbox_free(s->outbox);
     sh_outside_free(s->outside);
     sh_live_stop(s->rules, WORKER_END_MS);
@@ -416,6 +425,7 @@ static void finish(struct server *s)
         sh_api_stop(s->api);
     sh_store_close(s->store);
     sh_api_free(s->api);
+    sh_eraser_free(s->eraser);
     sh_ingress_free(s->ingress);
     sh_feed_free(s->feed);
     sh_control_free(s->control);

@@ -5,6 +5,7 @@
 
 #include "app/api.h"
 #include "app/control.h"
+#include "app/eraser.h"
 #include "app/feed.h"
 #include "app/ingress.h"
 #include "app/live.h"
@@ -30,6 +31,7 @@ struct server {
     struct sh_ingress *ingress;
     struct sh_feed *feed;
     struct sh_status *status;
+    struct sh_eraser *eraser;
     struct sh_api *api;
     struct sh_control *control;
     struct sh_op_count count;

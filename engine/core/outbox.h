@@ -80,6 +80,10 @@ void sh_outbox_poke(struct sh_outbox *o);
 /* Items taken from the store whose verdict is not yet committed; after sh_outbox_stop() also a
  * question to the store under way. 0 after stop: nothing will be called any more. */
 size_t sh_outbox_in_flight(const struct sh_outbox *o);
+/* Items that are gone from the store: those that wait in memory are dropped. Returns how many their
+ * carrier has already, or whose verdict is on its way to the store: ask again later. To be asked
+ * once more after a question to the store's reader has been answered: a fetch may be under way. */
+size_t sh_outbox_drop(struct sh_outbox *o, bool (*gone)(void *arg, const char *item_id), void *arg);
 void sh_outbox_stats(const struct sh_outbox *o, struct sh_outbox_stats *out);
 /* Take no new items; those in flight finish. */
 void sh_outbox_stop(struct sh_outbox *o);

@@ -152,6 +152,26 @@ void sh_lane_drop_queue(struct sh_outbox *o, struct sh_lane *l)
     sh_lane_update(l);
 }
 
+size_t sh_outbox_drop(struct sh_outbox *o, bool (*gone)(void *arg, const char *item_id), void *arg)
+{
+    struct sh_parcel *p, *next;
+    size_t busy = 0;
+    HASH_ITER(hh, o->parcels, p, next)
+    {
+        if (!p->item || !gone(arg, p->item->id))
+            continue;
+        if (p->phase == SH_PARCEL_QUEUED) {
+            struct sh_lane *l = p->lane;
+            sh_lane_unqueue(o, l, p);
+            sh_ob_free_parcel(p);
+            sh_lane_update(l);
+        } else {
+            busy++;
+        }
+    }
+    return busy;
+}
+
 /* --- Turn ------------------------------------------------------------------------------------ */
 
 static enum sh_lane_class class_of(const struct sh_lane *l)

@@ -244,6 +244,7 @@ void sh_store_close(struct sh_store *s)
     sh_store_dedupe_free(s->dedupe);
     sh_store_views_free(s->views);
     sh_store_rules_free(s->rules);
+    sh_store_gone_free(s);
     free(s->fx);
     sh_buf_free(&s->brief);
     sh_buf_free(&s->doc);

@@ -78,6 +78,8 @@ enum sh_op_kind {
     SH_OP_TIMER_CANCEL, /* struct sh_op_timer_cancel */
     SH_OP_TOKEN_NEW,    /* struct sh_op_token_new */
     SH_OP_TOKEN_REVOKE, /* struct sh_op_token_revoke */
+    SH_OP_FORGET,       /* struct sh_op_forget, forget.h */
+    SH_OP_SCRUB,        /* struct sh_op_scrub, forget.h: behind the transaction it comes in */
     /* reader */
     SH_OP_READ,    /* struct sh_op_read */
     SH_OP_PENDING, /* struct sh_op_pending */

@@ -4,6 +4,7 @@
  * The fast way has no savepoints. When an operation turns out to be refused, the transaction is
  * rolled back and everything is done again the safe way, with a savepoint around each operation
  * and each run, so that only the refused one is lost. */
+#include "core/forget.h"
 #include "core/store_impl.h"
 #include "base/log.h"
 
@@ -98,7 +99,10 @@ static bool apply_op(struct sh_store *s, struct sh_op *op, bool safe, struct sh_
         return sh_store_token_new(s, (struct sh_op_token_new *)op, err);
     case SH_OP_TOKEN_REVOKE:
         return sh_store_token_revoke(s, (struct sh_op_token_revoke *)op, err);
+    case SH_OP_FORGET:
+        return sh_store_forget(s, (struct sh_op_forget *)op, err);
     case SH_OP_AUDIT:
+    case SH_OP_SCRUB:
         return true;
     default:
         return sh_error_set(err, SH_EINVAL, "the writer has no operation %d", (int)op->kind);
@@ -167,6 +171,7 @@ static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct
         sh_store_dedupe_committed(s);
         sh_store_rules_committed(s);
         sh_store_views_committed(s);
+        sh_store_gone_end(s, true);
         return true;
     }
     /* no room, I/O errors and lack of memory may have rolled back already */
@@ -177,6 +182,7 @@ static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct
     sh_store_rules_back_to(s, 0);
     sh_store_dedupe_rolled_back(s);
     sh_store_views_rolled_back(s);
+    sh_store_gone_end(s, false);
     return false;
 }
 
@@ -188,12 +194,14 @@ static void fail_all(struct sh_op *ops, const struct sh_error *err)
     }
 }
 
-static void report(struct sh_op *ops)
+static void report(struct sh_store *s, struct sh_op *ops)
 {
     for (struct sh_op *op = ops; op; op = op->next) {
         op->ok = op->err.code == SH_OK;
         if (op->ok && op->kind == SH_OP_SETTLE)
             sh_store_settle_finish((struct sh_op_settle *)op);
+        if (op->ok && op->kind == SH_OP_SCRUB)
+            sh_store_scrub(s, (struct sh_op_scrub *)op);
     }
 }
 
@@ -205,12 +213,12 @@ void sh_store_batch(struct sh_store *s, struct sh_op *ops)
         sh_store_write_begin(s);
         ok = transaction(s, ops, false, &err) ||
              (!sh_store_dooms_batch(err.code) && transaction(s, ops, true, &err));
+        if (ok)
+            report(s, ops);
         sh_store_write_end(s);
         if (!ok && err.code == SH_EFATAL)
             sh_store_set_fatal(s, &err);
     }
-    if (ok)
-        report(ops);
-    else
+    if (!ok)
         fail_all(ops, &err);
 }

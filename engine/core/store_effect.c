@@ -58,7 +58,7 @@ bool sh_store_decode(struct sh_store *s, const struct sh_run *run, struct sh_err
 
 /* Versions are handed out from blocks that are reserved on disk before use, so that none is ever
  * given twice, whatever happens in between. */
-static bool next_version(struct sh_store *s, uint64_t *version, struct sh_error *err)
+bool sh_store_next_version(struct sh_store *s, uint64_t *version, struct sh_error *err)
 {
     *version = ++s->version;
     if (s->version <= s->version_limit)
@@ -90,7 +90,7 @@ bool sh_store_flush_record(struct sh_store *s, struct sh_error *err)
     uint64_t version;
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_RECORD_PUT, err);
     h->dirty = false;
-    if (!st || !next_version(s, &version, err))
+    if (!st || !sh_store_next_version(s, &version, err))
         return false;
     sh_sqlite_bind_text(st, 1, sh_slice(h->name.data, h->collection_n));
     sh_sqlite_bind_text(st, 2,

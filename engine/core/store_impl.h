@@ -171,6 +171,8 @@ struct sh_store_queue {
 };
 
 struct sh_store_dedupe; /* which dedupe ids are stored, store_dedupe.c */
+struct sh_forget;       /* the erasure whose slice is in hand, forget.h */
+struct sh_store_gone;   /* an event that was forgotten, store_scrub.c */
 struct sh_store_views;  /* known fields of every collection, store_views.c */
 struct sh_store_rules;  /* rules that fail or are paused, store_rules.c */
 
@@ -189,8 +191,10 @@ struct sh_store {
     pthread_mutex_t done_mu;
     pthread_t writer, reader, keeper;
     bool threads_up;
-    bool deferred;    /* submitter's: a kick is on its way */
-    bool check_later; /* quick_check is still owed: the keeper does it */
+    bool deferred;     /* submitter's: a kick is on its way */
+    bool forget_ready; /* the writer's: functions of an erasure are known to SQL */
+    bool gone_fresh;   /* the writer's: some of gone are not committed yet */
+    bool check_later;  /* quick_check is still owed: the keeper does it */
 
     pthread_mutex_t keep_mu; /* of the three below: writer and checkpointer take turns by them */
     pthread_cond_t keep_cond;
@@ -213,6 +217,8 @@ struct sh_store {
     struct sh_buf brief, doc; /* scratch */
     struct sh_store_held held;
     size_t n_emits; /* of the settle in hand */
+    const struct sh_forget *forget;
+    struct sh_store_gone *gone;
 };
 
 /* --- store_schema.c: what is on disk ----------------------------------------- */
@@ -317,6 +323,10 @@ bool sh_store_apply(struct sh_store *s, struct sh_op_settle *op, const struct sh
 bool sh_store_collection_ok(struct sh_slice name, struct sh_error *err);
 bool sh_store_record_id_ok(struct sh_slice id, struct sh_error *err);
 
+/* A record's next version, never given before. */
+bool sh_store_next_version(struct sh_store *s, uint64_t *version,
+                           struct sh_error *err) SH_WARN_UNUSED;
+
 /* --- store_leave.c ----------------------------------------------------------- */
 struct sh_leaving { /* an effect that leaves the run, with what all of them need */
     struct sh_op_settle *op;
@@ -411,6 +421,9 @@ void sh_store_views_see(struct sh_store *s, struct sh_slice collection, struct s
 bool sh_store_views_flush(struct sh_store *s, struct sh_error *err);
 void sh_store_views_committed(struct sh_store *s);
 void sh_store_views_rolled_back(struct sh_store *s);
+/* Take the fields that fit out of the views; *n counts them. dry: only count. */
+bool sh_store_views_forget(struct sh_store *s, bool (*fits)(void *arg, struct sh_slice field),
+                           void *arg, bool dry, int64_t *n, struct sh_error *err) SH_WARN_UNUSED;
 
 /* --- store_find.c and store_read.c: questions -------------------------------- */
 /* Answer a request: mark, and unless rows is NULL the rows appended (bytes id, bytes doc). False
@@ -420,6 +433,22 @@ bool sh_store_ask(struct sh_store_conn *c, const struct sh_read_request *q, uint
 bool sh_store_find(struct sh_store_conn *c, const struct sh_read_request *q, uint64_t *mark,
                    uint64_t *n, struct sh_buf *rows, struct sh_error *err);
 void sh_store_read_op(struct sh_store *s, struct sh_op *op); /* any reader operation */
+
+/* --- store_forget.c, store_scrub.c ---------------------------------------------- */
+struct sh_op_forget;
+struct sh_op_scrub;
+bool sh_store_forget(struct sh_store *s, struct sh_op_forget *op, struct sh_error *err);
+/* Not within a transaction. Sets ok and err. */
+void sh_store_scrub(struct sh_store *s, struct sh_op_scrub *op);
+/* The event is forgotten: whatever still comes of it in this process has no effects. */
+void sh_store_gone_add(struct sh_store *s, int64_t seq);
+bool sh_store_is_gone(const struct sh_store *s, int64_t seq);
+void sh_store_gone_end(struct sh_store *s, bool committed); /* of a transaction */
+void sh_store_gone_free(struct sh_store *s);
+/* At the start: nothing is under way any more. */
+bool sh_store_gone_load(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
+/* In place of sh_store_settle(). */
+bool sh_store_settle_gone(struct sh_store *s, struct sh_op_settle *op, struct sh_error *err);
 
 /* --- store_audit.c ------------------------------------------------------------- */
 /* The row that tells of op, which has been carried out. */

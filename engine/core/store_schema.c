@@ -252,6 +252,9 @@ static bool open_file(struct sh_store *s, struct sh_error *err)
     if (!s->config.shared && (!make_dir(s->config.dir, err) || !lock_dir(s, err)))
         return false;
     s->path = sh_store_db_path(s->config.dir);
+    if (!s->config.shared &&
+        !sqlite3_temp_directory) /* what SQLite puts aside stays with the rest */
+        sqlite3_temp_directory = sqlite3_mprintf("%s", s->config.dir);
     if (s->config.shared && access(s->path, F_OK) != 0)
         return sh_error_set(err, SH_ENOTFOUND, "%s: no store there", s->config.dir);
     bool unclean = !s->config.shared && ended_unclean(s);
@@ -275,7 +278,7 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
     if (s->config.shared)
         return true; /* what follows is the engine's to know and to change */
     if (!load_counters(s, err) || !sh_store_views_load(s, err) || !sh_store_dedupe_load(s, err) ||
-        !sh_store_rules_recover(s, err))
+        !sh_store_rules_recover(s, err) || !sh_store_gone_load(s, err))
         return false;
     if (!s->config.threads)
         return true;

@@ -129,6 +129,8 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
     " hash BLOB NOT NULL UNIQUE, created_ms INTEGER NOT NULL, created_by TEXT NOT NULL,"
     " expires_ms INTEGER) STRICT;"
+    /* forgotten while their runs were under way: finished at the latest by the next start */
+    "CREATE TABLE sh_forgotten(seq INTEGER PRIMARY KEY) STRICT;"
     "CREATE TABLE sh_audit("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT NOT NULL,"
     " role TEXT NOT NULL, peer TEXT, action TEXT NOT NULL, target TEXT, detail TEXT) STRICT;",

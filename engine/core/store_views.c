@@ -31,12 +31,14 @@ struct collection {
     size_t n, n_kept; /* known; known when the last transaction was committed */
     size_t n_shown;
     uint16_t slot[SLOTS]; /* index + 1 */
+    bool stale;           /* its view has fields that are forgotten */
     bool taken;           /* something else has the name: no view */
 };
 
 struct sh_store_views {
     struct collection *c[SH_STORE_VIEWS];
     size_t n, n_kept;
+    bool stale; /* one of them */
 };
 
 struct sh_store_views *sh_store_views_new(void)
@@ -249,7 +251,8 @@ bool sh_store_views_flush(struct sh_store *s, struct sh_error *err)
 {
     for (size_t i = 0; i < s->views->n; i++) {
         struct collection *c = s->views->c[i];
-        if ((c->n > c->n_kept || i >= s->views->n_kept) && !c->taken && !make_view(s, c, err))
+        if ((c->n > c->n_kept || i >= s->views->n_kept || c->stale) && !c->taken &&
+            !make_view(s, c, err))
             return false;
     }
     return true;
@@ -259,13 +262,24 @@ void sh_store_views_committed(struct sh_store *s)
 {
     struct sh_store_views *v = s->views;
     v->n_kept = v->n;
-    for (size_t i = 0; i < v->n; i++)
+    v->stale = false;
+    for (size_t i = 0; i < v->n; i++) {
         v->c[i]->n_kept = v->c[i]->n;
+        v->c[i]->stale = false;
+    }
 }
 
 void sh_store_views_rolled_back(struct sh_store *s)
 {
     struct sh_store_views *v = s->views;
+    struct sh_error err;
+    if (v->stale) { /* what was forgotten is there again */
+        v->stale = false;
+        forget_collections(v, 0);
+        if (!sh_store_views_load(s, &err))
+            sh_warn("the fields of collections cannot be read", "error", err.msg);
+        return;
+    }
     forget_collections(v, v->n_kept);
     for (size_t i = 0; i < v->n; i++)
         if (v->c[i]->n > v->c[i]->n_kept)
@@ -289,4 +303,51 @@ bool sh_store_views_load(struct sh_store *s, struct sh_error *err)
     sqlite3_finalize(st);
     sh_store_views_committed(s);
     return got == 0;
+}
+
+/* --- a field is forgotten ---------------------------------------------------- */
+
+static size_t drop_fields(struct collection *c, bool (*fits)(void *arg, struct sh_slice field),
+                          void *arg, bool dry)
+{
+    size_t kept = 0, n = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        struct field f = c->fields[i];
+        bool drop = fits(arg, sh_slice(f.name, f.len));
+        n += drop;
+        if (!drop || dry) {
+            c->fields[kept++] = f;
+            continue;
+        }
+        c->n_shown -= f.shown;
+        free(f.name);
+    }
+    if (dry || !n)
+        return n;
+    c->n = kept;
+    c->n_kept = 0; /* all have other places now */
+    c->stale = true;
+    forget_fields(c, kept); /* the slots anew */
+    return n;
+}
+
+bool sh_store_views_forget(struct sh_store *s, bool (*fits)(void *arg, struct sh_slice field),
+                           void *arg, bool dry, int64_t *n, struct sh_error *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < s->views->n; i++) {
+        struct collection *c = s->views->c[i];
+        size_t found = drop_fields(c, fits, arg, dry);
+        *n += (int64_t)found;
+        if (!found || dry)
+            continue;
+        s->views->stale = true;
+        sqlite3_stmt *st =
+            sh_sqlite_prepare(s->w.db, "DELETE FROM sh_fields WHERE collection = ?1", err);
+        if (st)
+            sh_sqlite_bind_str(st, 1, c->name);
+        ok = st && sh_sqlite_run(st, err);
+        sqlite3_finalize(st);
+    }
+    return ok;
 }

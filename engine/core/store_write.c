@@ -363,6 +363,8 @@ static bool settle_run_safe(struct sh_store *s, struct sh_op_settle *op, size_t 
 
 bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, struct sh_error *err)
 {
+    if (sh_store_is_gone(s, sh_id_order(op->event_id)))
+        return sh_store_settle_gone(s, op, err);
     sh_store_count_emits(s, op);
     for (size_t i = 0; i < op->n_runs; i++) {
         if (safe ? !settle_run_safe(s, op, i, err) : !settle_run(s, op, &op->runs[i], err))

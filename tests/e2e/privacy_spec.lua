@@ -1,0 +1,328 @@
+-- SPDX-License-Identifier: MIT
+-- What is kept of callers: one is forgotten, with the engine running and without it, and then the
+-- bytes of the whole data folder are searched.
+local cjson = require "cjson"
+local lfs = require "lfs"
+local mime = require "mime"
+local socket = require "socket"
+local support = require "tests.e2e.support"
+
+local NUMBER = "+31698765401"
+-- What of the caller must not be left anywhere.
+local NEEDLES = { "698765401", "98765401", "6 98 76 54 01", "Forgetmenot", "xylophone" }
+
+local config = [[
+return { country = "31", mail = { from = "hook@example.org" }, quarantine = 4,
+  sources = { webphone = { path = "/hooks/webphone", auth = "none",
+    type = { field = "event" }, key = { field = "call_id" } } },
+  retry = { "1ms", "1ms" }, http = { allow = { "127.0.0.1" } } }
+]]
+
+-- What the shipped rules do not: everything else that the engine can keep.
+local extra = [[
+rule "Tell the CRM" { on = "call_stop", run = function(call)
+  http.post { url = "http://127.0.0.1:9/" .. call.call_id, json = call }
+end }
+rule "Remind" { on = "call_stop", run = function(call)
+  after("2h", "reminder", { number = call.remote_number, name = call.remote_name },
+    { name = "remind " .. tostring(call.remote_number) })
+  emit("noted", { who = call.remote_name })
+  log.info("noted the call of " .. call.remote_name)
+end }
+rule "Lists" { on = "call_stop", run = function(call)
+  local list = records.get("recent", "list") or { calls = {} }
+  list.calls[#list.calls + 1] = { number = call.remote_number, name = call.remote_name }
+  records.put("recent", "list", list)
+  records.patch("by_number", "all", { [tostring(call.remote_number)] = { name = call.remote_name } })
+  records.put("summaries", call.call_id .. "-1", { text = "a summary for " .. call.remote_name })
+end }
+rule "Broken" { on = "call_start", run = function(call)
+  error("cannot do with " .. tostring(call.remote_number) .. " of " .. call.remote_name)
+end }
+rule "Mail them" { on = "call_stop", run = function(call)
+  email { to = "team@example.org", subject = "Call of " .. call.remote_name,
+    text = "Zoë says: call " .. tostring(call.remote_number) .. "\n" .. ("= "):rep(60) }
+end }
+rule "Mail the analysis" { on = "call_postprocess", run = function(call)
+  email { to = "team@example.org", subject = "Analysis", text = call.transcription,
+    attachments = { { name = "call.txt", type = "text/plain", text = call.transcription } } }
+end }
+]]
+
+local function shipped()
+  local files = {}
+  for _, folder in ipairs { "rules", "scripts" } do
+    files[folder] = {}
+    for name in lfs.dir(folder) do
+      if name:match "%.lua$" then files[folder][name] = support.read_file(folder .. "/" .. name) end
+    end
+  end
+  files.rules["extra.lua"] = extra
+  return files
+end
+
+local function post(engine, fields, raw)
+  local text = cjson.encode(fields)
+  if raw then text = text:gsub('"@"', raw) end
+  assert.equal(200, engine:post("/hooks/webphone", text).status)
+end
+
+-- A call as the webphone reports it: start, stop, and an analysis that does not name the number.
+local function call(engine, id, who, number, result, raw)
+  local base = { call_id = id, direction = "incoming", remote_number = number, remote_name = who.name,
+    user_email = "agent@example.org", date = "2026-06-12T10:00:00Z" }
+  local function with(fields)
+    for name, value in pairs(base) do if fields[name] == nil then fields[name] = value end end
+    return fields
+  end
+  post(engine, with { event = "call_start" }, raw)
+  post(engine, with { event = "call_stop", call_result = result,
+    duration_sec = result == "Answered" and 60 or 0 }, raw)
+  post(engine, { event = "call_postprocess", call_id = id, direction = "incoming",
+    remote_name = who.name, user_email = "agent@example.org", transcription = who.says,
+    analysis = { sentiment = "negative", samenvatting = who.says, actiepunten = { who.says } } })
+end
+
+local gone = { name = "Anna Forgetmenot", says = "My xylophone is broken, please help." }
+local stays = { name = "Barend Blijft", says = "The delivery came too late." }
+
+local WRITINGS = { { "0698765401" }, { "+31698765401" }, { "0031698765401" }, { "06-98765401" },
+  { "+31 6 98 76 54 01" }, { "@", "31698765401" }, { "@", '"\\u002b31698765401"' },
+  { "(06) 98765401" } }
+
+local function a_day(engine)
+  for n, one in ipairs(WRITINGS) do
+    call(engine, ("anna-call-%04d"):format(n), gone, one[1], n % 2 == 0 and "Answered" or "Missed", one[2])
+    call(engine, ("barend-call-%04d"):format(n), stays, "0687654321", n % 2 == 0 and "Answered" or "Missed")
+  end
+end
+
+-- Every file of the data folder, and what stands in it.
+local function each_file(folder, fn)
+  for name in lfs.dir(folder) do
+    local path = folder .. "/" .. name
+    local mode = lfs.symlinkattributes(path, "mode")
+    if name ~= "." and name ~= ".." and mode == "directory" then each_file(path, fn) end
+    if mode == "file" then fn(path, support.read_file(path)) end
+  end
+end
+
+local function decoded(text)
+  local texts = { text, (mime.unqp(text)) }
+  for run in text:gsub("\r?\n", ""):gmatch "[A-Za-z0-9+/]+=*" do
+    if #run >= 12 then texts[#texts + 1] = mime.unb64(run) end
+  end
+  return table.concat(texts, "\n")
+end
+
+local function search(engine)
+  local found = {}
+  each_file(engine.data, function(path, text)
+    text = path:match "%.eml$" and decoded(text) or text
+    for _, needle in ipairs(NEEDLES) do
+      local at = text:find(needle, 1, true)
+      if at then
+        found[#found + 1] = ("%s: %q at %d: %q"):format(path, needle, at, text:sub(at - 40, at + 40))
+      end
+    end
+  end)
+  return found
+end
+
+-- Everything of the one who stays, as the command line shows it.
+local function state_of(engine)
+  local all = {}
+  for _, command in ipairs { "events", "runs", "callbacks", "outbox", "timers" } do
+    for _, row in ipairs(engine:cli(command, "--json")) do
+      if command == "events" and row.key:match "^barend" then
+        all[#all + 1] = select(2, engine:cli("events", "--json", "--id", row.id))
+      elseif command == "outbox" then
+        local _, text = engine:cli("outbox", "--json", "--id", row.id)
+        text = text:gsub('"attempts":%d+', ""):gsub('"next_at":[^,}]+', ""):gsub('"error":[^,}]+', "")
+        if text:find("Barend", 1, true) then all[#all + 1] = text end
+      elseif cjson.encode(row):find("Barend", 1, true) or cjson.encode(row):find("87654321", 1, true) then
+        all[#all + 1] = cjson.encode(row):gsub('"updated_at":"[^"]*"', "")
+      end
+    end
+  end
+  for _, name in ipairs { "calls", "follow_ups", "tasks", "callers", "summaries", "spoken_to" } do
+    for _, row in ipairs(engine:cli("records", name, "--json")) do
+      local text = cjson.encode(row)
+      if text:find("barend", 1, true) or text:find("87654321", 1, true) then all[#all + 1] = text end
+    end
+  end
+  each_file(engine.data .. "/mail", function(path, text)
+    if decoded(text):find("Barend", 1, true) then all[#all + 1] = path .. text end
+  end)
+  -- encode() orders members as it likes
+  for i, text in ipairs(all) do
+    local letters = {}
+    for c in text:gmatch "." do letters[#letters + 1] = c end
+    table.sort(letters)
+    all[i] = #text < 20000 and table.concat(letters) or text
+  end
+  table.sort(all)
+  return table.concat(all, "\n")
+end
+
+local function settled(engine)
+  support.wait_for(function()
+    local open = 0
+    for _, row in ipairs(engine:cli("runs", "--json")) do
+      open = open + (row.outcome == "retry" and 1 or 0)
+    end
+    local stored = 0
+    for _, row in ipairs(engine:cli("events", "--json")) do
+      stored = stored + (row.state == "stored" and 1 or 0)
+    end
+    local mails = 0
+    for _, row in ipairs(engine:cli("outbox", "--json")) do
+      mails = mails + (row.kind == "email" and row.state ~= "sent" and 1 or 0)
+    end
+    return open + mails == 0 and stored <= 40
+  end, 30, "the rules to have run")
+end
+
+local function integrity(engine)
+  return (support.capture("sqlite3 " .. support.quote(engine.data .. "/switchhook.db") ..
+    " 'pragma integrity_check'"))
+end
+
+describe("switchhook forget", function()
+  local engine
+  local function start_with_a_day()
+    local files = shipped()
+    engine = support.engine { config = config, rules = files.rules, scripts = files.scripts }
+    a_day(engine)
+    settled(engine)
+  end
+  after_each(function() engine:close() end)
+
+  it("leaves nothing of the caller while the engine runs, and nothing of others is touched", function()
+    start_with_a_day()
+    assert.is_true(#search(engine) > 20) -- or this test could not fail
+    local before = state_of(engine)
+
+    local rows = engine:cli("forget", NUMBER, "--dry-run", "--json", "--config", "switchhook.lua")
+    assert.is_true(rows[1].events >= 24 and rows[1].unfinished.callbacks > 0)
+    assert.is_true(rows[1].unfinished.deliveries > 0 and rows[1].unfinished.timers > 0)
+    assert.equal(before, state_of(engine))
+
+    local _, out, code = engine:cli("forget", NUMBER, "--config", "switchhook.lua")
+    assert.equal(1, code)
+    assert.truthy(out:find("still unfinished", 1, true))
+    assert.is_true(#search(engine) > 20)
+
+    -- light load of others meanwhile
+    local script = ("cd %s; for i in 1 2 3 4 5 6 7 8 9; do " ..
+      "%s send --url http://127.0.0.1:%d/hooks/webphone other.json; sleep 0.05; done")
+      :format(support.quote(engine.dir), support.quote(support.bin), engine.port)
+    support.write_file(engine.dir .. "/other.json",
+      '{"event":"noise","call_id":"noise-0001","text":"nothing of interest"}')
+    os.execute(("sh -c %s >/dev/null 2>&1 &"):format(support.quote(script)))
+
+    local done
+    done, out, code = engine:cli("forget", NUMBER, "--yes", "--json", "--config", "switchhook.lua")
+    assert.equal(0, code, out)
+    assert.equal(rows[1].events, done[1].events)
+    assert.is_true(done[1].records > 8 and done[1].record_parts >= 2 and done[1].mail_files > 8)
+    assert.same({}, search(engine))
+    assert.equal(before, state_of(engine))
+
+    -- who did it is known, of whom is not
+    local audit = support.capture("sqlite3 " .. support.quote(engine.data .. "/switchhook.db") ..
+      [[ "select action, target is null, detail like '%events%' from sh_audit"]])
+    assert.truthy(audit:find("forget|1|1", 1, true))
+
+    -- the engine goes on, and nothing comes back
+    call(engine, "barend-call-9999", stays, "0687654321", "Answered")
+    support.wait_for(function()
+      return engine:cli("records", "calls", "--json", "--id", "barend-call-9999")[1]
+    end, 5, "the next call")
+    assert.is_true(engine:running())
+    assert.same({}, search(engine))
+    engine:restart()
+    assert.same({}, search(engine))
+    engine:stop()
+    assert.same({}, search(engine))
+    assert.truthy(integrity(engine):find "^ok")
+    local again = engine:cli("forget", NUMBER, "--json", "--config", "switchhook.lua")
+    assert.equal(0, again[1].events + again[1].records + again[1].callbacks + again[1].deliveries)
+  end)
+
+  it("does the same without an engine, and killed amid it can be done again", function()
+    start_with_a_day()
+    local before = state_of(engine)
+    engine:kill9()
+    local command = ("cd %s && %s forget 06-98765401 --yes --json --config switchhook.lua --data data")
+      :format(support.quote(engine.dir), support.quote(support.bin))
+    for n = 1, 4 do
+      os.execute(("timeout -s KILL %.3f sh -c %s >/dev/null 2>&1"):format(n * 0.015,
+        support.quote("exec " .. support.bin .. " forget " .. NUMBER .. " --yes --config " ..
+          engine.dir .. "/switchhook.lua --data " .. engine.data)))
+    end
+    local out, code = support.capture(command .. " 2>&1")
+    assert.equal(0, code, out)
+    assert.same({}, search(engine))
+    assert.truthy(integrity(engine):find "^ok")
+    engine:start()
+    engine:wait_events("done", 1)
+    assert.equal(before, state_of(engine))
+    assert.same({}, search(engine))
+  end)
+
+  it("finishes what runs or waits without its effects", function()
+    engine = support.engine { config = config, rules = { ["slow.lua"] = [[
+rule "Slow" { on = "slow", run = function(call)
+  local answer = http.get { url = "http://127.0.0.1:@/wait" }
+  records.put("slow", "one", { number = call.remote_number, name = call.remote_name })
+  email { to = "a@example.org", subject = "Call of " .. call.remote_name, text = "now" }
+end }]] }, start = false }
+    local sink = support.sink()
+    sink:answers { ["/wait"] = { { status = 200, delay = 1.5, body = "{}" } } }
+    local path = engine.dir .. "/rules/slow.lua"
+    support.write_file(path, (support.read_file(path):gsub("@", sink.port)))
+    engine:start()
+    post(engine, { event = "slow", call_id = "anna-slow-1", remote_number = "0698765401",
+      remote_name = gone.name })
+    sink:wait(1)
+    local done, out, code = engine:cli("forget", NUMBER, "--yes", "--json", "--config", "switchhook.lua")
+    assert.equal(0, code, out)
+    assert.equal(1, done[1].unfinished.events)
+    engine:wait_events("done", 1)
+    socket.sleep(0.2)
+    assert.same({}, engine:cli("records", "slow", "--json"))
+    assert.same({}, engine:cli("outbox", "--json"))
+    assert.same({}, search(engine))
+    sink:close()
+  end)
+
+  it("says what is no number, and asks for a country", function()
+    engine = support.engine { config = config }
+    local _, out, code = engine:cli("forget", "nobody", "--config", "switchhook.lua")
+    assert.equal(1, code)
+    assert.truthy(out:find("that is no phone number", 1, true), out)
+    engine:stop()
+    support.write_file(engine.dir .. "/switchhook.lua", "return {}")
+    _, out, code = engine:cli("forget", "0698765401", "--config", "switchhook.lua")
+    assert.equal(1, code)
+    assert.truthy(out:find("country code", 1, true), out)
+  end)
+
+  it("takes a key that is of several numbers for no call", function()
+    engine = support.engine { config = config }
+    for _, number in ipairs { "0698765401", "0687654321" } do
+      post(engine, { event = "x", call_id = "switchboard-7", remote_number = number, remote_name = "x" })
+    end
+    post(engine, { event = "x", call_id = "switchboard-7", text = "of nobody knows whom" })
+    engine:wait_events("done", 3)
+    local done = engine:cli("forget", NUMBER, "--yes", "--json", "--config", "switchhook.lua")
+    assert.equal(2, done[1].left.events)
+    local kept = 0
+    for _, row in ipairs(engine:cli("events", "--json", "--type", "x")) do
+      local one = engine:cli("events", "--json", "--id", row.id)[1]
+      kept = kept + (one.body.forgotten and 0 or 1)
+    end
+    assert.equal(2, kept)
+  end)
+end)
