@@ -117,8 +117,11 @@ static void print_run(const cJSON *run)
            : failed ? "failed"
                     : "skipped",
            sh_style(stdout, SH_PLAIN));
-    sh_print_text(stdout, text_of(run, "rule"), "");
-    if (done || failed)
+    bool every = strcmp(text_of(run, "rule"), SH_RULE_ALL) == 0;
+    sh_print_text(stdout, every ? "every rule" : text_of(run, "rule"), "");
+    if (every)
+        printf("\n");
+    else if (done || failed)
         printf("  %s%s:%" PRId64 "%s\n", sh_style(stdout, SH_DIM), text_of(run, "file"), line,
                sh_style(stdout, SH_PLAIN));
     else

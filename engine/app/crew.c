@@ -70,20 +70,36 @@ static bool take_result(struct worker *w, struct sh_slice payload)
     return true;
 }
 
+static char *place_of(const cJSON *rule)
+{
+    const char *file = sh_json_string(rule, "file");
+    int64_t line = 0;
+    if (!sh_json_get_int(sh_json_member(rule, "line"), &line))
+        line = 0;
+    return sh_strf("%s:%lld", file ? file : "?", (long long)line);
+}
+
+/* A normaliser's number is behind those of the rules; what it does is no one rule's. */
 static void keep_rules(struct sh_crew *c, const cJSON *report)
 {
     const cJSON *rules = sh_json_member(report, "rules"), *rule;
-    size_t n = (size_t)cJSON_GetArraySize(rules);
+    const cJSON *normalisers = sh_json_member(report, "normalisers");
+    size_t n = (size_t)cJSON_GetArraySize(rules) + (size_t)cJSON_GetArraySize(normalisers);
     c->rules = sh_alloc(n, sizeof(*c->rules));
     c->places = sh_alloc(n, sizeof(*c->places));
     cJSON_ArrayForEach(rule, rules)
     {
-        const char *name = sh_json_string(rule, "name"), *file = sh_json_string(rule, "file");
-        int64_t line = 0;
-        if (!sh_json_get_int(sh_json_member(rule, "line"), &line))
-            line = 0;
+        const char *name = sh_json_string(rule, "name");
         c->rules[c->n_rules] = sh_strdup(name ? name : "?");
-        c->places[c->n_rules++] = sh_strf("%s:%lld", file ? file : "?", (long long)line);
+        c->places[c->n_rules++] = place_of(rule);
+    }
+    cJSON_ArrayForEach(rule, normalisers)
+    {
+        const char *source = sh_json_string(rule, "source");
+        char *place = place_of(rule);
+        c->rules[c->n_rules] = sh_strdup(SH_RULE_ALL);
+        c->places[c->n_rules++] = sh_strf("%s: normaliser of \"%s\"", place, source ? source : "?");
+        free(place);
     }
 }
 

@@ -63,7 +63,7 @@ struct sh_crew {
     struct worker *workers;
     struct sh_timer *watch;
     char **rules;  /* names in report order, for the pulse */
-    char **places; /* "rules/a.lua:3" of each */
+    char **places; /* "rules/a.lua:3" of each; normalisers, as SH_RULE_ALL, behind the rules */
     size_t n_rules;
     cJSON *sandbox; /* what the first worker's lock-up reported; NULL before */
     bool reported, closing, retired;

@@ -25,7 +25,7 @@ struct sh_guard {
     pthread_mutex_t lock; /* over what follows */
     pthread_cond_t stop_asked;
     bool stop;
-    const cJSON *rules;                /* borrowed */
+    const cJSON *rules, *normalisers;  /* borrowed */
     const struct sh_generation *files; /* borrowed, while it loads */
 };
 
@@ -34,7 +34,10 @@ static _Noreturn void give_up(struct sh_guard *g)
     int64_t line = 0;
     uint32_t index = atomic_load(&g->pulse.rule), loading = atomic_load(&g->pulse.file);
     pthread_mutex_lock(&g->lock);
+    const int n_rules = cJSON_GetArraySize(g->rules);
     const cJSON *rule = g->rules ? cJSON_GetArrayItem(g->rules, (int)index) : NULL;
+    if (!rule && g->normalisers && index >= (uint32_t)n_rules)
+        rule = cJSON_GetArrayItem(g->normalisers, (int)index - n_rules);
     const char *name = sh_json_string(rule, "name"), *file = sh_json_string(rule, "file");
     (void)!sh_json_get_int(sh_json_member(rule, "line"), &line);
     if (!rule && g->files && loading > 0 && loading <= g->files->n_files) {
@@ -131,6 +134,7 @@ void sh_guard_set_rules(struct sh_guard *g, const cJSON *report)
 {
     pthread_mutex_lock(&g->lock);
     g->rules = sh_json_member(report, "rules");
+    g->normalisers = sh_json_member(report, "normalisers");
     g->files = NULL;
     pthread_mutex_unlock(&g->lock);
 }

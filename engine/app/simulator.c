@@ -109,6 +109,8 @@ static void note_settled(struct sh_simulator *s, struct sh_op_settle *op)
     for (size_t i = 0; i < op->n_runs; i++) {
         struct sh_run *run = &op->runs[i];
         const char *refused = op->run_errors ? op->run_errors[i] : NULL;
+        if (run->outcome == SH_RUN_DONE && sh_slice_eq(run->rule, SH_SLICE(SH_RULE_ALL)))
+            continue; /* a retry of every rule is over */
         cJSON *entry = sh_sim_entry(s->runs, s->report, run->rule);
         if (run->conflict && op->op.ok) {
             run_again(s, run->rule);
@@ -156,7 +158,7 @@ static struct sh_run close_unmatched(const struct sh_simulator *s, const struct 
 static void on_finished(void *arg, const struct sh_result *r)
 {
     struct sh_simulator *s = arg;
-    struct sh_run *runs = sh_alloc(r->n_runs + 1, sizeof(*runs));
+    struct sh_run *runs = sh_alloc(r->n_runs + 2, sizeof(*runs));
     size_t n = 0;
     bool retried = !s->first;
     s->finished = true;
@@ -167,7 +169,7 @@ static void on_finished(void *arg, const struct sh_result *r)
         bool skipped = run.outcome == SH_RUN_SKIPPED_ON || run.outcome == SH_RUN_SKIPPED_WHEN;
         if (skipped) {
             sh_sim_fill(sh_sim_entry(s->runs, s->report, run.rule), &run, NULL);
-            if (!retried)
+            if (!retried || s->whole)
                 continue;
             run = close_unmatched(s, &run);
         }
@@ -175,6 +177,12 @@ static void on_finished(void *arg, const struct sh_result *r)
         run.retry_at_ms = run.outcome == SH_RUN_FAILED ? retry_at(s, s->attempt) : 0;
         runs[n++] = run;
     }
+    if (s->whole && !(n == 1 && sh_slice_eq(runs[0].rule, SH_SLICE(SH_RULE_ALL))))
+        runs[n++] = (struct sh_run){.rule = SH_SLICE(SH_RULE_ALL),
+                                    .outcome = SH_RUN_DONE,
+                                    .attempt = s->attempt,
+                                    .now_ms = s->now_ms};
+    s->whole = false;
     settle(s, runs, n);
     free(runs);
 }
@@ -232,6 +240,8 @@ static void run_job(struct sh_simulator *s, const struct sh_slice *only, size_t 
 static void run_event(struct sh_simulator *s, const struct sh_event *e, uint32_t attempt,
                       const struct sh_slice *only, size_t n_only, cJSON *results)
 {
+    /* The normaliser had failed: every rule is to run. */
+    bool whole = n_only == 1 && sh_slice_eq(only[0], SH_SLICE(SH_RULE_ALL));
     s->event = e;
     s->attempt = attempt;
     s->first = only == NULL;
@@ -239,7 +249,8 @@ static void run_event(struct sh_simulator *s, const struct sh_event *e, uint32_t
     cJSON_AddItemToObject(entry, "event", sh_sim_event(e));
     s->runs = cJSON_AddArrayToObject(entry, "runs");
     cJSON_AddItemToArray(results, entry);
-    run_job(s, only, n_only);
+    s->whole = whole;
+    run_job(s, whole ? NULL : only, whole ? 0 : n_only);
     s->event = NULL;
     s->runs = NULL;
 }

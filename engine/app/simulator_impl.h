@@ -28,6 +28,7 @@ struct sh_simulator {
     const struct sh_event *event;
     uint32_t attempt;
     bool first; /* not a retry */
+    bool whole; /* a retry of every rule: SH_RULE_ALL */
     bool finished;
     cJSON *runs;            /* entries being filled */
     struct sh_slice *again; /* rules in conflict: names owned */

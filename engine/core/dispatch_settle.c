@@ -158,8 +158,9 @@ static void settle_failure(struct sh_dispatch *d, struct item *it, const char *r
     };
     struct settle *s = settle_new(d, it, run, 1);
     s->payload = payload;
-    s->op.closes = for_good && it->first;
-    s->charge = !for_good;
+    /* Where every rule has failed, as one, none is left to run now. */
+    s->op.closes = (for_good || !one) && it->first;
+    s->charge = !for_good && one;
     submit(s);
 }
 
@@ -177,6 +178,8 @@ void sh_dispatch_lost(struct sh_dispatch *d, uint64_t token, const char *rule, c
     d->stats.lost++;
     if (it->losses < SH_DISPATCH_DOUBTS || d->alone == it)
         it->losses++;
+    if (rule && strcmp(rule, SH_RULE_ALL) == 0 && it->only)
+        rule = it->rules[0]; /* what came before the rules, and one was asked for */
     if (may_charge(it, rule))
         settle_failure(d, it, it->whole ? SH_RULE_ALL : rule, why, false);
     else if (it->losses >= SH_DISPATCH_LOSSES)

@@ -46,14 +46,15 @@ static bool names(struct sh_slice text, struct sh_slice rule)
            memcmp(text.p + before + rule.n, "\": ", after) == 0;
 }
 
-void sh_fault_write(struct sh_buf *out, struct sh_slice rule, struct sh_slice text)
+static void write_of(struct sh_buf *out, const char *what, struct sh_slice name,
+                     struct sh_slice text)
 {
     size_t position = sh_fault_position(text);
     struct sh_slice body = rest(text, position);
     struct sh_slice head = sh_slice(body.p, find(body, SH_FAULT_AT));
     sh_buf_add(out, text.p, position);
-    if (rule.n && !names(body, rule))
-        sh_buf_addf(out, "rule \"%.*s\": ", (int)rule.n, rule.p);
+    if (name.n && !names(body, name))
+        sh_buf_addf(out, "%s \"%.*s\": ", what, (int)name.n, name.p);
     sh_buf_add(out, head.p, head.n);
     struct sh_buf hint;
     sh_buf_init(&hint, MAX_HINT);
@@ -65,12 +66,22 @@ void sh_fault_write(struct sh_buf *out, struct sh_slice rule, struct sh_slice te
     sh_buf_add(out, body.p + head.n, body.n - head.n);
 }
 
-char *sh_fault_text(struct sh_slice rule, struct sh_slice text)
+void sh_fault_write(struct sh_buf *out, struct sh_slice rule, struct sh_slice text)
+{
+    write_of(out, "rule", rule, text);
+}
+
+char *sh_fault_text_of(const char *what, struct sh_slice name, struct sh_slice text)
 {
     struct sh_buf out;
-    sh_buf_init(&out, text.n + rule.n + MAX_HINT + 64);
-    sh_fault_write(&out, rule, text);
+    sh_buf_init(&out, text.n + name.n + strlen(what) + MAX_HINT + 64);
+    write_of(&out, what, name, text);
     return sh_buf_take(&out, NULL);
+}
+
+char *sh_fault_text(struct sh_slice rule, struct sh_slice text)
+{
+    return sh_fault_text_of("rule", rule, text);
 }
 
 /* The line that begins with mark, without it. */

@@ -21,6 +21,8 @@ size_t sh_fault_position(struct sh_slice text);
 /* Add text in that form. rule: its name, or empty where no one rule is at fault (a file that does
  * not load, a worker's end). A text that names the rule or has its hint already keeps them. */
 void sh_fault_write(struct sh_buf *out, struct sh_slice rule, struct sh_slice text);
+/* The same for what is no rule: `scripts/a.lua:3: normaliser of "github": ..`. */
+char *sh_fault_text_of(const char *what, struct sh_slice name, struct sh_slice text) SH_WARN_UNUSED;
 /* The same as a text of its own; the caller frees it. */
 char *sh_fault_text(struct sh_slice rule, struct sh_slice text) SH_WARN_UNUSED;
 /* Add the hint for a message (its first line counts, without position and rule); false: there is

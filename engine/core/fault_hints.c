@@ -419,6 +419,22 @@ static const struct hint {
      "is the field there in this event? tostring(x) makes a text of a "
      "number"},
     {"*: '*' must be true or false*", "write true or false, without quotes"},
+    {"a normaliser only makes the event: *",
+     "return the event, and do the rest in a rule that is on its type"},
+    {"source \"*\" normalises with this script, and there is none*",
+     "write it (return function(body, envelope) .. end), or mend normalise of source \"%1\" in the "
+     "configuration"},
+    {"source \"*\" normalises with this script: it must return a function*",
+     "end the script with return function(body, envelope) .. return the event, or nil for none, .. "
+     "end"},
+    {"expected the event, a table*", "return { name = value, .. }: the event as rules are to see "
+                                     "it; nil if there is none for them"},
+    {"expected the event's type*",
+     "return event, \"call_stop\": the type that `on` of rules is compared with; leave it out to "
+     "keep the sender's"},
+    {"the event has more than *", "make less of it: rules get what could have been posted"},
+    {"the event.* is a *, which JSON cannot hold",
+     "an event holds what JSON can say: texts, numbers, true, false, lists and tables of names"},
     {"*: '*' must be a whole number *",
      "math.floor(x) rounds down, tonumber(x) makes a number of a text"},
     {"*: '*' contains a NUL byte", "the text holds bytes that no text has: send them as base64"},
@@ -465,6 +481,11 @@ bool sh_fault_hint(struct sh_buf *out, struct sh_slice message)
 {
     const char *nl = message.n ? memchr(message.p, '\n', message.n) : NULL;
     struct sh_slice line = sh_slice(message.p, nl ? (size_t)(nl - message.p) : message.n);
+    const char *of = line.n > 15 && memcmp(line.p, "normaliser of \"", 15) == 0
+                         ? memmem(line.p, line.n, "\": ", 3)
+                         : NULL; /* what it says, as of a rule */
+    if (of)
+        line = sh_slice(of + 3, line.n - (size_t)(of + 3 - line.p));
     if (line.n > MAX_MESSAGE)
         line.n = MAX_MESSAGE;
     for (size_t i = 0; i < sizeof(hints) / sizeof(*hints); i++) {

@@ -49,6 +49,7 @@ void sh_host_free(struct sh_host *h)
             sh_lua_run_release(h, js->runs[i]);
         h->jobs = js->next;
         free(js->runs);
+        free(js->type);
         free(js);
     }
     lua_close(h->L);
@@ -92,6 +93,7 @@ struct sh_lua_run *sh_lua_run_new(struct sh_host *h, struct sh_job_state *js, si
     }
     r->job = js;
     r->rule = rule;
+    r->phase = SH_PHASE_WHEN;
     if (js->n_runs == js->cap_runs) {
         js->cap_runs = js->cap_runs ? 2 * js->cap_runs : 8;
         js->runs = sh_realloc(js->runs, js->cap_runs * sizeof(struct sh_lua_run *));
@@ -111,6 +113,7 @@ void sh_lua_run_release(struct sh_host *h, struct sh_lua_run *r)
 {
     drop_coroutine(h, r);
     free(r->gone);
+    free(r->new_type);
     struct sh_buf effects = r->effects, reads = r->reads, logs = r->logs, error = r->error,
                   ask = r->ask, answer = r->answer;
     struct sh_own *own = r->own;
@@ -167,7 +170,7 @@ static void push_views(lua_State *L, struct sh_job_state *js)
     lua_rawgeti(L, LUA_REGISTRYINDEX, js->view_ref);
 }
 
-static void push_own(lua_State *L, int ref)
+void sh_lua_push_own(lua_State *L, int ref)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
     if (!lua_istable(L, -1))
@@ -192,9 +195,9 @@ static int run_phase(lua_State *L)
     r->phase = SH_PHASE_RUN;
     lua_settop(L, 0);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rule->run);
-    push_own(L, r->job->event_ref);
+    sh_lua_push_own(L, r->job->event_ref);
     if (rule->run_envelope)
-        push_own(L, r->job->envelope_ref);
+        sh_lua_push_own(L, r->job->envelope_ref);
     lua_callk(L, rule->run_envelope ? 2 : 1, 0, 0, run_done);
     return 0;
 }
@@ -318,7 +321,7 @@ static void fail_stretch(struct sh_host *h, struct sh_lua_run *r, int status)
 /* A run that left something behind for the next one, or for the collector, has failed. */
 static void check_traces(struct sh_host *h, struct sh_lua_run *r)
 {
-    const struct sh_rule *rule = &h->rules[r->rule];
+    const struct sh_rule *rule = sh_lua_rule_of(h, r);
     struct sh_buf why;
     sh_buf_init(&why, SH_MAX_ERROR_BYTES);
     bool bad = rule->n_watch && sh_lua_watch_changed(h, rule, &why);
@@ -362,7 +365,7 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
     const size_t before = h->used_bytes;
     sh_stretch_begin(h, r->co, h->budgets.cpu_ms * 1000, r->cpu_used_us, !first);
     if (first)
-        lua_pushcfunction(r->co, run_body);
+        lua_pushcfunction(r->co, r->phase == SH_PHASE_NORMALISE ? sh_lua_normalise_body : run_body);
     int status = lua_resume(r->co, NULL, 0, &n_results);
     if ((status != LUA_OK && status != LUA_YIELD) || h->killed)
         fail_stretch(h, r, status);
@@ -411,7 +414,7 @@ static void waiting_at(const struct sh_host *h, struct sh_lua_run *r)
     int line;
     bool known = sh_lua_where(r->co, where, sizeof(where), &line);
     sh_buf_reset(&r->error);
-    sh_buf_addf(&r->error, "%s: ", known ? where : h->rules[r->rule].file);
+    sh_buf_addf(&r->error, "%s: ", known ? where : sh_lua_rule_of(h, r)->file);
 }
 
 static const char *waits_for(const struct sh_lua_run *r)
@@ -448,7 +451,7 @@ static bool start_over(struct sh_host *h, struct sh_lua_run *r)
     sh_buf_reset(&r->reads);
     sh_buf_reset(&r->logs);
     sh_buf_reset(&r->error);
-    r->phase = SH_PHASE_WHEN;
+    r->phase = r->rule < h->n_rules ? SH_PHASE_WHEN : SH_PHASE_NORMALISE;
     r->outcome = 0;
     r->n_effects = r->n_reads = r->n_logs = r->n_lookups = 0;
     r->n_own = r->own_seen = r->lookup_bytes = 0;

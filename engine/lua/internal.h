@@ -64,13 +64,13 @@ struct sh_own {
     double n_double;
 };
 
-enum sh_phase { SH_PHASE_WHEN, SH_PHASE_RUN, SH_PHASE_OVER };
+enum sh_phase { SH_PHASE_NORMALISE, SH_PHASE_WHEN, SH_PHASE_RUN, SH_PHASE_OVER };
 
 struct sh_job_state;
 
 struct sh_lua_run {
     struct sh_job_state *job;
-    size_t rule; /* index; SIZE_MAX = a name in `only` that is gone */
+    size_t rule; /* index: of a rule, behind those of a normaliser; SIZE_MAX = see gone */
     enum sh_phase phase;
     enum sh_outcome outcome; /* 0 = not decided */
     lua_State *co;           /* NULL = none taken from the pool */
@@ -91,7 +91,8 @@ struct sh_lua_run {
     struct sh_buf ask, answer;
     int64_t asked_us, wait_ms; /* http.get: since when it waits, and how long it may */
     size_t lookup_bytes;
-    char *gone;              /* name of a rule that is not there */
+    char *gone;              /* name of a rule that is not there, or "*": all of them (run.h) */
+    char *new_type;          /* a normaliser's: the type it gave, or NULL */
     struct sh_lua_run *next; /* free list */
 };
 
@@ -102,6 +103,7 @@ struct sh_job_state {
     uint32_t attempt;
     bool explain, starting;
     int event_ref, view_ref, envelope_ref, proxies_ref;
+    char *type; /* that a normaliser gave, or NULL */
     struct sh_lua_run **runs;
     size_t n_runs, cap_runs, open;
     struct sh_job_state *prev, *next;
@@ -114,6 +116,7 @@ struct sh_load { /* while a generation is loaded */
     int *module;         /* per file: registry ref of its value, 0 = not yet, -1 = being loaded */
     const char *pending; /* rule "Name" without its table yet (owned) */
     int pending_line;
+    size_t normaliser; /* that is loaded now: index into settings */
 };
 
 struct sh_key;
@@ -127,6 +130,8 @@ struct sh_host {
     struct sh_cover_map *cover; /* lines that run are counted; NULL: no */
     struct sh_rule *rules;
     size_t n_rules, cap_rules;
+    struct sh_rule *normals; /* normalisers: name is the source's, only `run` is used */
+    size_t n_normals;
     struct sh_watch *watch;
     size_t n_watch, cap_watch;
     struct sh_match *matches;
@@ -313,6 +318,25 @@ void sh_load_error(struct sh_host *h, int line, const char *fmt, ...) SH_PRINTF(
 /* An error "rules/a.lua:7: what", split into its parts; falls back to the file being loaded. */
 void sh_load_note_text(struct sh_host *h, const char *text);
 
+/* Index of scripts/<a/b>.lua for "a.b", or SIZE_MAX; *near the most similar one. */
+size_t sh_load_find_script(const struct sh_generation *g, const char *name, const char **near);
+/* Call fn(file) in a coroutine of its own within budgets; an error is noted. */
+void sh_load_guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f);
+
+/* --- normalise.c ---------------------------------------------------------------------------- */
+void sh_load_normalisers(struct sh_host *h); /* once the rules are loaded */
+/* What became of a job's event. */
+enum sh_normal {
+    SH_NORMAL_NONE,    /* its source has no normaliser */
+    SH_NORMAL_MADE,    /* js has the event and its envelope, seen->type is the type for the rules */
+    SH_NORMAL_NOTHING, /* no event for the rules */
+    SH_NORMAL_FAILED   /* js has the failed runs */
+};
+/* Run the normaliser of the job's source, if it has one. seen: the job, its type may change;
+ * borrows from js. */
+enum sh_normal sh_lua_normalise(struct sh_host *h, struct sh_job_state *js, struct sh_job *seen);
+int sh_lua_normalise_body(lua_State *L); /* of its coroutine */
+
 /* --- lint.c ----------------------------------------------------------------------------------- */
 /* Check the names in the function on top of L, the text of file, and in all functions inside it:
  * adds errors and warnings to the report. [-0, +0, m] */
@@ -324,14 +348,18 @@ void sh_load_forget_pending(struct sh_load *load);
 
 /* --- match.c -------------------------------------------------------------------------------- */
 const struct sh_match *sh_lua_match(struct sh_host *h, struct sh_slice type);
+/* Of the run: a rule, or the normaliser that it is of. */
+const struct sh_rule *sh_lua_rule_of(const struct sh_host *h, const struct sh_lua_run *r);
 void sh_lua_rule_clear(struct sh_rule *r);
 void sh_lua_rules_free(struct sh_host *h);
 
 /* --- bindings ------------------------------------------------------------------------------- */
 /* The run whose code calls, in its phase `run`; raises while loading and in `when`. */
 struct sh_lua_run *sh_lua_effect_run(lua_State *L, const char *what);
-/* The run whose code calls, in `when` or `run`; raises while loading. */
+/* The run whose code calls, in `when` or `run`, or in a normaliser; raises while loading. */
 struct sh_lua_run *sh_lua_any_run(lua_State *L, const char *what);
+/* The same, but raises in a normaliser. */
+struct sh_lua_run *sh_lua_rule_run(lua_State *L, const char *what);
 /* Add an effect within the budgets; past them the run is killed. */
 void sh_lua_add_effect(lua_State *L, struct sh_lua_run *r, const struct sh_effect *fx);
 /* A read begins: fills r->request from the arguments, yields to the host. [-0, +0, v] */
@@ -468,7 +496,16 @@ void sh_lua_run_over(struct sh_host *h, struct sh_lua_run *r);
 /* Carry the run on until it ends or waits for an answer from outside. */
 void sh_lua_drive(struct sh_host *h, struct sh_lua_run *r, bool first);
 
+/* Push a copy of the table that ref names, for the author to change. [-0, +1, m] */
+void sh_lua_push_own(lua_State *L, int ref);
+
 /* --- job.c ---------------------------------------------------------------------------------- */
+/* The event's JSON as a tree, whatever its bytes are; NULL: *err says why. */
+cJSON *sh_lua_event_tree(const struct sh_job *job, struct sh_error *err);
+/* The event's table and envelope, of a tree; false: all runs without an outcome have failed. */
+bool sh_lua_make_event(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job,
+                       const cJSON *tree, size_t bytes) SH_WARN_UNUSED;
+void sh_lua_fail_all(struct sh_job_state *js, const char *why);
 /* Report the job and free it. */
 void sh_lua_job_finish(struct sh_host *h, struct sh_job_state *js);
 

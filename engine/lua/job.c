@@ -126,7 +126,7 @@ static void choose(struct sh_host *h, struct sh_job_state *js, const struct sh_j
         gone(h, js, job);
 }
 
-static void fail_all(struct sh_job_state *js, const char *why)
+void sh_lua_fail_all(struct sh_job_state *js, const char *why)
 {
     for (size_t i = 0; i < js->n_runs; i++) {
         struct sh_lua_run *r = js->runs[i];
@@ -186,8 +186,7 @@ static int prepare(lua_State *L)
     return 0;
 }
 
-/* The event's JSON as a tree, whatever its bytes are; NULL: *err says why. */
-static cJSON *tree_of(const struct sh_job *job, struct sh_error *err)
+cJSON *sh_lua_event_tree(const struct sh_job *job, struct sh_error *err)
 {
     struct sh_json_fault fault;
     struct sh_slice json;
@@ -201,16 +200,10 @@ static cJSON *tree_of(const struct sh_job *job, struct sh_error *err)
     return tree;
 }
 
-static bool convert(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job)
+bool sh_lua_make_event(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job,
+                       const cJSON *tree, size_t bytes)
 {
-    struct sh_error err = {0};
-    char why[1100];
-    cJSON *tree = tree_of(job, &err);
-    if (!tree) {
-        snprintf(why, sizeof(why), "the event's body: %s", err.msg);
-        fail_all(js, why);
-        return false;
-    }
+    char why[200];
     struct prepare p = {h, js, job, tree};
     int status;
     do {
@@ -218,18 +211,30 @@ static bool convert(struct sh_host *h, struct sh_job_state *js, const struct sh_
         lua_pushlightuserdata(h->L, &p);
         status = lua_pcall(h->L, 1, 0, 0);
         if (status == LUA_OK)
-            break;
+            return true;
         lua_pop(h->L, 1);
         luaL_unref(h->L, LUA_REGISTRYINDEX, js->event_ref);
         js->event_ref = LUA_NOREF;
-    } while (sh_lua_make_room(h, (int64_t)job->body.n));
-    cJSON_Delete(tree);
-    if (status == LUA_OK)
-        return true;
+    } while (sh_lua_make_room(h, (int64_t)bytes));
     snprintf(why, sizeof(why), "the event as a table does not fit the memory budget of %lld KiB",
              (long long)h->budgets.memory_bytes / 1024);
-    fail_all(js, why);
+    sh_lua_fail_all(js, why);
     return false;
+}
+
+static bool convert(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job)
+{
+    struct sh_error err = {0};
+    char why[1100];
+    cJSON *tree = sh_lua_event_tree(job, &err);
+    if (!tree) {
+        snprintf(why, sizeof(why), "the event's body: %s", err.msg);
+        sh_lua_fail_all(js, why);
+        return false;
+    }
+    bool ok = sh_lua_make_event(h, js, job, tree, job->body.n);
+    cJSON_Delete(tree);
+    return ok;
 }
 
 static void start_runs(struct sh_host *h, struct sh_job_state *js)
@@ -245,6 +250,20 @@ static void start_runs(struct sh_host *h, struct sh_job_state *js)
         sh_lua_run_fail(r);
         sh_buf_adds(&r->error, "no memory is left for a coroutine");
         sh_lua_run_over(h, r);
+    }
+}
+
+/* The normaliser has returned nil: no rule sees anything. Who asks is told so for each. */
+static void no_event(struct sh_host *h, struct sh_job_state *js, const struct sh_job *job)
+{
+    for (size_t i = 0; job->explain && i < h->n_rules; i++) {
+        if ((job->n_only && !named(job->only, job->n_only, h->rules[i].name)) ||
+            (job->n_skip && named(job->skip, job->n_skip, h->rules[i].name)))
+            continue;
+        struct sh_lua_run *r = sh_lua_run_new(h, js, i);
+        r->outcome = SH_RUN_SKIPPED_WHEN;
+        r->phase = SH_PHASE_OVER;
+        sh_buf_adds(&r->error, "the source's normaliser returned nil: no event for the rules");
     }
 }
 
@@ -267,9 +286,23 @@ void sh_host_job(struct sh_host *h, const struct sh_job *job)
         h->jobs->prev = js;
     h->jobs = js;
     h->n_jobs++;
-    choose(h, js, job);
-    if (js->open && convert(h, js, job))
+    struct sh_job seen = *job;
+    switch (sh_lua_normalise(h, js, &seen)) {
+    case SH_NORMAL_NONE:
+        choose(h, js, job);
+        if (js->open && convert(h, js, job))
+            start_runs(h, js);
+        break;
+    case SH_NORMAL_MADE:
+        choose(h, js, &seen);
         start_runs(h, js);
+        break;
+    case SH_NORMAL_NOTHING:
+        no_event(h, js, job);
+        break;
+    case SH_NORMAL_FAILED:
+        break;
+    }
     js->starting = false;
     if (js->open == 0)
         sh_lua_job_finish(h, js);
@@ -278,8 +311,10 @@ void sh_host_job(struct sh_host *h, const struct sh_job *job)
 /* The one place where a run's error gets its rule and its hint. */
 static void tell(const struct sh_host *h, struct sh_lua_run *r)
 {
-    char *text = sh_fault_text(sh_slice_str(r->rule == SIZE_MAX ? r->gone : h->rules[r->rule].name),
-                               sh_slice(r->error.data, r->error.len));
+    const char *name = r->rule == SIZE_MAX ? r->gone : h->rules[r->rule].name;
+    if (strcmp(name, SH_RULE_ALL) == 0)
+        name = ""; /* no one rule is at fault */
+    char *text = sh_fault_text(sh_slice_str(name), sh_slice(r->error.data, r->error.len));
     sh_buf_reset(&r->error);
     sh_buf_adds(&r->error, text);
     free(text);
@@ -344,6 +379,7 @@ void sh_lua_job_finish(struct sh_host *h, struct sh_job_state *js)
     for (size_t i = 0; i < js->n_runs; i++)
         sh_lua_run_release(h, js->runs[i]);
     free(js->runs);
+    free(js->type);
     free(js);
     if (h->used_bytes > h->cap_bytes / 2 && h->used_bytes > h->floor_bytes + h->floor_bytes / 4) {
         lua_gc(h->L, LUA_GCCOLLECT); /* one run's garbage is not the next one's budget */

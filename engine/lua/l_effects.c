@@ -12,6 +12,19 @@ struct sh_lua_run *sh_lua_any_run(lua_State *L, const char *what)
     return h->run;
 }
 
+static void not_in_normaliser(lua_State *L, const struct sh_lua_run *r, const char *what)
+{
+    if (r->phase == SH_PHASE_NORMALISE)
+        sh_lua_raise(L, "a normaliser only makes the event: %s belongs in a rule", what);
+}
+
+struct sh_lua_run *sh_lua_rule_run(lua_State *L, const char *what)
+{
+    struct sh_lua_run *r = sh_lua_any_run(L, what);
+    not_in_normaliser(L, r, what);
+    return r;
+}
+
 struct sh_lua_run *sh_lua_effect_run(lua_State *L, const char *what)
 {
     struct sh_host *h = sh_lua_host(L);
@@ -25,6 +38,7 @@ struct sh_lua_run *sh_lua_effect_run(lua_State *L, const char *what)
         }
         sh_lua_raise(L, "%s: %s", what, why);
     }
+    not_in_normaliser(L, h->run, what);
     if (h->run->phase != SH_PHASE_RUN)
         sh_lua_raise(L, "when only looks: %s belongs in run", what);
     return h->run;

@@ -45,7 +45,7 @@ static int write_line(lua_State *L)
 {
     struct sh_host *h = sh_lua_host(L);
     const char *level = lua_tostring(L, lua_upvalueindex(1));
-    struct sh_lua_run *r = sh_lua_any_run(L, "log");
+    struct sh_lua_run *r = sh_lua_rule_run(L, "log");
     if (r->n_logs > SH_MAX_LOG_LINES)
         return 0;
     if (r->n_logs == SH_MAX_LOG_LINES) {

@@ -151,7 +151,7 @@ static void spread(lua_State *L)
 int sh_lua_http_get(lua_State *L)
 {
     const char *what = "http.get";
-    struct sh_lua_run *r = sh_lua_any_run(L, what);
+    struct sh_lua_run *r = sh_lua_rule_run(L, what);
     struct sh_host *h = sh_lua_host(L);
     struct sh_call c = {.L = L, .h = h, .doc = &h->scratch, .what = what};
     int64_t n;

@@ -36,7 +36,7 @@ static void seed(struct sh_host *h, struct sh_lua_run *r)
 {
     uint64_t x = r->job->id.hi;
     x = mix(&x) ^ r->job->id.lo;
-    for (const char *p = h->rules[r->rule].name; *p; p++)
+    for (const char *p = sh_lua_rule_of(h, r)->name; *p; p++)
         x = (x ^ (unsigned char)*p) * 0x100000001b3U; /* FNV-1a over the rule's name */
     for (size_t i = 0; i < 4; i++)
         r->random[i] = mix(&x);

@@ -377,7 +377,7 @@ static int get_done(lua_State *L, int status, lua_KContext context)
 
 static int records_get(lua_State *L)
 {
-    struct sh_lua_run *r = sh_lua_any_run(L, "records.get");
+    struct sh_lua_run *r = sh_lua_rule_run(L, "records.get");
     struct sh_slice collection = collection_arg(L, "records.get"), id = id_arg(L, "records.get");
     lua_settop(L, 2);
     look(r);
@@ -411,7 +411,7 @@ static int find_done(lua_State *L, int status, lua_KContext context)
 
 static int ask_find(lua_State *L)
 {
-    struct sh_lua_run *r = sh_lua_any_run(L, "records.find");
+    struct sh_lua_run *r = sh_lua_rule_run(L, "records.find");
     return sh_lua_ask(L, r, SH_READ_FIND, slice_at(L, 1), slice_at(L, 2), 0, find_done,
                       "records.find");
 }
@@ -419,7 +419,7 @@ static int ask_find(lua_State *L)
 /* For the prelude: touched(collection) -> ids the run wrote to, in order, once each */
 static int touched(lua_State *L)
 {
-    struct sh_lua_run *r = sh_lua_any_run(L, "records.find");
+    struct sh_lua_run *r = sh_lua_rule_run(L, "records.find");
     struct sh_slice collection = collection_arg(L, "records.find");
     look(r);
     lua_newtable(L); /* ids */

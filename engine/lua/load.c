@@ -153,8 +153,7 @@ static bool run_file(struct sh_host *h, lua_State *L, const struct sh_file *f)
     return true;
 }
 
-/* Index of scripts/<a/b>.lua for "a.b", or SIZE_MAX; *near the most similar one. */
-static size_t find_script(const struct sh_generation *g, const char *name, const char **near)
+size_t sh_load_find_script(const struct sh_generation *g, const char *name, const char **near)
 {
     char path[300];
     unsigned limit = 3;
@@ -203,7 +202,7 @@ int sh_lua_require(lua_State *L)
     if (strpbrk(name, "/\\") || strstr(name, "..") || !*name || strlen(name) > 200)
         sh_lua_raise(L, "require \"%.100s\": a name such as \"hours\" or \"lib.hours\" expected",
                      name);
-    size_t i = find_script(h->load->g, name, &near);
+    size_t i = sh_load_find_script(h->load->g, name, &near);
     if (i == SIZE_MAX)
         sh_lua_raise(L, "require \"%.100s\": there is no scripts/%.100s.lua%s%s%s", name, name,
                      near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
@@ -278,13 +277,14 @@ static int seal_rules(lua_State *L)
     sh_lua_freeze_anew(L);
     for (size_t i = 0; i < h->n_rules; i++)
         freeze_rule(L, &h->rules[i]);
+    for (size_t i = 0; i < h->n_normals; i++)
+        freeze_rule(L, &h->normals[i]);
     sh_lua_freeze_anew(L);
     sh_lua_watch_rules(h);
     return 0;
 }
 
-/* Call fn(file) in a coroutine of its own within budgets; an error is noted. */
-static void guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f)
+void sh_load_guarded(struct sh_host *h, lua_CFunction fn, const struct sh_file *f)
 {
     lua_State *co = lua_newthread(h->L);
     int n_results;
@@ -340,6 +340,18 @@ static void add_rules(const struct sh_host *h, cJSON *report)
     }
 }
 
+static void add_normalisers(const struct sh_host *h, cJSON *report)
+{
+    cJSON *list = cJSON_AddArrayToObject(report, "normalisers");
+    for (size_t i = 0; i < h->n_normals; i++) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "source", h->normals[i].name);
+        cJSON_AddStringToObject(o, "file", h->normals[i].file);
+        cJSON_AddNumberToObject(o, "line", h->normals[i].line);
+        cJSON_AddItemToArray(list, o);
+    }
+}
+
 /* The rule in whose text the line lies, or NULL. */
 static const struct sh_rule *rule_at(const struct sh_host *h, const char *file, int line)
 {
@@ -391,12 +403,13 @@ static void load_files(struct sh_host *h, const struct sh_generation *g)
         return;
     for (size_t i = 0; i < g->n_files; i++)
         if (g->files[i].is_rule)
-            guarded(h, load_rule_file, &g->files[i]);
+            sh_load_guarded(h, load_rule_file, &g->files[i]);
+    sh_load_normalisers(h);
     for (size_t i = 0; i < g->n_files; i++) /* scripts nobody asked for are only read */
         if (!g->files[i].is_rule && h->load->module[i] == 0)
-            guarded(h, check_text, &g->files[i]);
+            sh_load_guarded(h, check_text, &g->files[i]);
     if (cJSON_GetArraySize(h->load->errors) == 0 && g->n_files)
-        guarded(h, seal_rules, NULL);
+        sh_load_guarded(h, seal_rules, NULL);
 }
 
 bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **report)
@@ -419,6 +432,8 @@ bool sh_host_load(struct sh_host *h, const struct sh_generation *g, cJSON **repo
     cJSON_AddBoolToObject(*report, "ok", ok);
     cJSON_AddStringToObject(*report, "generation", g->id);
     add_rules(h, *report);
+    if (h->n_normals)
+        add_normalisers(h, *report);
     cJSON_AddItemToObject(*report, "errors", load.errors);
     cJSON_AddItemToObject(*report, "warnings", load.warnings);
     free(load.module);

@@ -6,6 +6,11 @@
 
 #define MAX_MATCHES 1024 /* event types whose rules are remembered */
 
+const struct sh_rule *sh_lua_rule_of(const struct sh_host *h, const struct sh_lua_run *r)
+{
+    return r->rule < h->n_rules ? &h->rules[r->rule] : &h->normals[r->rule - h->n_rules];
+}
+
 void sh_lua_rule_clear(struct sh_rule *r)
 {
     for (size_t i = 0; i < r->n_on; i++)
@@ -59,6 +64,9 @@ void sh_lua_rules_free(struct sh_host *h)
     for (size_t i = 0; i < h->n_rules; i++)
         sh_lua_rule_clear(&h->rules[i]);
     free(h->rules);
+    for (size_t i = 0; i < h->n_normals; i++)
+        sh_lua_rule_clear(&h->normals[i]);
+    free(h->normals);
     for (size_t i = 0; i < h->n_watch; i++) {
         free(h->watch[i].name);
         free(h->watch[i].file);

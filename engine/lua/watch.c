@@ -312,6 +312,10 @@ void sh_lua_watch_rules(struct sh_host *h)
         w.rule = &h->rules[i];
         watch_rule(&w);
     }
+    for (size_t i = 0; i < h->n_normals; i++) {
+        w.rule = &h->normals[i];
+        watch_rule(&w);
+    }
     lua_settop(L, top);
 }
 

@@ -6,7 +6,8 @@
 -- may follow. Code alone is the run of a rule "example" in
 -- rules/example.lua, from line 2 on; code that begins with `-- rules/NAME.lua` or
 -- `-- scripts/NAME.lua` is that file (several may follow one another), and the comment its line 1.
--- `-- event: {..}` as a line of its own sets members of the event. A word behind ```lua says who
+-- `-- event: {..}` as a line of its own sets members of the event, `-- normalise: NAME` the source's
+-- normaliser. A word behind ```lua says who
 -- makes the message where the simulator cannot (see errors_spec.lua).
 local cjson = require "cjson"
 
@@ -103,9 +104,9 @@ end
 
 -- Running an example -----------------------------------------------------------------------------
 
--- The files of an example and the members of its event.
+-- The files of an example, the members of its event, and its source's normaliser.
 function catalog.files(example)
-  local files, name, event, whole = {}, nil, {}, false
+  local files, name, event, whole, normaliser = {}, nil, {}, false, nil
   local body = {}
   for _, line in ipairs(example.code) do
     local file, members = line:match "^%-%- (%a+/%S+%.lua)$", line:match "^%-%- event: (.*)$"
@@ -113,8 +114,11 @@ function catalog.files(example)
       name, whole = file, true
       files[name] = {}
     end
+    local module = line:match "^%-%- normalise: (%S+)$"
     if members then
       for key, value in pairs(cjson.decode(members)) do event[key] = value end
+    elseif module then
+      normaliser = module
     else
       local to = whole and files[name] or body
       to[#to + 1] = line
@@ -126,7 +130,7 @@ function catalog.files(example)
     table.insert(files["rules/example.lua"], "end }")
   end
   for key, text in pairs(files) do files[key] = table.concat(text, "\n") .. "\n" end
-  return files, event
+  return files, event, normaliser
 end
 
 -- Write the files of an example into a new folder, with the page's configuration and event.
@@ -134,11 +138,15 @@ function catalog.folder(page, example)
   local dir = os.tmpname()
   os.remove(dir)
   assert(os.execute("mkdir -p " .. dir .. "/rules " .. dir .. "/scripts"))
-  local files, members = catalog.files(example)
+  local files, members, normaliser = catalog.files(example)
   local event = cjson.decode(catalog.fixture(page, "json event"))
   for key, value in pairs(members) do event[key] = value end
   for name, text in pairs(files) do write(dir .. "/" .. name, text) end
-  write(dir .. "/switchhook.lua", (catalog.fixture(page, "lua configuration")))
+  local config = catalog.fixture(page, "lua configuration")
+  if normaliser then
+    config = config:gsub('path = "/hooks/webphone"', ('%%0, normalise = "%s"'):format(normaliser))
+  end
+  write(dir .. "/switchhook.lua", config)
   write(dir .. "/event.json", cjson.encode(event))
   return dir
 end

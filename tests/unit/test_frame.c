@@ -332,7 +332,10 @@ static void test_load_round_trip(void **state)
     char *secrets[] = {a, b, NULL};
     struct sh_file file = {.name = name, .text = text, .len = 2, .is_rule = true};
     struct sh_generation *g = sh_generation_new(&file, 1), *back = NULL;
-    const struct sh_settings settings = {.zone = zone, .secrets = secrets};
+    char gh[] = "gh", module[] = "lib.github";
+    struct sh_normaliser normaliser = {gh, module};
+    const struct sh_settings settings = {
+        .zone = zone, .secrets = secrets, .normalisers = &normaliser, .n_normalisers = 1};
     struct sh_settings got;
     struct sh_budgets bb;
     struct sh_buf out;
@@ -344,6 +347,9 @@ static void test_load_round_trip(void **state)
     assert_string_equal(got.secrets[0], "A");
     assert_string_equal(got.secrets[1], "B");
     assert_null(got.secrets[2]);
+    assert_int_equal(got.n_normalisers, 1);
+    assert_string_equal(got.normalisers[0].source, "gh");
+    assert_string_equal(got.normalisers[0].module, "lib.github");
     assert_string_equal(back->id, g->id);
     assert_int_equal(bb.max_effect_bytes, 5);
     sh_settings_clear(&got);
