@@ -64,7 +64,7 @@ describe("a normaliser", function()
   local function failed(id, state)
     return support.wait_for(function()
       for _, run in ipairs(engine:cli("runs", "--event", id, "--json")) do
-        if run.outcome == state then return run end
+        if run.outcome == state or (not state and run.outcome ~= "done") then return run end
       end
     end, 10, "the failed run")
   end
@@ -112,9 +112,10 @@ return function(body)
 end
 ]]
     local id = post("/hooks/pbx", '{"what":"RINGING","id":"c2"}')
-    local run = failed(id, "retry")
+    local run = failed(id)
     assert.equal("*", run.rule)
-    assert.truthy(run.error:find("^scripts/pbx.lua:2: normaliser of \"pbx\": attempt to index a nil value %(field 'call'%)\n"),
+    assert.truthy(run.error:find("scripts/pbx.lua:2: normaliser of \"pbx\": attempt to index a nil value (field 'call')\n",
+      1, true),
       run.error)
     assert.truthy(run.error:find("\n  hint: ", 1, true), run.error)
     assert.equal(3, failed(id, "dead").attempts)
@@ -142,9 +143,9 @@ end
     local loop, hang = post("/hooks/pbx", '{"what":"loop","id":"l"}'), post("/hooks/pbx", '{"what":"hang","id":"h"}')
     local good = post("/hooks/pbx", '{"what":"RINGING","id":"g"}')
     assert.equal("g", seen(good).call.call_id)
-    assert.truthy(failed(loop, "retry").error:find('scripts/pbx.lua:2: normaliser of "pbx": CPU budget of 100 ms exceeded',
+    assert.truthy(failed(loop).error:find('scripts/pbx.lua:2: normaliser of "pbx": CPU budget of 100 ms exceeded',
       1, true))
-    local run = failed(hang, "retry")
+    local run = failed(hang)
     assert.equal("*", run.rule)
     assert.truthy(run.error:find('scripts/pbx.lua:1: normaliser of "pbx": wall budget of 1000 ms exceeded', 1, true),
       run.error)
@@ -160,7 +161,7 @@ return function(body)
   return { call_id = body.id, n = count }, "call_start"
 end
 ]]
-    local run = failed(post("/hooks/pbx", '{"what":"RINGING","id":"c"}'), "retry")
+    local run = failed(post("/hooks/pbx", '{"what":"RINGING","id":"c"}'))
     assert.truthy(run.error:find("count", 1, true), run.error)
     assert.truthy(run.error:find("scripts/pbx.lua:", 1, true), run.error)
   end)
