@@ -3,7 +3,7 @@
  * a running engine. */
 #include "app/app.h"
 
-#include "app/data_dir.h"
+#include "app/list_far.h"
 #include "app/options.h"
 #include "app/print.h"
 #include "app/suggest.h"
@@ -21,14 +21,6 @@
 #define FOR_PEOPLE 50 /* rows, unless --limit says otherwise */
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 
-#define DATA_OPTION                                                                                \
-    {                                                                                              \
-        "data", "DIR", "data folder (default: as configured, var/)"                                \
-    }
-#define CONFIG_OPTION                                                                              \
-    {                                                                                              \
-        "config", "FILE", "configuration (default: switchhook.lua, if it is there)"                \
-    }
 #define JSON_OPTION                                                                                \
     {                                                                                              \
         "json", NULL, "one JSON object a line, all rows unless --limit"                            \
@@ -43,8 +35,7 @@
     }
 
 static const struct sh_option event_options[] = {
-    DATA_OPTION,
-    CONFIG_OPTION,
+    SH_STEER_OPTIONS,
     JSON_OPTION,
     LIMIT_OPTION,
     SINCE_OPTION,
@@ -53,8 +44,7 @@ static const struct sh_option event_options[] = {
     {"type", "TYPE", "of this type"},
 };
 static const struct sh_option run_options[] = {
-    DATA_OPTION,
-    CONFIG_OPTION,
+    SH_STEER_OPTIONS,
     JSON_OPTION,
     LIMIT_OPTION,
     SINCE_OPTION,
@@ -62,12 +52,10 @@ static const struct sh_option run_options[] = {
     {"state", "OUTCOME", "done, retry, paused, dead or dropped"},
 };
 static const struct sh_option record_options[] = {
-    DATA_OPTION,  CONFIG_OPTION, JSON_OPTION,
-    LIMIT_OPTION, SINCE_OPTION,  {"id", "ID", "this record alone"},
+    SH_STEER_OPTIONS, JSON_OPTION, LIMIT_OPTION, SINCE_OPTION, {"id", "ID", "this record alone"},
 };
 static const struct sh_option callback_options[] = {
-    DATA_OPTION,
-    CONFIG_OPTION,
+    SH_STEER_OPTIONS,
     JSON_OPTION,
     LIMIT_OPTION,
     SINCE_OPTION,
@@ -77,8 +65,7 @@ static const struct sh_option callback_options[] = {
     {"assignee", "ADDRESS", "to be made by them"},
 };
 static const struct sh_option outbox_options[] = {
-    DATA_OPTION,
-    CONFIG_OPTION,
+    SH_STEER_OPTIONS,
     JSON_OPTION,
     LIMIT_OPTION,
     SINCE_OPTION,
@@ -88,11 +75,17 @@ static const struct sh_option outbox_options[] = {
 };
 
 static const struct sh_option timer_options[] = {
-    DATA_OPTION, CONFIG_OPTION, JSON_OPTION, LIMIT_OPTION, {"event", "ID", "set by this event"},
+    SH_STEER_OPTIONS,
+    JSON_OPTION,
+    LIMIT_OPTION,
+    {"event", "ID", "set by this event"},
 };
 
 static const struct sh_option audit_options[] = {
-    DATA_OPTION, CONFIG_OPTION, JSON_OPTION, LIMIT_OPTION, SINCE_OPTION,
+    SH_STEER_OPTIONS,
+    JSON_OPTION,
+    LIMIT_OPTION,
+    SINCE_OPTION,
 };
 
 static const struct sh_column event_columns[] = {{"RECEIVED", "received_at", false, false},
@@ -275,7 +268,7 @@ static bool show_whole(void *arg, const cJSON *row)
     return true;
 }
 
-static void show_collections(struct sh_store_view *v, struct output *out)
+static bool show_collections(struct sh_store_view *v, struct output *out)
 {
     cJSON *names = sh_store_view_collections(v);
     const cJSON *name;
@@ -287,6 +280,7 @@ static void show_collections(struct sh_store_view *v, struct output *out)
         cJSON_Delete(row);
     }
     cJSON_Delete(names);
+    return true;
 }
 
 /* --- what is asked for ----------------------------------------------------------------------- */
@@ -364,8 +358,23 @@ static bool read_query(const struct listing *l, const struct sh_options *o, bool
     return true;
 }
 
-static int print_list(const struct listing *l, struct sh_store_view *v,
-                      const struct sh_list_query *q, const char *assignee, bool json)
+/* Where the rows come from: an engine elsewhere, or a data folder. */
+static bool read_rows(struct sh_steer *s, const struct sh_list_query *q, sh_list_fn *fn,
+                      struct output *out, struct sh_error *err)
+{
+    if (s->url)
+        return sh_list_far(s, q, out->assignee, fn, out, err);
+    struct sh_store_view *v = sh_store_view_open(s->dir, err);
+    if (!v)
+        return false;
+    const bool collections = q->what == SH_LIST_RECORDS && !q->collection;
+    const bool ok = collections ? show_collections(v, out) : sh_store_view_list(v, q, fn, out, err);
+    sh_store_view_close(v);
+    return ok;
+}
+
+static int print_list(const struct listing *l, struct sh_steer *s, const struct sh_list_query *q,
+                      const char *assignee, bool json)
 {
     struct sh_error err;
     bool collections = l->what == SH_LIST_RECORDS && !q->collection;
@@ -374,11 +383,7 @@ static int print_list(const struct listing *l, struct sh_store_view *v,
     if (!json && !whole)
         out.table = collections ? sh_table_new(SET(collection_columns))
                                 : sh_table_new(l->columns, l->n_columns);
-    bool ok = true;
-    if (collections)
-        show_collections(v, &out);
-    else
-        ok = sh_store_view_list(v, q, whole ? show_whole : show, &out, &err);
+    bool ok = read_rows(s, q, whole ? show_whole : show, &out, &err);
     if (out.table)
         sh_table_print(out.table);
     sh_table_free(out.table);
@@ -394,21 +399,14 @@ static int print_list(const struct listing *l, struct sh_store_view *v,
 static int list(const struct listing *l, const struct sh_options *o)
 {
     struct sh_list_query q;
-    struct sh_error err;
+    struct sh_steer s;
+    int code;
     bool json = sh_options_get(o, "json") != NULL;
     if (!read_query(l, o, json, &q))
         return SH_EXIT_USAGE;
-    char *dir = sh_data_dir(o);
-    if (!dir)
-        return SH_EXIT_BAD;
-    struct sh_store_view *v = sh_store_view_open(dir, &err);
-    free(dir);
-    if (!v) {
-        fprintf(stderr, "switchhook %s: %s\n", l->command.name, err.msg);
-        return SH_EXIT_BAD;
-    }
-    int code = print_list(l, v, &q, given(o, "assignee"), json);
-    sh_store_view_close(v);
+    if (sh_steer_open(&s, o, &code))
+        code = print_list(l, &s, &q, given(o, "assignee"), json);
+    sh_steer_close(&s);
     return code;
 }
 

@@ -311,6 +311,43 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
     assert.equal("paused", cjson.decode(out).state)
     assert.equal("operator", last().who)
     assert.equal(0, select(2, far "rules resume Later"))
+    -- what is listed there is what is listed here
+    for _, words in ipairs { "events --limit 3", "events --state dead", "runs --limit 2", "timers", "outbox",
+                             "callbacks --state done", "callbacks --assignee ann@example.org", "events --since 1h" } do
+      local there, here = {}, support.capture(("cd %s && %s %s --json --data data"):format(
+        engine.dir, support.bin, words))
+      for line in far(words .. " --json"):gmatch "[^\n]+" do there[#there + 1] = cjson.decode(line) end
+      local count = 0
+      for line in here:gmatch "[^\n]+" do
+        count = count + 1
+        for key, value in pairs(cjson.decode(line)) do assert.same(value, there[count][key], words .. ": " .. key) end
+      end
+      assert.equal(count, #there, words)
+    end
+    local conns = {} -- more than a page: by 60 at once, for the disk's sake
+    for i = 1, 60 do conns[i] = engine:connect() end
+    for i = 1, 600 do
+      local body = ('{"event":"quiet","call_id":"q%d"}'):format(i)
+      conns[i % 60 + 1]:send("POST /hooks/webphone HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" ..
+        "Content-Length: " .. #body .. "\r\n\r\n" .. body)
+      if i % 60 == 0 then for _, conn in ipairs(conns) do assert.equal(200, conn:answer().status) end end
+    end
+    for _, conn in ipairs(conns) do conn:close() end
+    local _, all = engine:cli("events", "--json")
+    for _, words in ipairs { "", "--limit 550" } do
+      local there, n_there = {}, 0
+      for line in far("events --json " .. words):gmatch "[^\n]+" do
+        n_there = n_there + 1
+        there[n_there] = cjson.decode(line).id
+      end
+      local ids = {}
+      for line in all:gmatch "%b{}" do ids[#ids + 1] = cjson.decode(line).id end
+      assert.equal(words == "" and #ids or 550, n_there)
+      for i = 1, n_there do assert.equal(ids[#ids - n_there + i], there[i]) end
+    end
+    assert.truthy(far("callbacks --id " .. id):find("history", 1, true))
+    assert.equal("Not found.\n", (far("events --id " .. ("0"):rep(8) .. "-0000-7000-8000-000000000000")))
+    assert.truthy(far("audit"):find("needs the role admin", 1, true))
     out, exit = far "reload"
     assert.equal(1, exit)
     assert.truthy(out:find("this needs the role admin; yours is operator", 1, true), out)
@@ -370,6 +407,32 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
     end
     assert.is_true(refused)
     assert.equal(200, call("GET", "/status", nil, tokens.operator).status)
+  end)
+
+  it("has its words on docs/errors.md", function()
+    local page = support.read_file "docs/errors.md"
+    local said = {}
+    for _, answer in ipairs(answers) do
+      local json = answer.status >= 400 and cjson.decode(answer.body)
+      if json and answer.asked ~= "/api/v1/forget" then said[json.error.message] = json.error.code end
+    end
+    local function shown(text) -- as the page has it: up to what differs each time, and ".." for more
+      for cell in page:gmatch "\n| (`[^|]-`) |" do
+        for words in cell:gmatch "`(.-)`" do
+          local pattern = words:gsub("%p", "%%%0"):gsub("%%%.%%%.$", ".*"):gsub('%%".-%%"', '".-"')
+            :gsub("ID", "%%x+"):gsub("admin", "%%a+"):gsub("operator$", "%%a+")
+          if text == words or text:match("^" .. pattern .. "$") then return true end
+        end
+      end
+    end
+    local checked = 0
+    for message, kind in pairs(said) do
+      if kind ~= "not_found" and kind ~= "unsupported_media_type" or message:find "dead letter" then
+        checked = checked + 1
+        assert.is_true(shown(message), message)
+      end
+    end
+    assert.is_true(checked > 12, checked .. " messages")
   end)
 
   it("writes down nothing that docs/http-api.md does not name", function()
