@@ -26,12 +26,12 @@ static void post_forget(struct sh_api_call *c)
                                           .role = sh_role_name(c->caller.role),
                                           .peer = c->caller.peer};
     if (!order.number) {
-        sh_api_fail_at(c, 400, "bad_request", "field", "number",
+        sh_api_fail_at(c, 400, "invalid_field", "field", "number",
                        "number: expected a phone number such as \"+31612345678\"");
         return;
     }
     if (dry && !cJSON_IsBool(dry)) {
-        sh_api_fail_at(c, 400, "bad_request", "field", "dry_run",
+        sh_api_fail_at(c, 400, "invalid_field", "field", "dry_run",
                        "dry_run: expected true or false");
         return;
     }
@@ -40,7 +40,7 @@ static void post_forget(struct sh_api_call *c)
     else if (err.code == SH_EBUSY)
         sh_api_fail(c, 409, "conflict", "%s", err.msg);
     else
-        sh_api_fail_at(c, 400, "bad_request", "field", "number", "number: %s", err.msg);
+        sh_api_fail_at(c, 400, "invalid_field", "field", "number", "number: %s", err.msg);
 }
 
 static const char *const fields[] = {"number", "dry_run", NULL};
