@@ -85,8 +85,14 @@ void sh_api_header(struct sh_api_call *c, const char *name, const char *value)
     sh_http_add_header(c->req, name, value);
 }
 
+static void tally(const struct sh_api_call *c, int status)
+{
+    sh_meter_api(c->api->config.meter, c->route ? c->route->pattern : NULL, status);
+}
+
 void sh_api_reply_text(struct sh_api_call *c, int status, const char *type, struct sh_slice text)
 {
+    tally(c, status);
     safe_headers(c->req);
     sh_http_reply(c->req, status, type, text);
     call_free(c);
@@ -147,6 +153,7 @@ static void fail(struct sh_api_call *c, int status, const char *code, const char
     if (name)
         snprintf(where, sizeof(where), "%s", name);
     cut(where, sizeof(where) - 2);
+    tally(c, status);
     refuse(c->req, status, code, member, where, message);
     call_free(c);
 }
@@ -323,12 +330,14 @@ bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
         return false;
     if (sh_api_has_token(sh_http_query(req))) {
         note(api, req, "token in the query");
+        sh_meter_api(api->config.meter, NULL, 400);
         refuse(
             req, 400, "token_in_query", NULL, NULL,
             "a token belongs into the header Authorization: Bearer, never into an address, which "
             "is kept in logs and histories; take it for lost and make another");
     } else if (!sh_api_identify(api, req, &caller, &why)) {
         note(api, req, why.reason);
+        sh_meter_api(api->config.meter, NULL, why.status);
         if (why.status == 401)
             sh_http_add_header(req, "WWW-Authenticate", "Bearer");
         refuse(req, why.status, why.code, NULL, NULL, why.message);

@@ -10,6 +10,7 @@
 #include "app/live.h"
 #include "app/sender_gate.h"
 #include "app/status.h"
+#include "core/meter.h"
 #include "svc/http_server.h"
 
 #define SH_API_PREFIX "/api/"
@@ -43,6 +44,7 @@ struct sh_api_config { /* all borrowed; they outlive the API */
     struct sh_status *status;
     struct sh_gate *gate;
     struct sh_eraser *eraser;
+    struct sh_meter *meter; /* NULL: nothing is counted */
 };
 
 struct sh_api;
@@ -52,6 +54,9 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
 /* A request on the engine's own address: true if its path is the API's, and it is answered, now or
  * later. Whoever sh_api_identify() does not know is refused. */
 bool sh_api_public(struct sh_api *api, struct sh_http_request *req) SH_WARN_UNUSED;
+/* May whoever sent a request on the engine's own address read: straight from this machine, or with
+ * the token of a viewer? For what is not under SH_API_PREFIX. */
+bool sh_api_may_read(struct sh_api *api, const struct sh_http_request *req) SH_WARN_UNUSED;
 /* Answer a request of a known caller. caller is borrowed for the call. */
 void sh_api_handle(struct sh_api *api, struct sh_http_request *req,
                    const struct sh_api_caller *caller);

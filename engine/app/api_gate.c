@@ -92,6 +92,16 @@ static bool is_own_site(const struct sh_http_request *req)
     return !site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
 }
 
+bool sh_api_may_read(struct sh_api *api, const struct sh_http_request *req)
+{
+    struct sh_api_caller caller = {.peer = sh_http_peer(req)};
+    struct sh_api_refusal why;
+    if (sh_api_is_direct(req, &why))
+        return true;
+    return sh_http_header(req, "Authorization") && sh_api_identify(api, req, &caller, &why) &&
+           caller.role >= SH_ROLE_VIEWER;
+}
+
 bool sh_api_is_direct(const struct sh_http_request *req, struct sh_api_refusal *why)
 {
     if (!is_loopback(sh_http_peer(req)))

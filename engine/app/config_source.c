@@ -250,7 +250,8 @@ static void check_name(struct sh_cfg *cfg, const char *path, const char *name)
 
 static void check_path(struct sh_cfg *cfg, const char *at, const char *path)
 {
-    static const char *const kept[] = {"/healthz", "/metrics", "/api", "/console", "/calendar"};
+    static const char *const kept[] = {"/healthz", "/readyz",  "/metrics",
+                                       "/api",     "/console", "/calendar"};
     for (size_t i = 0; i < COUNT(kept); i++) {
         size_t n = strlen(kept[i]);
         if (strncmp(path, kept[i], n) == 0 && (path[n] == '\0' || path[n] == '/'))

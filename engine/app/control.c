@@ -24,19 +24,20 @@ struct sh_control {
     char *login; /* of this process */
 };
 
-static void on_metrics(void *arg, const cJSON *status)
+static void on_metrics(void *arg, struct sh_slice text)
 {
-    struct sh_buf out;
-    sh_buf_init(&out, MAX_ANSWER);
-    sh_status_metrics(status, &out);
     sh_http_add_header(arg, "Cache-Control", "no-store");
-    sh_http_reply(arg, 200, METRICS_TYPE, sh_slice(out.data, out.len));
-    sh_buf_free(&out);
+    sh_http_reply(arg, 200, METRICS_TYPE, text);
 }
 
 static void get_metrics(struct sh_control *c, struct sh_http_request *req)
 {
-    sh_status_ask(c->config.status, on_metrics, req);
+    sh_status_ask_metrics(c->config.status, on_metrics, req);
+}
+
+static bool is_read(const struct sh_http_request *req)
+{
+    return sh_http_method(req) == SH_HTTP_GET || sh_http_method(req) == SH_HTTP_HEAD;
 }
 
 /* Names of others are not looked up here: that may take its time. */
@@ -58,7 +59,7 @@ static void on_request(void *arg, struct sh_http_request *req)
     struct sh_control *c = arg;
     char who[32] = "local";
     const struct sh_api_caller owner = {.who = login_of(c, req, who), .role = SH_ROLE_ADMIN};
-    if (strcmp(sh_http_path(req), "/metrics") == 0 && sh_http_method(req) == SH_HTTP_GET)
+    if (strcmp(sh_http_path(req), "/metrics") == 0 && is_read(req))
         get_metrics(c, req);
     else
         sh_api_handle(c->config.api, req, &owner);
@@ -72,20 +73,10 @@ static void on_refused(void *arg, const struct sh_http_refusal *refusal, struct 
     sh_buf_addf(body, "{\"error\":{\"code\":\"bad_request\",\"message\":\"%s\"}}", refusal->reason);
 }
 
-/* Of this machine, and nobody else's request that a proxy on it passes on. */
-static bool is_local(const struct sh_http_request *req)
-{
-    const char *peer = sh_http_peer(req);
-    bool loopback = strncmp(peer, "127.", 4) == 0 || strcmp(peer, "::1") == 0 ||
-                    strncmp(peer, "::ffff:127.", 11) == 0;
-    return loopback && !sh_http_header(req, "Forwarded") &&
-           !sh_http_header(req, "X-Forwarded-For") && !sh_http_header(req, "Via");
-}
-
 bool sh_control_metrics(struct sh_control *c, struct sh_http_request *req)
 {
-    if (strcmp(sh_http_path(req), "/metrics") != 0 || !is_local(req) ||
-        sh_http_method(req) != SH_HTTP_GET)
+    if (strcmp(sh_http_path(req), "/metrics") != 0 || !is_read(req) ||
+        !sh_api_may_read(c->config.api, req))
         return false;
     get_metrics(c, req);
     return true;

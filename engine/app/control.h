@@ -3,7 +3,7 @@
  * which only the owner of the data folder can open.
  *
  *   /api/...       api.h, with the role of an admin
- *   GET /metrics   Prometheus text; also on the engine's own address, for loopback alone
+ *   GET /metrics   Prometheus text; also on the engine's own address, for who may read
  *
  * On the loop. */
 #ifndef SH_APP_CONTROL_H
@@ -26,8 +26,8 @@ struct sh_control_config {
 
 struct sh_control *sh_control_new(const struct sh_control_config *config,
                                   struct sh_error *err) SH_WARN_UNUSED;
-/* A request on the engine's own address: true if it was for the metrics, and is answered. One that
- * does not come from this machine, or through a proxy, is none. */
+/* A request on the engine's own address: true if it was for the metrics, and is answered. One of
+ * somebody who may not read (sh_api_may_read()) is none. */
 bool sh_control_metrics(struct sh_control *c, struct sh_http_request *req) SH_WARN_UNUSED;
 /* Listen no more. Questions under way are still answered. */
 void sh_control_stop(struct sh_control *c);

@@ -2,6 +2,7 @@
  * ingress.c: sources, admission, and the way of a request into the store and back. */
 #include "app/ingress.h"
 
+#include "app/ingress_answer.h"
 #include "app/media_type.h"
 #include "app/sender_gate.h"
 #include "base/clock.h"
@@ -16,8 +17,6 @@
 #include <strings.h>
 #include <sys/queue.h>
 
-#define MAX_ANSWER_BYTES   4096
-#define RETRY_AFTER_S      "5"
 #define PREFLIGHT_KEEP_S   "600" /* Access-Control-Max-Age */
 #define LOG_LINES_A_SECOND 10
 #define CALENDAR           "/calendar/"
@@ -29,6 +28,7 @@ struct accept {
     struct sh_op_accept op;
     struct sh_ingress *in; /* NULL once the ingress is freed */
     struct sh_http_request *req;
+    int64_t request_us;
     TAILQ_ENTRY(accept) link;
 };
 
@@ -45,56 +45,14 @@ struct sh_ingress {
     TAILQ_HEAD(, accept) accepts;
     size_t accept_bytes; /* of the bodies on their way through the store */
     struct sh_ingress_stats counts;
-    int64_t log_second; /* lines about refusals are rationed: a sender must not fill the log */
+    struct sh_meter *meter; /* or NULL */
+    const char *at;         /* the source whose request is in hand, or NULL */
+    int64_t request_us;     /* when that had been read whole, monotonic */
+    int64_t log_second;     /* lines about refusals are rationed: a sender must not fill the log */
     int log_lines;
 };
 
-/* --- Answers ---------------------------------------------------------------------------------- */
-
-const char *sh_refusal_name(enum sh_refusal why)
-{
-    static const char *const names[SH_N_REFUSALS] = {
-        [SH_REFUSED_REQUEST] = "request",   [SH_REFUSED_NOT_FOUND] = "not_found",
-        [SH_REFUSED_METHOD] = "method",     [SH_REFUSED_ORIGIN] = "origin",
-        [SH_REFUSED_AUTH] = "unauthorized", [SH_REFUSED_MEDIA] = "media_type",
-        [SH_REFUSED_SIZE] = "too_large",    [SH_REFUSED_JSON] = "json",
-        [SH_REFUSED_ENVELOPE] = "envelope", [SH_REFUSED_OVERLOAD] = "overloaded",
-        [SH_REFUSED_STORE] = "store",
-    };
-    return names[why];
-}
-
-static void error_open(struct sh_buf *b, const char *code, const char *message)
-{
-    sh_buf_adds(b, "{\"error\":{\"code\":");
-    sh_json_quote(b, sh_slice_str(code));
-    sh_buf_adds(b, ",\"message\":");
-    sh_json_quote(b, sh_slice_str(message));
-}
-
-static void error_close(struct sh_buf *b)
-{
-    sh_buf_adds(b, "}}");
-}
-
-static void reply_buf(struct sh_http_request *req, int status, struct sh_buf *b)
-{
-    sh_require(sh_buf_ok(b));
-    sh_http_reply(req, status, NULL, sh_slice(b->data, b->len));
-    sh_buf_free(b);
-}
-
-void sh_ingress_reply_error(struct sh_http_request *req, int status, const char *code,
-                            const char *message)
-{
-    struct sh_buf b;
-    sh_buf_init(&b, MAX_ANSWER_BYTES);
-    error_open(&b, code, message);
-    error_close(&b);
-    if (status == 503)
-        sh_http_add_header(req, "Retry-After", RETRY_AFTER_S);
-    reply_buf(req, status, &b);
-}
+/* --- Refusals -------------------------------------------------------------------------------- */
 
 /* Is there room in this second's ration of lines? */
 static bool may_log(struct sh_ingress *in)
@@ -113,6 +71,7 @@ static void note(struct sh_ingress *in, enum sh_refusal why, const char *peer, c
 {
     char shown[SH_SHOWN_PATH];
     in->counts.refused[why]++;
+    sh_meter_refused(in->meter, in->at, sh_refusal_name(why));
     path = sh_gate_shown_path(in->config, path, shown);
     if (strncasecmp(path, CALENDAR, strlen(CALENDAR)) == 0)
         path = CALENDAR "..."; /* what follows is as good as a password */
@@ -164,10 +123,10 @@ static void on_refused(void *arg, const struct sh_http_refusal *r, struct sh_buf
             code = codes[i].code;
     note(in, r->status == 413 ? SH_REFUSED_SIZE : SH_REFUSED_REQUEST, "", r->path, r->reason);
     refused_cors(in, r, headers);
-    error_open(body, code, r->reason);
+    sh_answer_open(body, code, r->reason);
     if (r->status == 413)
         sh_buf_addf(body, ",\"limit_bytes\":%lld", (long long)in->config->body_bytes);
-    error_close(body);
+    sh_answer_close(body);
 }
 
 /* --- Who may send ----------------------------------------------------------------------------- */
@@ -211,6 +170,7 @@ static void refuse_sender(struct sh_ingress *in, const struct sh_source_config *
 {
     const bool by_address = why == SH_AUTH_ADDRESS || why == SH_AUTH_TOO_MANY;
     in->counts.refused[SH_REFUSED_AUTH]++;
+    sh_meter_refused(in->meter, source->source.name, sh_auth_reason_name(why));
     if (may_log(in))
         sh_info("request refused", "why", sh_refusal_name(SH_REFUSED_AUTH), "reason",
                 sh_auth_reason_name(why), "source", source->source.name, "peer", address, "path",
@@ -295,11 +255,16 @@ static void on_stored(struct sh_op *op)
     }
     TAILQ_REMOVE(&in->accepts, a, link);
     in->accept_bytes -= event->body_len;
+    if (op->ok)
+        sh_meter_acknowledged(in->meter, sh_mono_us() - a->request_us);
     if (!op->ok) {
+        in->at = event->source;
         answer_failed(in, a->req, &op->err);
+        in->at = NULL;
         sh_event_free(event);
     } else if (a->op.duplicate) {
         in->counts.duplicates++;
+        sh_meter_event(in->meter, event->source, event->type, true);
         answer_id(a->req, a->op.first_id, true);
         sh_event_free(event);
     } else {
@@ -315,6 +280,7 @@ static void submit(struct sh_ingress *in, struct sh_http_request *req, struct sh
     struct accept *a = sh_alloc(1, sizeof(*a));
     a->in = in;
     a->req = req;
+    a->request_us = in->request_us;
     a->op.event = event;
     a->op.op.kind = SH_OP_ACCEPT;
     a->op.op.done = on_stored;
@@ -333,26 +299,26 @@ static void refuse_body(struct sh_ingress *in, struct sh_http_request *req,
                                         [SH_BODY_FORM] = "invalid_form",
                                         [SH_BODY_JWT] = "invalid_jwt"};
     struct sh_buf b;
-    sh_buf_init(&b, MAX_ANSWER_BYTES);
+    sh_buf_init(&b, SH_ANSWER_BYTES);
     note(in, SH_REFUSED_JSON, sh_http_peer(req), sh_http_path(req), fault->msg);
-    error_open(&b, codes[format], fault->msg);
+    sh_answer_open(&b, codes[format], fault->msg);
     sh_buf_addf(&b, ",\"byte\":%zu,\"line\":%zu,\"column\":%zu", fault->byte, fault->line,
                 fault->col);
-    error_close(&b);
-    reply_buf(req, 400, &b);
+    sh_answer_close(&b);
+    sh_answer_reply(req, 400, &b);
 }
 
 static void refuse_envelope(struct sh_ingress *in, struct sh_http_request *req, const char *field,
                             const char *message)
 {
     struct sh_buf b;
-    sh_buf_init(&b, MAX_ANSWER_BYTES);
+    sh_buf_init(&b, SH_ANSWER_BYTES);
     note(in, SH_REFUSED_ENVELOPE, sh_http_peer(req), sh_http_path(req), message);
-    error_open(&b, "invalid_envelope", message);
+    sh_answer_open(&b, "invalid_envelope", message);
     sh_buf_adds(&b, ",\"field\":");
     sh_json_quote(&b, sh_slice_str(field));
-    error_close(&b);
-    reply_buf(req, 422, &b);
+    sh_answer_close(&b);
+    sh_answer_reply(req, 422, &b);
 }
 
 static const char *header_of(const void *arg, const char *name)
@@ -450,9 +416,20 @@ static void on_source(struct sh_ingress *in, const struct sh_source_config *sour
     }
 }
 
-static void on_health(struct sh_ingress *in, struct sh_http_request *req)
+static void not_ready(struct sh_http_request *req, const char *reason)
+{
+    sh_http_add_header(req, "Cache-Control", "no-store");
+    sh_ingress_reply_error(req, 503, "not_ready", reason);
+}
+
+/* reason: why not; NULL: all is well. */
+static void on_health(struct sh_ingress *in, struct sh_http_request *req, const char *reason)
 {
     if (sh_http_method(req) == SH_HTTP_GET || sh_http_method(req) == SH_HTTP_HEAD) {
+        if (reason) {
+            not_ready(req, reason);
+            return;
+        }
         sh_http_add_header(req, "Cache-Control", "no-store");
         sh_http_reply(req, 200, NULL, SH_SLICE("{\"status\":\"ok\"}"));
         return;
@@ -471,14 +448,21 @@ static void on_request(void *arg, struct sh_http_request *req)
     struct sh_ingress *in = arg;
     const char *path = sh_http_path(req);
     struct sh_path_args args;
+    in->request_us = sh_mono_us();
     for (size_t i = 0; i < in->config->n_sources; i++) {
         if (sh_path_match(in->config->sources[i].path, path, &args)) {
+            in->at = in->config->sources[i].source.name;
             on_source(in, &in->config->sources[i], req, &args);
+            in->at = NULL;
             return;
         }
     }
     if (strcmp(path, "/healthz") == 0)
-        on_health(in, req);
+        on_health(in, req, NULL);
+    else if (strcmp(path, "/readyz") == 0)
+        on_health(in, req, in->refusing);
+    else if (in->refusing && !in->other)
+        not_ready(req, in->refusing);
     else if (in->other)
         in->other(in->other_arg, req);
     else
@@ -552,6 +536,16 @@ void sh_ingress_set_refusing(struct sh_ingress *in, const char *reason)
 {
     free(in->refusing);
     in->refusing = sh_strdup(reason);
+}
+
+void sh_ingress_set_meter(struct sh_ingress *in, struct sh_meter *meter)
+{
+    in->meter = meter;
+}
+
+int sh_ingress_connections(const struct sh_ingress *in)
+{
+    return sh_http_server_open_connections(in->server);
 }
 
 size_t sh_ingress_pending(const struct sh_ingress *in)

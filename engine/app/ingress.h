@@ -6,6 +6,7 @@
 
 #include "app/config.h"
 #include "app/sender_gate.h"
+#include "core/meter.h"
 #include "core/store.h"
 #include "svc/http_server.h"
 
@@ -50,16 +51,23 @@ void sh_ingress_set_tls(struct sh_ingress *in, struct sh_tls *tls);
 int sh_ingress_port(const struct sh_ingress *in);
 /* Listen no more; open connections end with their next answer, idle ones now. */
 void sh_ingress_stop(struct sh_ingress *in);
-/* Requests whose path is neither a source's nor /healthz go to fn (calendar feeds); NULL: 404. */
+/* Requests whose path is neither a source's nor /healthz, /readyz go to fn (calendar feeds); NULL:
+ * 404. */
 void sh_ingress_set_other(struct sh_ingress *in, sh_http_handler_fn *fn, void *arg);
 /* fn has nothing for this path either: 404, counted as every refusal. */
 void sh_ingress_not_found(struct sh_ingress *in, struct sh_http_request *req);
 
+/* What is counted goes there too; borrowed. NULL: nowhere. */
+void sh_ingress_set_meter(struct sh_ingress *in, struct sh_meter *meter);
+
 /* From now on answer every event with 503 and Retry-After, storing nothing; reason is what the
- * sender is told ("the disk is nearly full"). NULL: accept again. The text is copied. */
+ * sender is told ("the disk is nearly full"), and whoever asks for /readyz. NULL: accept again. The
+ * text is copied. As long as there is a reason and no handler for other requests, the engine is
+ * starting: whatever is not known yet is answered 503, not 404, and the store is not asked. */
 void sh_ingress_set_refusing(struct sh_ingress *in, const char *reason);
 /* Requests not answered yet, or whose answer has not left whole: 0 means that every sender that is
  * still there knows what became of its event. */
+int sh_ingress_connections(const struct sh_ingress *in); /* open now */
 size_t sh_ingress_pending(const struct sh_ingress *in);
 void sh_ingress_stats(const struct sh_ingress *in, struct sh_ingress_stats *out);
 /* Senders that were not let in, by source and reason, since the start. */

@@ -194,6 +194,8 @@ static bool start_control(struct server *s, struct sh_error *err)
                                             .live = s->rules,
                                             .dispatch = s->dispatch,
                                             .ingress = s->ingress,
+                                            .outbox = s->outbox,
+                                            .meter = s->meter,
                                             .tls = s->tls,
                                             .refusing = refusing,
                                             .arg = s};
@@ -211,9 +213,9 @@ static bool start_control(struct server *s, struct sh_error *err)
                                       .dispatch = s->dispatch,
                                       .outbox = s->outbox,
                                       .timekeeper = s->timekeeper,
+                                      .meter = s->meter,
                                       .status = s->status,
                                       .gate = sh_ingress_gate(s->ingress),
-
                                       .eraser = s->eraser};
     s->api = sh_api_new(&api, err);
     if (!s->api)
@@ -245,16 +247,15 @@ static void go_live(struct server *s)
     struct sh_error err;
     if (s->live || s->stopping || !s->counted || !s->kept || !s->rules_ok)
         return;
+    sh_meter_set_rules(s->meter, sh_live_rules(s->rules));
     sh_serve_start_dispatch(s);
     sh_serve_start_outbox(s);
     sh_serve_start_timekeeper(s);
-    s->ingress = sh_ingress_new(s->base, s->config, s->store, sh_serve_on_event, s, &err);
-    if (!s->ingress || !start_control(s, &err)) {
+    if (!start_control(s, &err)) {
         fprintf(stderr, "switchhook: %s\n", err.msg);
         leave(s, SH_EXIT_BAD);
         return;
     }
-    sh_ingress_set_tls(s->ingress, s->tls);
     s->feed = sh_feed_new(s->store, on_other, s);
     sh_ingress_set_other(s->ingress, sh_feed_request, s->feed);
     s->live = true;
@@ -326,6 +327,7 @@ static void on_fell_back(void *arg, const char *id, const cJSON *report, const c
 static void on_swapped(void *arg, const cJSON *rules)
 {
     struct server *s = arg;
+    sh_meter_set_rules(s->meter, rules);
     sh_timekeeper_set_rules(s->timekeeper, rules, s->config->settings.zone);
 }
 
@@ -370,6 +372,18 @@ static bool open_store(struct server *s, struct sh_error *err)
     return s->store != NULL;
 }
 
+/* Before the rules are loaded, so that who asks learns that the engine is starting. */
+static bool open_door(struct server *s, struct sh_error *err)
+{
+    s->ingress = sh_ingress_new(s->base, s->config, s->store, sh_serve_on_event, s, err);
+    if (!s->ingress)
+        return false;
+    sh_ingress_set_tls(s->ingress, s->tls);
+    sh_ingress_set_meter(s->ingress, s->meter);
+    sh_ingress_set_refusing(s->ingress, "the engine is starting");
+    return true;
+}
+
 static bool start(struct server *s, struct sh_error *err)
 {
     sh_zones_load(NULL);
@@ -378,7 +392,7 @@ static bool start(struct server *s, struct sh_error *err)
     if (s->config->tls.cert && !s->tls)
         return false;
     s->outside = sh_outside_new(s->base, s->config, err);
-    if (!s->outside || !open_store(s, err))
+    if (!s->outside || !open_store(s, err) || !open_door(s, err))
         return false;
     const struct sh_live_config rules = {.base = s->base,
                                          .config = s->config,
@@ -442,6 +456,7 @@ static void finish(struct server *s)
     sh_waker_free(s->waker);
     sh_loop_free(s->base);
     sh_tls_free(s->tls);
+    sh_meter_free(s->meter);
 }
 
 /* As many connections, files and workers as the machine lets us have. */
@@ -456,7 +471,7 @@ static void use_all_descriptors(void)
 
 int sh_serve(const struct sh_config *config)
 {
-    struct server s = {.config = config, .started_us = sh_mono_us()};
+    struct server s = {.config = config, .started_us = sh_mono_us(), .meter = sh_meter_new()};
     struct sh_error err;
     signal(SIGPIPE, SIG_IGN);
     use_all_descriptors();

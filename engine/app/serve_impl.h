@@ -33,6 +33,7 @@ struct server {
     struct sh_status *status;
     struct sh_eraser *eraser;
     struct sh_api *api;
+    struct sh_meter *meter;
     struct sh_control *control;
     struct sh_op_count count;
     struct sh_op_generation keep;

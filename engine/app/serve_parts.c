@@ -55,6 +55,7 @@ void sh_serve_start_dispatch(struct server *s)
         .n_retry = s->config->n_retry,
         .memory_events = s->config->memory_events,
         .memory_bytes = s->config->memory_body_bytes,
+        .meter = s->meter,
         .give = give,
         .queued = on_queued,
         .timed = on_timed,
@@ -69,8 +70,11 @@ void sh_serve_start_outbox(struct server *s)
 {
     size_t n;
     const struct sh_carrier *carriers = sh_outside_carriers(s->outside, &n);
-    const struct sh_outbox_config config = {
-        .carriers = carriers, .n_carriers = n, .emitted = sh_serve_on_event, .arg = s};
+    const struct sh_outbox_config config = {.carriers = carriers,
+                                            .n_carriers = n,
+                                            .emitted = sh_serve_on_event,
+                                            .meter = s->meter,
+                                            .arg = s};
     s->outbox = sh_outbox_new(s->base, s->store, &config);
 }
 

@@ -2,6 +2,7 @@
  * status.c: the engine's state, gathered. */
 #include "app/status.h"
 
+#include "app/metrics.h"
 #include "app/rates.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,10 +17,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define FRESH_US 1000000 /* what the store said is good for so long */
+#define MAX_METRICS ((size_t)64 << 20)
+#define FRESH_US    1000000 /* what the store said is good for so long */
 
 struct question {
-    void (*fn)(void *arg, const cJSON *status);
+    void (*fn)(void *arg, const cJSON *status); /* NULL: text */
+    void (*text)(void *arg, struct sh_slice metrics);
     void *arg;
     struct question *next;
 };
@@ -232,6 +235,22 @@ static cJSON *tree(const struct sh_status *s)
 /* --- asking ------------------------------------------------------------------------------------
  */
 
+static void tell_metrics(const struct sh_status *s, const struct question *q, const cJSON *status)
+{
+    const struct sh_metrics metrics = {.status = status,
+                                       .count = &s->count,
+                                       .meter = s->config.meter,
+                                       .ingress = s->config.ingress,
+                                       .outbox = s->config.outbox,
+                                       .store = s->config.store,
+                                       .started_ms = s->started_ms};
+    struct sh_buf out;
+    sh_buf_init(&out, MAX_METRICS);
+    sh_metrics_write(&metrics, &out);
+    q->text(q->arg, sh_slice(out.data, out.len));
+    sh_buf_free(&out);
+}
+
 static void answer(struct sh_status *s)
 {
     struct question *list = s->questions;
@@ -239,7 +258,10 @@ static void answer(struct sh_status *s)
     s->questions = NULL;
     for (struct question *q = list, *next; q; q = next) {
         next = q->next;
-        q->fn(q->arg, status);
+        if (q->fn)
+            q->fn(q->arg, status);
+        else
+            tell_metrics(s, q, status);
         free(q);
     }
     cJSON_Delete(status);
@@ -256,10 +278,11 @@ static void on_known(struct sh_op *op)
     answer(s);
 }
 
-void sh_status_ask(struct sh_status *s, void (*fn)(void *arg, const cJSON *status), void *arg)
+static void ask(struct sh_status *s, const struct question *question)
 {
     struct question *q = sh_alloc(1, sizeof(*q));
-    *q = (struct question){fn, arg, s->questions};
+    *q = *question;
+    q->next = s->questions;
     s->questions = q;
     if (s->out)
         return;
@@ -272,6 +295,17 @@ void sh_status_ask(struct sh_status *s, void (*fn)(void *arg, const cJSON *statu
     s->out = 2;
     sh_store_submit(s->config.store, &s->count.op);
     sh_store_submit(s->config.store, &s->oldest.op);
+}
+
+void sh_status_ask(struct sh_status *s, void (*fn)(void *arg, const cJSON *status), void *arg)
+{
+    ask(s, &(const struct question){.fn = fn, .arg = arg});
+}
+
+void sh_status_ask_metrics(struct sh_status *s, void (*fn)(void *arg, struct sh_slice text),
+                           void *arg)
+{
+    ask(s, &(const struct question){.text = fn, .arg = arg});
 }
 
 void sh_status_tick(struct sh_status *s)

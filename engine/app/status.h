@@ -17,6 +17,8 @@ struct sh_status_config {
     struct sh_live *live;
     struct sh_dispatch *dispatch;
     struct sh_ingress *ingress;
+    struct sh_outbox *outbox;
+    struct sh_meter *meter;
     const struct sh_tls *tls;           /* NULL: plain HTTP */
     const char *(*refusing)(void *arg); /* why no event is taken now, or NULL */
     void *arg;
@@ -28,8 +30,9 @@ void sh_status_tick(struct sh_status *s);
 /* Find out; fn gets the tree (docs/cli.md says its members), borrowed, once; not if freed before.
  * Questions within a second of one another share the store's answer. */
 void sh_status_ask(struct sh_status *s, void (*fn)(void *arg, const cJSON *status), void *arg);
-/* The same as metrics, Prometheus text format 0.0.4, from such a tree. */
-void sh_status_metrics(const cJSON *status, struct sh_buf *out);
+/* The same, and what is counted besides, as metrics.h writes it. */
+void sh_status_ask_metrics(struct sh_status *s, void (*fn)(void *arg, struct sh_slice text),
+                           void *arg);
 void sh_status_free(struct sh_status *s); /* after the store is closed; NULL is a no-op */
 
 #endif

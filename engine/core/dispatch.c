@@ -195,6 +195,9 @@ static bool give_out(struct sh_dispatch *d, struct item *it)
         return false;
     }
     HASH_ADD(hh_token, d->by_token, token, sizeof(it->token), it);
+    if (it->first && !it->started)
+        sh_meter_started(d->config.meter, (job.now_ms - it->event->received_ms) * 1000);
+    it->started = true;
     it->lane->busy = true;
     d->stats.active++;
     return true;
@@ -234,6 +237,7 @@ void sh_dispatch_add(struct sh_dispatch *d, struct sh_event *event)
     struct item *known = NULL;
     int64_t order = sh_id_order(event->id);
     d->stats.unfinished++;
+    sh_meter_event(d->config.meter, event->source, event->type, false);
     HASH_FIND(hh_order, d->by_order, &order, sizeof(order), known);
     bool full = d->stats.in_memory >= d->config.memory_events ||
                 d->stats.bytes_in_memory >= d->config.memory_bytes;

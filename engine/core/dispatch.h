@@ -16,6 +16,7 @@
 #ifndef SH_CORE_DISPATCH_H
 #define SH_CORE_DISPATCH_H
 
+#include "core/meter.h"
 #include "core/store.h"
 
 #define SH_DISPATCH_CONFLICTS 10 /* re-runs for a changed read before a run gets its turn alone */
@@ -30,6 +31,7 @@ struct sh_dispatch_config {
     const int64_t *retry_ms; /* borrowed: delay after each failed attempt; then a dead letter */
     size_t n_retry;
     int64_t memory_events, memory_bytes;
+    struct sh_meter *meter; /* borrowed; NULL: nothing is counted in it */
     /* Hand a job to a worker; false if all are full. job is borrowed for the call. */
     bool (*give)(void *arg, const struct sh_job *job);
     void (*queued)(void *arg); /* the outbox has new items */

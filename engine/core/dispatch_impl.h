@@ -24,6 +24,7 @@ struct item {
     size_t n_rules;
     const char **held; /* rules that were held when it was given out; the array is owned */
     size_t n_held;
+    bool started; /* it was given out before */
     bool resumed; /* was kept for a rule, and goes again */
     int conflicts, losses;
     struct lane *lane;

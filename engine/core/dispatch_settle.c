@@ -203,16 +203,18 @@ static bool is_parked(const struct sh_run *run)
 
 static void count(struct sh_dispatch *d, const struct sh_run *run)
 {
-    if (run->kept)
-        d->stats.runs_kept++;
-    else if (run->conflict)
-        d->stats.conflicts++;
-    else if (run->outcome == SH_RUN_DONE)
-        d->stats.runs_done++;
-    else if (is_parked(run))
-        d->stats.runs_failed++;
-    else
-        d->stats.runs_dead++;
+    int64_t *const totals[SH_METER_RUNS] = {
+        [SH_METER_RUN_DONE] = &d->stats.runs_done, [SH_METER_RUN_FAILED] = &d->stats.runs_failed,
+        [SH_METER_RUN_DEAD] = &d->stats.runs_dead, [SH_METER_RUN_CONFLICT] = &d->stats.conflicts,
+        [SH_METER_RUN_KEPT] = &d->stats.runs_kept,
+    };
+    const enum sh_meter_run what = run->kept                     ? SH_METER_RUN_KEPT
+                                   : run->conflict               ? SH_METER_RUN_CONFLICT
+                                   : run->outcome == SH_RUN_DONE ? SH_METER_RUN_DONE
+                                   : is_parked(run)              ? SH_METER_RUN_FAILED
+                                                                 : SH_METER_RUN_DEAD;
+    ++*totals[what];
+    sh_meter_ran(d->config.meter, run->rule, what, run->duration_us);
 }
 
 static void report_failure(const struct settle *s, const struct sh_run *run, const char *refusal)
@@ -352,6 +354,8 @@ static void settled(struct settle *s)
     char **rules;
     size_t n = judge(s, &rules);
     d->stats.settled += s->op.closes;
+    if (s->op.closes)
+        sh_meter_settled(d->config.meter, (sh_now_ms() - it->event->received_ms) * 1000);
     d->stats.unfinished -= s->op.closes;
     take_emitted(s);
     if (n > 0) {

@@ -24,6 +24,7 @@
 #ifndef SH_CORE_OUTBOX_H
 #define SH_CORE_OUTBOX_H
 
+#include "core/meter.h"
 #include "core/store.h"
 
 struct event_base;
@@ -65,6 +66,7 @@ struct sh_outbox_config {
     size_t n_carriers;
     /* An event that a verdict brought (delivery_succeeded, ..) is in the store; ownership moves. */
     void (*emitted)(void *arg, struct sh_event *event);
+    struct sh_meter *meter; /* borrowed; NULL: nothing is counted in it */
     void *arg;
 };
 

@@ -170,6 +170,12 @@ static void count_and_log(struct sh_parcel *p, const struct sh_attempt *a,
     stats->sent += sent;
     stats->dead += dead;
     stats->failed += !sent && !dead;
+    sh_meter_delivered(p->outbox->config.meter, p->item->kind,
+                       sent              ? SH_METER_SENT
+                       : dead            ? SH_METER_DEAD
+                       : v->op.uncharged ? SH_METER_WAIT
+                                         : SH_METER_RETRY,
+                       (sh_now_ms() - p->item->since_ms) * 1000);
     char *trace = sh_slice_dup(sh_trace_id(p->item->trace));
     sh_log(sent || v->op.uncharged ? SH_LOG_DEBUG : SH_LOG_WARN,
            sent              ? "delivered"

@@ -153,6 +153,16 @@ void sh_store_write_end(struct sh_store *s)
     pthread_mutex_unlock(&s->keep_mu);
 }
 
+void sh_store_note_batch(struct sh_store *s, size_t n, int64_t us)
+{
+    if (!s->threads_up)
+        return;
+    pthread_mutex_lock(&s->keep_mu);
+    sh_histogram_note(&s->stats.commit, &sh_bounds_wait, us);
+    sh_histogram_note(&s->stats.batch, &sh_bounds_size, (int64_t)n);
+    pthread_mutex_unlock(&s->keep_mu);
+}
+
 static int on_wal(void *store, sqlite3 *db, const char *name, int pages)
 {
     (void)db;
@@ -304,6 +314,13 @@ int64_t sh_store_commits(struct sh_store *s)
     int64_t n = s->commits;
     pthread_mutex_unlock(&s->keep_mu);
     return n;
+}
+
+void sh_store_stats(struct sh_store *s, struct sh_store_stats *out)
+{
+    pthread_mutex_lock(&s->keep_mu);
+    *out = s->stats;
+    pthread_mutex_unlock(&s->keep_mu);
 }
 
 bool sh_store_failed(struct sh_store *s, struct sh_error *err)

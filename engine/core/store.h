@@ -18,6 +18,7 @@
 #include "core/effect.h"
 #include "core/event.h"
 #include "core/generation.h"
+#include "core/meter.h"
 #include "core/run.h"
 
 #include <cjson/cJSON.h>
@@ -128,6 +129,11 @@ void sh_store_reap(struct sh_store *s);
 size_t sh_store_waiting(struct sh_store *s);
 /* Write transactions since the start. Thread-safe. */
 int64_t sh_store_commits(struct sh_store *s);
+struct sh_store_stats {         /* since the start */
+    struct sh_histogram commit; /* sh_bounds_wait: of a write transaction, its fsync included */
+    struct sh_histogram batch;  /* sh_bounds_size: operations in it */
+};
+void sh_store_stats(struct sh_store *s, struct sh_store_stats *out); /* thread-safe */
 /* Can what is on disk no longer be trusted? Then *err says why, every operation fails with
  * SH_EFATAL, and the process must end. Thread-safe. */
 bool sh_store_failed(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
@@ -419,6 +425,9 @@ struct sh_op_count {
     struct sh_op op;
     int64_t unfinished, retries, dead_runs, queued, dead_items, timers; /* out */
     int64_t paused_rules, kept_runs;                                    /* out */
+    struct {
+        int64_t scheduled, snoozed, due, missed;
+    } callbacks; /* out: those that are not closed */
 };
 
 /* The oldest work of each kind that is not finished: when it came (Unix ms), 0 = none, and its id:

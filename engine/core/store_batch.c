@@ -6,6 +6,7 @@
  * and each run, so that only the refused one is lost. */
 #include "core/forget.h"
 #include "core/store_impl.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 bool sh_store_dooms_batch(enum sh_code code)
@@ -205,17 +206,28 @@ static void report(struct sh_store *s, struct sh_op *ops)
     }
 }
 
+static size_t length(const struct sh_op *ops)
+{
+    size_t n = 0;
+    for (; ops; ops = ops->next)
+        n++;
+    return n;
+}
+
 void sh_store_batch(struct sh_store *s, struct sh_op *ops)
 {
     struct sh_error err = {0};
     bool ok = false;
     if (!sh_store_get_fatal(s, &err)) {
         sh_store_write_begin(s);
+        const int64_t began_us = sh_mono_us(), commits = s->commits;
         ok = transaction(s, ops, false, &err) ||
              (!sh_store_dooms_batch(err.code) && transaction(s, ops, true, &err));
         if (ok)
             report(s, ops);
         sh_store_write_end(s);
+        if (ok && s->commits != commits)
+            sh_store_note_batch(s, length(ops), sh_mono_us() - began_us);
         if (!ok && err.code == SH_EFATAL)
             sh_store_set_fatal(s, &err);
     }

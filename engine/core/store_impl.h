@@ -132,6 +132,7 @@ enum sh_stmt {
     SH_ST_OUTBOX_RETRIES,
     SH_ST_OUTBOX_FRESH,
     SH_ST_OUTBOX_NEXT,
+    SH_ST_CALLBACK_COUNTS,
     SH_ST_COUNTS,
     SH_ST_OLDEST,
     SH_ST_COUNT
@@ -202,6 +203,7 @@ struct sh_store {
     bool writing, gate, keep_stop;
 
     _Atomic int64_t commits;
+    struct sh_store_stats stats; /* under keep_mu */
     pthread_mutex_t fatal_mu;
     struct sh_error fatal; /* code SH_OK while all is well */
 
@@ -240,6 +242,8 @@ bool sh_store_get_fatal(struct sh_store *s, struct sh_error *err); /* true: it i
 /* Between them the writer is in a transaction; the checkpointer waits, or is waited for. */
 void sh_store_write_begin(struct sh_store *s);
 void sh_store_write_end(struct sh_store *s);
+/* A transaction of n operations took so long. */
+void sh_store_note_batch(struct sh_store *s, size_t n, int64_t us);
 
 /* --- store_keep.c: checkpoints and the check after an unclean end, on a thread of its own --- */
 void *sh_store_keeper_main(void *store);

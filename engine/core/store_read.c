@@ -180,6 +180,23 @@ void sh_pending_free(struct sh_pending *items, size_t n)
 
 /* --- all of it ---------------------------------------------------------------- */
 
+static bool count_callbacks(struct sh_store *s, struct sh_op_count *op, struct sh_error *err)
+{
+    sqlite3_stmt *st = sh_store_stmt(s->r, SH_ST_CALLBACK_COUNTS, err);
+    int got;
+    if (!st)
+        return false;
+    while ((got = sh_sqlite_step(st, err)) == 1) {
+        const struct sh_slice status = sh_sqlite_text(st, 0);
+        int64_t *n = sh_slice_eq(status, SH_SLICE("scheduled")) ? &op->callbacks.scheduled
+                     : sh_slice_eq(status, SH_SLICE("snoozed")) ? &op->callbacks.snoozed
+                     : sh_slice_eq(status, SH_SLICE("due"))     ? &op->callbacks.due
+                                                                : &op->callbacks.missed;
+        *n = sqlite3_column_int64(st, 1);
+    }
+    return got == 0;
+}
+
 static bool count_op(struct sh_store *s, struct sh_op_count *op, struct sh_error *err)
 {
     sqlite3_stmt *st = sh_store_stmt(s->r, SH_ST_COUNTS, err);
@@ -194,7 +211,7 @@ static bool count_op(struct sh_store *s, struct sh_op_count *op, struct sh_error
     op->paused_rules = sqlite3_column_int64(st, 6);
     op->kept_runs = sqlite3_column_int64(st, 7);
     sqlite3_reset(st);
-    return true;
+    return count_callbacks(s, op, err);
 }
 
 static bool oldest_op(struct sh_store *s, struct sh_op_oldest *op, struct sh_error *err)

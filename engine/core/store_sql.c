@@ -393,6 +393,8 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
         " (SELECT min(seq) FROM sh_runs INDEXED BY sh_runs_retry WHERE outcome = 'retry')"
         " UNION ALL SELECT 3, created_ms, id FROM sh_outbox WHERE seq ="
         " (SELECT min(seq) FROM sh_outbox INDEXED BY sh_outbox_due WHERE state = 'queued')",
+    [SH_ST_CALLBACK_COUNTS] =
+        "SELECT status, count(*) FROM sh_callbacks WHERE " CALLBACK_LIVE " GROUP BY status",
     [SH_ST_COUNTS] = "SELECT (SELECT count(*) FROM sh_unfinished),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'retry'),"
                      " (SELECT count(*) FROM sh_runs WHERE outcome = 'dead'),"

@@ -116,7 +116,7 @@ describe("a rule that fails", function()
       rows[1].paused)
     local _, out = engine:cli "status"
     assert.matches('paused rules "Log calls", ' .. sent .. " runs kept", out, 1, true)
-    assert.matches("switchhook_kept_runs " .. sent, engine:request("GET", "/metrics").body, 1, true)
+    assert.matches("switchhook_runs_kept " .. sent, engine:request("GET", "/metrics").body, 1, true)
 
     -- what is kept is neither done nor a dead letter, and no retry runs it
     assert.equal(sent, #engine:cli("events", "--type", "call", "--state", "stored", "--json"))

@@ -101,7 +101,7 @@ describe("reload", function()
     assert.matches("rules/bad%.lua:4: ", out)
     local metrics = engine:request("GET", "/metrics").body
     assert.matches("\nswitchhook_reload_failed 1\n", metrics)
-    assert.matches('switchhook_reload_error{file="rules/bad%.lua",line="4",error="', metrics)
+    assert.matches('switchhook_reload_error{file="rules/bad%.lua",line="4"} 1\n', metrics)
     assert.matches('reload failed.-rules/bad%.lua:4', engine:log())
     assert.equal(1, ask())
     os.remove(engine.dir .. "/rules/bad.lua")

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ * ingress_answer.h: an error answer with members of its own, put together by its makers:
+ * sh_answer_open(), ",\"member\":value" as often as need be, sh_answer_close(). */
+#ifndef SH_APP_INGRESS_ANSWER_H
+#define SH_APP_INGRESS_ANSWER_H
+
+#include "svc/http_server.h"
+
+#define SH_ANSWER_BYTES 4096 /* the most an error answer takes */
+
+void sh_answer_open(struct sh_buf *b, const char *code, const char *message);
+void sh_answer_close(struct sh_buf *b);
+/* Send what is in b, and free it. */
+void sh_answer_reply(struct sh_http_request *req, int status, struct sh_buf *b);
+
+#endif
