@@ -169,6 +169,32 @@ static void ends_with_answers_owed(void **state)
         hang_up(ssl[i]);
 }
 
+/* Past the cap for one address there is not even a handshake, and those within are served. */
+static void one_address_has_so_many(void **state)
+{
+    (void)state;
+    SSL *in[2] = {dial_tls(), dial_tls()}, *over = SSL_new(context);
+    ask(in[0], "GET /a HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(answer(in[0]), "/a []"));
+    assert_int_equal(SSL_set_fd(over, dial()), 1);
+    assert_true(SSL_connect(over) <= 0);
+    hang_up(over);
+    ask(in[1], "GET /stats HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(answer(in[1]), "open=2 pending=1"));
+    hang_up(in[0]);
+    hang_up(in[1]);
+    assert_true(all_gone());
+}
+
+static int start_two(void **state)
+{
+    struct sh_http_limits limits = usual;
+    (void)state;
+    limits.connections_per_peer = 2;
+    start(&limits, 0);
+    return 0;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -200,6 +226,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(continue_is_said_within, start_usual, stop_it),
         cmocka_unit_test_setup_teardown(clients_go_at_any_moment, start_usual, stop_it),
         cmocka_unit_test_setup_teardown(who_does_not_read_is_ended, start_usual, stop_it),
+        cmocka_unit_test_setup_teardown(one_address_has_so_many, start_two, stop_it),
         cmocka_unit_test_setup(ends_with_answers_owed, start_usual),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
