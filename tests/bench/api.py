@@ -123,7 +123,7 @@ def stretch(engine, args, paging):
     if paging:
         got = later.wrk_result(process)
         out.update(pages=got["pages"] / (got["us"] / 1e6), rows=got["rows"] / (got["us"] / 1e6),
-                   walks=got["walks"], odd=got["odd"], page_p99_ms=got["p99_us"] / 1e3,
+                   odd=got["odd"], page_p99_ms=got["p99_us"] / 1e3,
                    page_errors=sum(got[k] for k in
                                    ("connect", "read", "write", "status", "timeout")))
     wait_for("the backlog", 120, lambda: not engine.one("SELECT count(*) FROM sh_unfinished"), 0.2)
@@ -172,7 +172,7 @@ def measured(args, folder):
                "failed": engine.one("SELECT count(*) FROM sh_runs WHERE outcome <> 'done'"),
                "errors": sum(s["errors"] for s in [warm] + quiet + paged),
                "page_errors": sum(s["page_errors"] for s in paged),
-               "odd": sum(s["odd"] for s in paged), "walks": sum(s["walks"] for s in paged),
+               "odd": sum(s["odd"] for s in paged),
                "memory": meters.pss_kib(engine.pids()) / 1024}
         engine.stop()
     finally:
@@ -202,8 +202,6 @@ def checks(r, args):
     yield r["walked"] == r["different"] == r["stored"], (
         "a walk through the list meets each event once (%d, %d different, %d stored)" % (
             r["walked"], r["different"], r["stored"]))
-    if args.quick:
-        yield r["walks"] > 0, "clients came to the end and began again (%d)" % r["walks"]
 
 
 def table(r, args):
@@ -239,7 +237,7 @@ def arguments():
     p.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     a = p.parse_args()
     if a.quick:
-        a.events, a.clients, a.rate, a.seconds, a.rounds = 20000, 10, 500, 3, 1
+        a.events, a.clients, a.rate, a.seconds, a.rounds = 20000, 10, 500, 2, 1
     return a
 
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- page.lua: wrk's script for clients that page through a list of the API from its newest row to its
 -- end, and again. Each connection carries on a walk that some connection has begun; there are always
--- as many walks as connections. A page that has no rows, or no place to go on from and not the last
--- one's size, counts as odd.
+-- as many walks as connections. A page that leads on and is not full, or that
+-- neither leads on nor says that it is the last, counts as odd.
 -- luacheck: globals wrk init request response done setup pages rows walks odd
 local threads = {}
 local base, cursors, first, last, limit
