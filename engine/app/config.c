@@ -151,7 +151,7 @@ static const struct sh_cfg_setting top_keys[] = {
     {"reload", SH_CFG_CUSTOM, 0, 0, 0, read_reload},
     {"country", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_country},
     {"min_free", SH_CFG_SIZE, AT(min_free_bytes), 0, 1024 * GIB, NULL},
-    {"retain", SH_CFG_DURATION, AT(retain_ms), 0, 10000 * DAY, NULL},
+    {"retain", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_retain},
 };
 
 /* --- defaults ------------------------------------------------------------------------------- */
@@ -218,9 +218,9 @@ static void set_defaults(struct sh_config *c, const char *folder)
         .log_level = SH_LOG_INFO,
         .reload_watch = true,
         .reload_spec_ms = 2 * MINUTE,
-        .retain_ms = 90 * DAY,
     };
     set_retries(c);
+    sh_retain_all(&c->retain, 90 * DAY);
 }
 
 /* What a fresh install listens to. */
@@ -358,6 +358,7 @@ void sh_config_clear(struct sh_config *c)
     free_secrets(c->secret_texts);
     sh_settings_clear(&c->settings);
     free(c->trusted_proxies);
+    sh_retain_clear(&c->retain);
     free(c->retry_ms);
     free(c->mail_retry_ms);
     free(c->http.retry_ms);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "core/envelope.h"
 #include "core/frame.h"
+#include "core/store.h"
 #include "core/sender_auth.h"
 
 #include <cjson/cJSON.h>
@@ -91,8 +92,8 @@ struct sh_config {
     int64_t reload_spec_ms;        /* reload.specs_timeout, default 2 min */
     enum sh_log_level log_level;   /* log.level, default info */
     enum sh_log_format log_format; /* log.format, default logfmt */
-    char *country;     /* calling code, "31", of numbers that have none; NULL = not known */
-    int64_t retain_ms; /* finished events are removed after this; 0 = never (default 90 days) */
+    char *country;           /* calling code, "31", of numbers that have none; NULL = not known */
+    struct sh_retain retain; /* default: what is over, 90 days; records and audit, for good */
 };
 
 /* Read path (NULL: ./switchhook.lua if it is there, else defaults). Every fault is collected:

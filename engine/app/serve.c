@@ -30,6 +30,7 @@
 #define PRUNE_MS        60000
 #define PRUNE_BUSY_MS   50 /* between slices while there is more to remove */
 #define PRUNE_ROWS      500
+#define SWEEP_MS        (3600 * 1000) /* records have no order by age: looked through so often */
 
 static void leave(struct server *s, int exit_code)
 {
@@ -115,23 +116,38 @@ static void on_tick(void *arg)
 static void on_pruned(struct sh_op *op)
 {
     struct server *s = op->arg;
+    const struct sh_op_prune *p = &s->prune_op;
     s->prune_out = false;
-    bool more = op->ok && s->prune_op.removed >= PRUNE_ROWS;
+    bool more = op->ok && p->removed >= PRUNE_ROWS;
+    if (op->ok && p->sweep) {
+        s->sweep_row = p->swept_to;
+        s->sweeping = !p->swept;
+        more = more || s->sweeping;
+    }
     sh_timer_set(s->prune, more ? PRUNE_BUSY_MS : PRUNE_MS);
 }
 
 static void on_prune(void *arg)
 {
     struct server *s = arg;
-    if (s->prune_out || s->stopping || s->config->retain_ms <= 0)
+    const int64_t mono_ms = sh_mono_us() / 1000;
+    if (s->prune_out || s->stopping)
         return;
     if (!sh_timekeeper_is_steady(s->timekeeper)) {
         sh_timer_set(s->prune, PRUNE_MS);
         return;
     }
+    if (!s->sweeping && mono_ms >= s->sweep_at_ms) {
+        s->sweeping = true;
+        s->sweep_row = 0;
+        s->sweep_at_ms = mono_ms + SWEEP_MS;
+    }
     s->prune_op = (struct sh_op_prune){.op = {.kind = SH_OP_PRUNE, .done = on_pruned, .arg = s},
-                                       .before_ms = sh_now_ms() - s->config->retain_ms,
-                                       .limit = PRUNE_ROWS};
+                                       .retain = &s->config->retain,
+                                       .now_ms = sh_now_ms(),
+                                       .limit = PRUNE_ROWS,
+                                       .sweep = s->sweeping,
+                                       .sweep_row = s->sweep_row};
     s->prune_out = true;
     sh_store_submit(s->store, &s->prune_op.op);
 }

@@ -38,6 +38,9 @@ struct server {
     struct sh_op_count count;
     struct sh_op_generation keep;
     struct sh_op_prune prune_op;
+    int64_t sweep_row,
+        sweep_at_ms; /* of the sweep under way; when the next one begins, monotonic */
+    bool sweeping;
     bool counted, kept, rules_ok, live, stopping, prune_out, hung_up;
     int64_t unfinished, started_us;
     int64_t newest_ms; /* when the newest event had come, before the start */

@@ -13,8 +13,9 @@ struct unit {
     double factor;
 };
 
-static const struct unit durations[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
-                                        {"h", 3600000}, {"d", 86400000}, {"", 1000}};
+static const struct unit durations[] = {{"ms", 1},           {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000},      {"d", 86400000}, {"", 1000},
+                                        {"y", 365 * 86400e3}};
 static const struct unit sizes[] = {
     {"", 1},     {"B", 1},    {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0},
     {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6},     {"GB", 1e9}};
@@ -66,7 +67,7 @@ static const char *largest(int64_t n, const struct unit *units, size_t count, co
 
 const char *sh_duration_text(int64_t ms, char out[SH_UNIT_TEXT])
 {
-    return largest(ms, durations, COUNT(durations) - 1, "", out);
+    return largest(ms, durations, COUNT(durations) - 2, "", out);
 }
 
 const char *sh_size_text(int64_t bytes, char out[SH_UNIT_TEXT])

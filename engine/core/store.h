@@ -357,11 +357,34 @@ struct sh_op_resume {
     int64_t now_pauses;
 };
 
+/* How long what is over is kept, in ms; 0 = for good. Never removed: events that rules have still
+ * to run on, runs to be tried again or kept for a paused rule, dead letters, what waits in the
+ * outbox, open callbacks, the live rule set and those that such a run names. */
+struct sh_retain {
+    int64_t events_ms;              /* since received; their runs go with them */
+    int64_t runs_ms;                /* since started; at most events_ms */
+    int64_t outbox_ms;              /* since sent or dropped */
+    int64_t callbacks_ms, audit_ms; /* since closed; since written */
+    int64_t generations_ms; /* since another took its place; at least as long as events and runs */
+    int64_t records_ms;     /* since changed last: of collections that are not named */
+    struct {
+        char *name;
+        int64_t ms;
+    } * collections;
+    size_t n_collections;
+};
+
 struct sh_op_prune { /* one small slice of old, finished things */
     struct sh_op op;
     int64_t before_ms; /* received (events, with their runs), sent (outbox) earlier than this */
     size_t limit;      /* rows at most */
-    size_t removed;    /* out; less than limit: nothing more to do */
+    const struct sh_retain *retain; /* or NULL: before_ms is not given then; borrowed */
+    int64_t now_ms;                 /* with it */
+    bool sweep; /* with it: also records from sweep_row on (0 first), and one rule set */
+    int64_t sweep_row;
+    size_t removed;   /* out; less than limit: nothing more to do */
+    int64_t swept_to; /* out: where the next slice of the sweep begins */
+    bool swept;       /* out: that was its last one */
 };
 
 struct sh_op_read { /* a run's question; answer encoded as run.h says, always ok unless fatal */

@@ -264,6 +264,9 @@ void sh_store_settle_begin(struct sh_op_settle *op);  /* out members to nothing 
 void sh_store_settle_finish(struct sh_op_settle *op); /* committed: outcomes as they now are */
 
 /* --- store_dedupe.c ---------------------------------------------------------- */
+struct sh_slice;
+/* Of a source and a dedupe id; what is stored is its front. */
+void sh_store_dedupe_hash(struct sh_slice source, struct sh_slice dedupe_id, uint8_t out[32]);
 #define SH_STORE_HASH_BYTES 16 /* of SHA-256: no two of 2^50 events will meet */
 struct sh_store_dedupe *sh_store_dedupe_new(void) SH_WARN_UNUSED;
 void sh_store_dedupe_free(struct sh_store_dedupe *d);

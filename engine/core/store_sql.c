@@ -129,6 +129,7 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
     " hash BLOB NOT NULL UNIQUE, created_ms INTEGER NOT NULL, created_by TEXT NOT NULL,"
     " expires_ms INTEGER) STRICT;"
+    "CREATE INDEX sh_callbacks_closed ON sh_callbacks(closed_ms) WHERE closed_ms IS NOT NULL;"
     /* forgotten while their runs were under way: finished at the latest by the next start */
     "CREATE TABLE sh_forgotten(seq INTEGER PRIMARY KEY) STRICT;"
     "CREATE TABLE sh_audit("

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * store_write.c: accept, settle, generation, redrive, prune. All on the writer's connection,
+ * store_write.c: accept, settle, redrive. All on the writer's connection,
  * within the batch's transaction. */
 #include "core/fault.h"
 #include "core/store_impl.h"
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void dedupe_hash(struct sh_slice source, struct sh_slice dedupe_id,
-                        uint8_t out[SH_SHA256_BYTES])
+void sh_store_dedupe_hash(struct sh_slice source, struct sh_slice dedupe_id,
+                          uint8_t out[SH_SHA256_BYTES])
 {
     const struct sh_slice parts[] = {source, sh_slice("", 1), dedupe_id};
     sh_sha256(parts, 3, out);
@@ -56,7 +56,7 @@ bool sh_store_add_event(struct sh_store *s, struct sh_event *e, struct sh_id *fi
                         struct sh_error *err)
 {
     uint8_t hash[SH_SHA256_BYTES];
-    dedupe_hash(sh_slice_str(e->source), sh_slice_str(e->dedupe_id), hash);
+    sh_store_dedupe_hash(sh_slice_str(e->source), sh_slice_str(e->dedupe_id), hash);
     int got = sh_store_dedupe_find(s, hash, first, err);
     *dup = got == 1;
     if (got != 0)
@@ -383,61 +383,3 @@ bool sh_store_settle(struct sh_store *s, struct sh_op_settle *op, bool safe, str
 }
 
 /* --- the rest ---------------------------------------------------------------- */
-
-#define SEQ_SHIFT 12 /* id.h: an order number is milliseconds << 12 | counter */
-
-struct victim {
-    int64_t seq;
-    uint8_t hash[SH_SHA256_BYTES];
-};
-
-static bool find_victims(struct sh_store *s, const struct sh_op_prune *op, struct victim *out,
-                         size_t *n, struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_PRUNE_FIND, err);
-    if (!st)
-        return false;
-    /* an id is never older than its event was: the bound on seq ends the scan */
-    const int64_t most = INT64_MAX >> SEQ_SHIFT;
-    int64_t before = op->before_ms < 0 ? 0 : op->before_ms < most ? op->before_ms : most;
-    sh_sqlite_bind_int(st, 1, before << SEQ_SHIFT);
-    sh_sqlite_bind_int(st, 2, op->before_ms);
-    sh_sqlite_bind_int(st, 3, (int64_t)op->limit);
-    int got;
-    while ((got = sh_sqlite_step(st, err)) == 1) {
-        struct victim *v = &out[(*n)++];
-        v->seq = sqlite3_column_int64(st, 0);
-        dedupe_hash(sh_sqlite_text(st, 1), sh_sqlite_text(st, 2), v->hash);
-    }
-    return got == 0;
-}
-
-static bool remove_event(struct sh_store *s, const struct victim *v, struct sh_error *err)
-{
-    static const enum sh_stmt by_seq[] = {SH_ST_PRUNE_RUNS, SH_ST_PRUNE_EVENT};
-    for (size_t i = 0; i < 2; i++) {
-        sqlite3_stmt *st = sh_store_stmt(&s->w, by_seq[i], err);
-        if (!st)
-            return false;
-        sh_sqlite_bind_int(st, 1, v->seq);
-        if (!sh_sqlite_run(st, err))
-            return false;
-    }
-    return sh_store_dedupe_remove(s, v->hash, v->seq, err);
-}
-
-bool sh_store_prune(struct sh_store *s, struct sh_op_prune *op, struct sh_error *err)
-{
-    if (op->limit == 0 || op->limit > 100000)
-        return sh_error_set(err, SH_EINVAL, "prune limit %zu out of range 1..100000", op->limit);
-    struct victim *victims = sh_alloc(op->limit, sizeof(*victims));
-    size_t n = 0;
-    bool ok = find_victims(s, op, victims, &n, err);
-    for (size_t i = 0; ok && i < n; i++)
-        ok = remove_event(s, &victims[i], err);
-    free(victims);
-    if (!ok)
-        return false;
-    op->removed = n;
-    return n == op->limit || sh_store_prune_outbox(s, op, op->limit - n, err);
-}

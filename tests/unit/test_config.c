@@ -78,7 +78,7 @@ static void test_defaults(void **state)
     assert_true(sum(c.mail_retry_ms, c.n_mail_retry) >= 24 * 3600 * 1000LL);
     assert_string_equal(c.mail.from, "switchhook <switchhook@localhost>");
     assert_int_equal(c.budgets.cpu_ms, 200);
-    assert_int_equal(c.retain_ms, 90LL * 86400000);
+    assert_int_equal(c.retain.events_ms, 90LL * 86400000);
     assert_int_equal(c.quarantine, 20);
     assert_default_calls(&c);
     cJSON_Delete(faults);
@@ -171,7 +171,7 @@ static void test_whole_numbers(void **state)
     assert_int_equal(c.budgets.max_effects, 10);
     assert_int_equal(c.budgets.max_effect_bytes, 65536);
     assert_int_equal(c.min_free_bytes, 0);
-    assert_int_equal(c.retain_ms, 30LL * 86400000);
+    assert_int_equal(c.retain.callbacks_ms, 30LL * 86400000);
     sh_config_clear(&c);
 }
 
@@ -186,6 +186,14 @@ static void test_keys(void **state)
     expect_fault("return { workers = 1.5 }", 1, "workers", "the number 1.5");
     expect_fault("return { workers = 0 }", 1, "workers", "0 is out of range; expected 1 to 64");
     expect_fault("return { retain = \"5 weeks\" }", 1, "retain", "expected a duration");
+    expect_fault("return {\n retain = { evnts = 1 } }", 2, "retain.evnts",
+                 "did you mean \"events\"");
+    expect_fault("return { retain = {\n records = { Calls = 1 } } }", 2, "retain.records.Calls",
+                 "no collection");
+    expect_fault("return { retain = { events = \"30d\",\n runs = \"31d\" } }", 2, "retain.runs",
+                 "at most retain.events");
+    expect_fault("return { retain = { events = 1, runs = 0 } }", 1, "retain.runs", "at most");
+    expect_fault("return { country = \"+31\" }", 1, "country", "calling code");
     expect_fault("return { retain = -1 }", 1, "retain", "expected a duration");
     struct sh_config c;
     expect_ok("return { quarantine = false }", &c);
