@@ -290,6 +290,7 @@ static bool check_role(struct sh_api_call *c)
 {
     if (c->caller.role >= c->route->role)
         return true;
+    sh_meter_refused(c->api->config.meter, NULL, "role_too_low");
     sh_api_fail(c, 403, "role_too_low", "this needs the role %s; yours is %s",
                 sh_role_name(c->route->role), sh_role_name(c->caller.role));
     return false;
@@ -312,12 +313,13 @@ void sh_api_handle(struct sh_api *api, struct sh_http_request *req,
 static void note(struct sh_api *api, const struct sh_http_request *req, const char *why)
 {
     const int64_t second = sh_mono_us() / 1000000;
+    sh_meter_refused(api->config.meter, NULL, why);
     if (second != api->log_second) {
         api->log_second = second;
         api->log_lines = 0;
     }
     if (api->log_lines++ < LOG_LINES_A_SECOND)
-        sh_info("api request refused", "why", why, "peer", sh_http_peer(req), "path",
+        sh_info("api request refused", "reason", why, "peer", sh_http_peer(req), "path",
                 sh_http_path(req));
 }
 
@@ -329,7 +331,7 @@ bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
     if (strncmp(sh_http_path(req), SH_API_PREFIX, strlen(SH_API_PREFIX)) != 0)
         return false;
     if (sh_api_has_token(sh_http_query(req))) {
-        note(api, req, "token in the query");
+        note(api, req, "token_in_query");
         sh_meter_api(api->config.meter, NULL, 400);
         refuse(
             req, 400, "token_in_query", NULL, NULL,

@@ -56,7 +56,7 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
 bool sh_api_public(struct sh_api *api, struct sh_http_request *req) SH_WARN_UNUSED;
 /* May whoever sent a request on the engine's own address read: straight from this machine, or with
  * the token of a viewer? For what is not under SH_API_PREFIX. */
-bool sh_api_may_read(struct sh_api *api, const struct sh_http_request *req) SH_WARN_UNUSED;
+bool sh_api_may_read(struct sh_api *api, struct sh_http_request *req) SH_WARN_UNUSED;
 /* Answer a request of a known caller. caller is borrowed for the call. */
 void sh_api_handle(struct sh_api *api, struct sh_http_request *req,
                    const struct sh_api_caller *caller);

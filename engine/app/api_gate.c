@@ -92,9 +92,10 @@ static bool is_own_site(const struct sh_http_request *req)
     return !site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
 }
 
-bool sh_api_may_read(struct sh_api *api, const struct sh_http_request *req)
+bool sh_api_may_read(struct sh_api *api, struct sh_http_request *req)
 {
-    struct sh_api_caller caller = {.peer = sh_http_peer(req)};
+    char address[SH_IP_TEXT];
+    struct sh_api_caller caller = {.peer = sh_gate_address(api->config.gate, req, address)};
     struct sh_api_refusal why;
     if (sh_api_is_direct(req, &why))
         return true;
@@ -105,18 +106,18 @@ bool sh_api_may_read(struct sh_api *api, const struct sh_http_request *req)
 bool sh_api_is_direct(const struct sh_http_request *req, struct sh_api_refusal *why)
 {
     if (!is_loopback(sh_http_peer(req)))
-        return refuse(why, "not from this machine",
+        return refuse(why, "not_this_machine",
                       "without tokens the API answers this machine alone; make one: switchhook "
                       "token new");
     if (is_forwarded(req))
-        return refuse(why, "through a proxy",
+        return refuse(why, "through_a_proxy",
                       "without tokens the API answers this machine alone, and nothing that a proxy "
                       "passes on; make one: switchhook token new");
     if (!is_loopback_host(sh_http_header(req, "Host")))
-        return refuse(why, "another Host",
+        return refuse(why, "another_host",
                       "without tokens the API is asked as localhost, 127.0.0.1 or [::1]");
     if (!is_own_origin(req) || !is_own_site(req))
-        return refuse(why, "from a web page",
+        return refuse(why, "from_a_web_page",
                       "without tokens the API answers no pages of other origins");
     return true;
 }
@@ -149,11 +150,11 @@ static bool refuse_unknown(const struct sh_api *api, const char *address,
     if (sh_gate_is_blocked(api->config.gate, "api", address)) {
         *why = (struct sh_api_refusal){403, "too_many_failures",
                                        "too many wrong tokens from this address; try again later",
-                                       "too many failures"};
+                                       "too_many_failures"};
         return false;
     }
     sh_gate_failed(api->config.gate, "api", address);
-    return refuse_token(why, "unknown token");
+    return refuse_token(why, "unknown_token");
 }
 
 /* The answer is the same whatever is wrong. */
@@ -162,14 +163,14 @@ static bool identify_token(const struct sh_api *api, const struct sh_http_reques
 {
     const struct sh_slice text = bearer_of(req);
     if (text.n == 0)
-        return refuse_token(why, "no token");
+        return refuse_token(why, "no_token");
     const struct sh_stored_token *token = sh_api_tokens_find(api->tokens, text);
     if (!token)
         return refuse_unknown(api, caller->peer, why);
     if (token->expires_ms && token->expires_ms <= sh_now_ms())
-        return refuse_token(why, "expired token");
+        return refuse_token(why, "expired_token");
     caller->who = token->name;
-    return sh_role_parse(token->role, &caller->role) || refuse_token(why, "token without a role");
+    return sh_role_parse(token->role, &caller->role) || refuse_token(why, "token_without_a_role");
 }
 
 bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,

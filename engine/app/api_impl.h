@@ -144,7 +144,7 @@ cJSON *sh_api_list_tree(const struct sh_api_call *c, cJSON *rows, char *next) SH
 struct sh_api_refusal {
     int status; /* 401, 403, 503 */
     const char *code, *message;
-    const char *reason; /* for the log alone */
+    const char *reason; /* for the log and the count alone; static */
 };
 /* Who sent a request on the engine's own address; caller->peer is set. False: nobody who may come
  * in, *why says what to answer. caller's texts are borrowed from req and api. */

@@ -64,7 +64,7 @@ describe("the API without tokens", function()
     end
     support.wait_for(function() -- lines about refusals are rationed
       ask("/api/v1/status?token=hush1234", "Host: 127.0.0.1")
-      return engine:log():find "token in the query"
+      return engine:log():find "reason=token_in_query"
     end)
     assert.is_nil(engine:log():find("hush1234", 1, true))
     assert.is_nil(engine:log():find(secret, 1, true))

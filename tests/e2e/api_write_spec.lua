@@ -113,7 +113,11 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
     local answer = engine:request("GET", "/api/v1/status?token=" .. tokens.admin)
     assert.equal("token_in_query", code(answer))
     assert.is_nil(engine:log():find(tokens.admin, 1, true))
-    assert.truthy(engine:log():find("unknown token", 1, true))
+    local metrics = engine:request("GET", "/metrics").body
+    for _, reason in ipairs { "no_token", "unknown_token", "token_in_query" } do
+      assert.truthy(metrics:find('requests_refused_total{source="",reason="' .. reason .. '"}', 1, true), reason)
+    end
+    assert.truthy(engine:log():find("unknown_token", 1, true))
     assert.truthy(sql("SELECT hex(hash) FROM sh_tokens"):match "%x+")
     assert.is_nil(support.capture("grep -r " .. tokens.admin .. " " .. engine.data):match "%S")
   end)
@@ -282,7 +286,7 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
     local short = new_token("short", "viewer", "--expires", "300ms")
     assert.equal(200, call("GET", "/status", nil, short).status)
     support.wait_for(function() return call("GET", "/status", nil, short).status == 401 end, 5, "its end")
-    assert.truthy(engine:log():find("expired token", 1, true))
+    assert.truthy(engine:log():find("expired_token", 1, true))
     local shown = select(2, engine:cli("token", "list"))
     assert.truthy(shown:match "short +viewer[^\n]*expired")
     engine:cli("token", "revoke", "short")
@@ -406,6 +410,10 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
       if refused then assert.equal(403, answer.status) break end
     end
     assert.is_true(refused)
+    local metrics = engine:request("GET", "/metrics").body
+    for _, reason in ipairs { "unknown_token", "too_many_failures" } do
+      assert.truthy(metrics:find('requests_refused_total{source="",reason="' .. reason .. '"}', 1, true), reason)
+    end
     assert.equal(200, call("GET", "/status", nil, tokens.operator).status)
   end)
 
