@@ -21,8 +21,8 @@ if bin:sub(1, 1) ~= "/" then
   bin = root .. "/" .. bin
 end
 
--- These are no stories: a demonstration, payloads that others use, and a proxy's configuration.
-local elsewhere = { demo = true, webphone = true, ["reverse-proxy"] = true }
+-- These are no stories: a demonstration, payloads that others use, and files for other programs.
+local elsewhere = { demo = true, webphone = true, ["reverse-proxy"] = true, grafana = true }
 
 local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
