@@ -23,7 +23,7 @@ static const struct sh_option options[] = {
 static const struct sh_command command = {
     .name = "serve",
     .summary = "take webhooks, run rules, deliver what they ask for",
-    .details = "Prints one line when it is ready; GET /healthz answers 200 from then on. Takes up\n"
+    .details = "Prints one line when it is ready; GET /readyz answers 200 from then on. Takes up\n"
                "changed rule files by itself, and on SIGHUP (switchhook reload). Stops in\n"
                "order on SIGTERM or Ctrl-C: what is under way is finished or parked, nothing is\n"
                "lost. Exit code 3 means that the store failed (a failed fsync, a damaged file):\n"

@@ -330,6 +330,8 @@ static const char *header_of(const void *arg, const char *name)
 static char *trace_of(const struct sh_http_request *req)
 {
     char trace[SH_TRACE_TEXT];
+    if (sh_http_header_at(req, "traceparent", 1)) /* two: which one is it? */
+        return NULL;
     return sh_trace_read(sh_http_header(req, "traceparent"), trace) ? sh_strdup(trace) : NULL;
 }
 

@@ -341,6 +341,17 @@ describe("metrics", function()
       assert.equal(404, engine:request("GET", "/metrics", nil, headers).status)
     end
     assert.equal(404, engine:post("/metrics", "{}").status)
+    local made = engine:cli("token", "new", "prometheus", "--role", "viewer", "--json")[1]
+    local function asked(token, more)
+      return engine:request("GET", "/metrics" .. (more or ""), nil,
+        { ["X-Forwarded-For"] = "192.0.2.1", Authorization = token and "Bearer " .. token }).status
+    end
+    assert.equal(200, asked(made.token))
+    assert.equal(404, asked(made.token .. "x"))
+    assert.equal(404, asked())
+    assert.equal(404, asked(nil, "?token=" .. made.token))
+    assert.falsy(engine:log():find(made.token, 1, true))
+    assert.equal(200, engine:request("GET", "/metrics").status) -- this machine still needs none
     local out = support.capture("curl -s --unix-socket " .. engine.data .. "/control.sock http://x/metrics")
     lint((read_metrics(out)))
   end)
