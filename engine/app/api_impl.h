@@ -67,6 +67,7 @@ struct sh_api_answer {
     const char *type;    /* NULL: JSON; constant */
     char *download;      /* owned: the name under which a browser should save it; NULL: none */
     struct sh_error err; /* code SH_OK: none, else the text is not sent */
+    const struct sh_masking *mask; /* what this caller may not see; NULL: all may be seen */
 };
 #define SH_API_ANSWER_BYTES ((size_t)8 << 20) /* of one answer in JSON */
 #define SH_API_PAGE_BYTES   ((size_t)1 << 20) /* of the rows of one page, about */
@@ -129,6 +130,8 @@ void sh_api_fail_store(struct sh_api_call *c, const struct sh_error *err);
 /* Have fn answer on the reader's thread; the call is answered with what it makes. Too many
  * questions: 503. */
 void sh_api_read(struct sh_api_call *c, sh_api_read_fn *fn);
+/* What is blanked in answers to this caller; NULL: it may see everything. */
+const struct sh_masking *sh_api_mask(const struct sh_api_call *c);
 /* On the thread: a tree as the answer; deletes it. NULL: err, if it is set. */
 void sh_api_answer_tree(struct sh_api_answer *a, cJSON *tree);
 

@@ -77,8 +77,14 @@ static void answer_raw(const struct sh_api_call *c, struct sh_store_view *v,
         a->download = sh_strf("%s.bin", c->segment[0]); /* it is an id, then */
 }
 
+/* Bytes of whatever form cannot be masked. */
 static void get_raw(struct sh_api_call *c)
 {
+    if (sh_api_mask(c)) {
+        sh_api_fail(c, 403, "masked",
+                    "raw bytes cannot be masked, and a viewer sees only what is (mask.viewers)");
+        return;
+    }
     sh_api_read(c, answer_raw);
 }
 

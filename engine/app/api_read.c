@@ -54,17 +54,26 @@ static void done(struct sh_api_job *job, bool begun)
     }
 }
 
+const struct sh_masking *sh_api_mask(const struct sh_api_call *c)
+{
+    const struct sh_config *config = c->api->config.config;
+    return c->caller.role == SH_ROLE_VIEWER && config->mask_viewers ? &config->mask : NULL;
+}
+
 void sh_api_read(struct sh_api_call *c, sh_api_read_fn *fn)
 {
     c->read = fn;
     c->job = (struct sh_api_job){.work = work, .done = done};
     sh_buf_init(&c->answer.text, SH_API_ANSWER_BYTES);
+    c->answer.mask = sh_api_mask(c);
     if (!sh_api_reader_add(c->api->reader, &c->job))
         sh_api_fail(c, 503, "overloaded", "too many questions are being answered; ask again later");
 }
 
 void sh_api_answer_tree(struct sh_api_answer *a, cJSON *tree)
 {
+    if (a->mask)
+        sh_mask_json(a->mask, tree);
     if (tree && !sh_json_print(tree, &a->text) && sh_buf_ok(&a->text))
         sh_error_set(&a->err, SH_ESYS, "the answer cannot be written as JSON");
     cJSON_Delete(tree);

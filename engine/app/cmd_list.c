@@ -22,8 +22,9 @@
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 
 #define JSON_OPTION                                                                                \
+    {"json", NULL, "one JSON object a line, all rows unless --limit"},                             \
     {                                                                                              \
-        "json", NULL, "one JSON object a line, all rows unless --limit"                            \
+        "mask", NULL, "blank phone numbers and the fields of mask.fields"                          \
     }
 #define LIMIT_OPTION                                                                               \
     {                                                                                              \
@@ -189,8 +190,9 @@ static const struct listing listings[] = {
 /* --- rows ------------------------------------------------------------------------------------ */
 
 struct output {
-    struct sh_table *table; /* NULL: JSON lines */
-    const char *assignee;   /* NULL: any */
+    struct sh_table *table;        /* NULL: JSON lines */
+    const char *assignee;          /* NULL: any */
+    const struct sh_masking *mask; /* NULL: everything is shown */
     size_t n;
 };
 
@@ -210,9 +212,8 @@ static cJSON *effect_kinds(const cJSON *effects)
     return out;
 }
 
-static bool show(void *arg, const cJSON *row)
+static bool show_row(struct output *out, const cJSON *row)
 {
-    struct output *out = arg;
     const char *assignee = sh_json_string(row, "assignee");
     if (out->assignee && (!assignee || strcasecmp(assignee, out->assignee) != 0))
         return true;
@@ -248,9 +249,8 @@ static char *spread(const cJSON *value)
 }
 
 /* One thing asked for by id: every member on a line of its own. */
-static bool show_whole(void *arg, const cJSON *row)
+static bool show_members(struct output *out, const cJSON *row)
 {
-    struct output *out = arg;
     out->n++;
     const cJSON *m;
     cJSON_ArrayForEach(m, row)
@@ -266,6 +266,28 @@ static bool show_whole(void *arg, const cJSON *row)
         printf("\n");
     }
     return true;
+}
+
+/* Blanked where that is asked for; an assignee is compared before. */
+static bool masked(struct output *out, const cJSON *row,
+                   bool (*fn)(struct output *out, const cJSON *row))
+{
+    cJSON *copy = out->mask ? cJSON_Duplicate(row, true) : NULL;
+    if (copy)
+        sh_mask_json(out->mask, copy);
+    bool more = fn(out, copy ? copy : row);
+    cJSON_Delete(copy);
+    return more;
+}
+
+static bool show(void *arg, const cJSON *row)
+{
+    return masked(arg, row, show_row);
+}
+
+static bool show_whole(void *arg, const cJSON *row)
+{
+    return masked(arg, row, show_members);
 }
 
 static bool show_collections(struct sh_store_view *v, struct output *out)
@@ -374,12 +396,13 @@ static bool read_rows(struct sh_steer *s, const struct sh_list_query *q, sh_list
 }
 
 static int print_list(const struct listing *l, struct sh_steer *s, const struct sh_list_query *q,
-                      const char *assignee, bool json)
+                      const struct sh_options *o, bool json)
 {
     struct sh_error err;
+    const bool mask = sh_options_get(o, "mask") || s->config.mask_exports;
     bool collections = l->what == SH_LIST_RECORDS && !q->collection;
     bool whole = q->id && !json;
-    struct output out = {.assignee = assignee};
+    struct output out = {.assignee = given(o, "assignee"), .mask = mask ? &s->config.mask : NULL};
     if (!json && !whole)
         out.table = collections ? sh_table_new(SET(collection_columns))
                                 : sh_table_new(l->columns, l->n_columns);
@@ -405,7 +428,7 @@ static int list(const struct listing *l, const struct sh_options *o)
     if (!read_query(l, o, json, &q))
         return SH_EXIT_USAGE;
     if (sh_steer_open(&s, o, &code))
-        code = print_list(l, &s, &q, given(o, "assignee"), json);
+        code = print_list(l, &s, &q, o, json);
     sh_steer_close(&s);
     return code;
 }

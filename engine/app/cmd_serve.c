@@ -33,6 +33,21 @@ static const struct sh_command command = {
     .n_options = sizeof(options) / sizeof(*options),
 };
 
+/* A log line has no paths: of each field the last part. */
+static void set_log_mask(const struct sh_config *c)
+{
+    static const char *names[SH_CFG_MAX_LIST + 1];
+    size_t n = 0;
+    for (char **f = c->mask.fields; f && *f && n < SH_CFG_MAX_LIST; f++) {
+        const char *dot = strrchr(*f, '.'), *name = dot ? dot + 1 : *f;
+        if (strcmp(name, "*") != 0)
+            names[n++] = name;
+    }
+    names[n] = NULL;
+    const struct sh_log_mask mask = {.numbers = c->mask.numbers, .names = names};
+    sh_log_set_mask(&mask);
+}
+
 static int set_log(const struct sh_options *o, struct sh_config *c)
 {
     const char *format = sh_options_get(o, "log-format"), *level = sh_options_get(o, "log-level");
@@ -46,6 +61,7 @@ static int set_log(const struct sh_options *o, struct sh_config *c)
         c->log_level = SH_LOG_DEBUG;
     sh_log_set_level(c->log_level);
     sh_log_set_format(c->log_format);
+    set_log_mask(c);
     return -1;
 }
 

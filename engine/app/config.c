@@ -151,6 +151,7 @@ static const struct sh_cfg_setting top_keys[] = {
     {"reload", SH_CFG_CUSTOM, 0, 0, 0, read_reload},
     {"country", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_country},
     {"min_free", SH_CFG_SIZE, AT(min_free_bytes), 0, 1024 * GIB, NULL},
+    {"mask", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_mask},
     {"retain", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_retain},
 };
 
@@ -221,6 +222,7 @@ static void set_defaults(struct sh_config *c, const char *folder)
     };
     set_retries(c);
     sh_retain_all(&c->retain, 90 * DAY);
+    c->mask.numbers = c->mask_viewers = true;
 }
 
 /* What a fresh install listens to. */
@@ -359,6 +361,7 @@ void sh_config_clear(struct sh_config *c)
     sh_settings_clear(&c->settings);
     free(c->trusted_proxies);
     sh_retain_clear(&c->retain);
+    free_list(c->mask.fields);
     free(c->retry_ms);
     free(c->mail_retry_ms);
     free(c->http.retry_ms);

@@ -8,10 +8,13 @@
 #include "base/log.h"
 #include "core/envelope.h"
 #include "core/frame.h"
+#include "core/mask_json.h"
 #include "core/store.h"
 #include "core/sender_auth.h"
 
 #include <cjson/cJSON.h>
+
+#define SH_CFG_MAX_LIST 64 /* items of a list in the file */
 
 struct sh_source_config {
     struct sh_source source;
@@ -93,6 +96,9 @@ struct sh_config {
     enum sh_log_level log_level;   /* log.level, default info */
     enum sh_log_format log_format; /* log.format, default logfmt */
     char *country;           /* calling code, "31", of numbers that have none; NULL = not known */
+    struct sh_masking mask;  /* mask.numbers (default true), mask.fields: in logs, and: */
+    bool mask_exports;       /* mask.exports: lists of the command line, default false */
+    bool mask_viewers;       /* mask.viewers: what a viewer gets from the API, default true */
     struct sh_retain retain; /* default: what is over, 90 days; records and audit, for good */
 };
 

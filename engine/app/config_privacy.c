@@ -119,3 +119,31 @@ void sh_cfg_retain(struct sh_cfg *cfg, const cJSON *node, const char *path, void
     if (r->runs_ms < 0)
         r->runs_ms = r->events_ms;
 }
+
+/* --- mask --------------------------------------------------------------------------------- */
+
+static void read_fields(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config)
+{
+    struct sh_config *c = config;
+    if (!sh_cfg_strings(cfg, node, path, "a list of fields such as { \"analysis.transcript\" }",
+                        &c->mask.fields))
+        return;
+    for (size_t i = 0; c->mask.fields[i]; i++)
+        if (!sh_mask_field_ok(c->mask.fields[i]))
+            sh_cfg_fault(cfg, path,
+                         "\"%.100s\": expected a field's name, or the end of its path, such as "
+                         "\"remote_name\", \"analysis.transcript\" or \"analysis.*\"",
+                         c->mask.fields[i]);
+}
+
+static const struct sh_cfg_setting mask_keys[] = {
+    {"numbers", SH_CFG_BOOL, offsetof(struct sh_config, mask.numbers), 0, 0, NULL},
+    {"fields", SH_CFG_CUSTOM, 0, 0, 0, read_fields},
+    {"exports", SH_CFG_BOOL, offsetof(struct sh_config, mask_exports), 0, 0, NULL},
+    {"viewers", SH_CFG_BOOL, offsetof(struct sh_config, mask_viewers), 0, 0, NULL},
+};
+
+void sh_cfg_mask(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config)
+{
+    sh_cfg_table(cfg, node, path, mask_keys, sizeof(mask_keys) / sizeof(*mask_keys), config);
+}

@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_KNOWN 32
-#define MAX_LIST  64
+#define MAX_KNOWN 48
 
 static int64_t line_of(const cJSON *fault)
 {
@@ -117,9 +116,9 @@ static bool list_ok(struct sh_cfg *cfg, const cJSON *node, const char *path, con
         sh_cfg_expected(cfg, path, what, node);
         return false;
     }
-    if (cJSON_GetArraySize(node) <= MAX_LIST)
+    if (cJSON_GetArraySize(node) <= SH_CFG_MAX_LIST)
         return true;
-    sh_cfg_fault(cfg, path, "has %d items; at most %d", cJSON_GetArraySize(node), MAX_LIST);
+    sh_cfg_fault(cfg, path, "has %d items; at most %d", cJSON_GetArraySize(node), SH_CFG_MAX_LIST);
     return false;
 }
 

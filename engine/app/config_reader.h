@@ -94,6 +94,7 @@ void sh_cfg_tls(struct sh_cfg *cfg, const cJSON *node, const char *path, void *c
 void sh_cfg_retain(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 void sh_retain_all(struct sh_retain *r, int64_t ms); /* but for records and audit */
 void sh_retain_clear(struct sh_retain *r);
+void sh_cfg_mask(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 void sh_cfg_country(struct sh_cfg *cfg, const cJSON *node, const char *path, void *config);
 
 /* config_http.c; config is a struct sh_config */

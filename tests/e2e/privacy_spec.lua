@@ -326,3 +326,58 @@ end }]] }, start = false }
     assert.equal(2, kept)
   end)
 end)
+
+describe("mask", function()
+  local engine
+  after_each(function() engine:close() end)
+
+  it("blanks what a viewer and an export show, and nothing for others", function()
+    engine = support.engine { config = [[
+return { mask = { fields = { "analysis.*", "remote_name", "name" } },
+  sources = { webphone = { path = "/hooks/webphone", auth = "none",
+    type = { field = "event" }, key = { field = "call_id" } } } }]], rules = { ["a.lua"] = [[
+rule "r" { on = "*", run = function(call)
+  callback { number = call.remote_number, name = call.remote_name, due = "1h" }
+  records.put("calls", call.call_id, call)
+end }]] } }
+    post(engine, { event = "call_stop", call_id = "a-call-of-11223344", remote_number = "0698765401",
+      remote_name = "Anna Forgetmenot", analysis = { samenvatting = "xylophone", points = { "xylophone" } } })
+    local id = engine:wait_events("done", 1)[1].id
+    local function shown(...)
+      local _, out, code = engine:cli(...)
+      assert.equal(0, code, out)
+      return out
+    end
+    assert.truthy(shown("events", "--id", id, "--json"):find("0698765401", 1, true))
+    for _, words in ipairs { { "events", "--id", id }, { "callbacks" }, { "records", "calls" },
+                             { "callbacks", "--json" }, { "records", "calls", "--json" },
+                             { "events", "--id", id, "--json" } } do
+      local out = shown(words[1], "--mask", "--config", "switchhook.lua", words[2], words[3], words[4])
+      for _, needle in ipairs(NEEDLES) do assert.falsy(out:find(needle, 1, true), out) end
+    end
+    local masked = engine:cli("events", "--id", id, "--json", "--mask", "--config", "switchhook.lua")[1]
+    assert.equal(id, masked.id)
+    assert.equal("a-call-of-11223344", masked.key)
+    assert.same({ event = "call_stop", call_id = "a-call-of-11223344", remote_number = "********01",
+      remote_name = "***", analysis = { samenvatting = "***", points = { "***" } } }, masked.body)
+
+    local function token(role)
+      return shown("token", "new", role, "--role", role):match "sh_[%w_-]+"
+    end
+    local viewer, operator = token "viewer", token "operator"
+    local function get(path, who)
+      return engine:request("GET", path, nil, { Authorization = "Bearer " .. who })
+    end
+    for _, path in ipairs { "/api/v1/events/" .. id, "/api/v1/callbacks", "/api/v1/records/calls",
+                            "/api/v1/runs" } do
+      local answer = get(path, viewer)
+      assert.equal(200, answer.status)
+      for _, needle in ipairs(NEEDLES) do assert.falsy(answer.body:find(needle, 1, true), answer.body) end
+    end
+    assert.equal(403, get("/api/v1/events/" .. id .. "/raw", viewer).status)
+    assert.equal(200, get("/api/v1/events/" .. id .. "/raw", operator).status)
+    assert.truthy(get("/api/v1/events/" .. id, operator).body:find("0698765401", 1, true))
+    assert.equal(403, engine:request("POST", "/api/v1/forget", '{"number":"+31698765401"}',
+      { Authorization = "Bearer " .. operator }).status)
+  end)
+end)

@@ -193,6 +193,9 @@ static void test_keys(void **state)
     expect_fault("return { retain = { events = \"30d\",\n runs = \"31d\" } }", 2, "retain.runs",
                  "at most retain.events");
     expect_fault("return { retain = { events = 1, runs = 0 } }", 1, "retain.runs", "at most");
+    expect_fault("return { mask = {\n feilds = {} } }", 2, "mask.feilds",
+                 "did you mean \"fields\"");
+    expect_fault("return { mask = { fields = { \"a..b\" } } }", 1, "mask.fields", "a field's name");
     expect_fault("return { country = \"+31\" }", 1, "country", "calling code");
     expect_fault("return { retain = -1 }", 1, "retain", "expected a duration");
     struct sh_config c;
