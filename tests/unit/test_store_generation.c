@@ -171,6 +171,10 @@ static void test_waiting(void **state)
 static void undo_schema_3(void)
 {
     kit_sql(&k, "DROP TABLE sh_tokens");
+    kit_sql(&k, "DROP TABLE sh_forgotten");
+    kit_sql(&k, "DROP INDEX sh_callbacks_closed");
+    kit_sql(&k, "DROP INDEX sh_outbox_ended");
+    kit_sql(&k, "CREATE INDEX sh_outbox_sent ON sh_outbox(sent_ms) WHERE state = 'sent'");
     kit_sql(&k, "DROP TABLE sh_audit");
     kit_sql(&k, "ALTER TABLE sh_events DROP COLUMN format");
     kit_sql(&k, "ALTER TABLE sh_events DROP COLUMN occurred_ms");
