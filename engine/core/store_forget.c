@@ -81,13 +81,17 @@ static bool has_key(struct sh_slice source, struct sh_slice key)
            !sh_slice_eq(source, SH_SLICE(SH_SOURCE_EMITTED));
 }
 
+/* What a body says, whatever its bytes are. */
+#define BODY "iif(format = 0, body, sh_body_json(format, body))"
+
 /* seq, id, source, key, body, and the texts that may name the number. *n: rows. */
 static bool scan(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *at, int64_t *n,
                  struct sh_error *err)
 {
     sqlite3_stmt *st =
         sh_forget_stmt(s,
-                       "SELECT seq, id, source, key, body, sh_mentions(body) OR sh_mentions(key) OR"
+                       "SELECT seq, id, source, key, " BODY ", sh_mentions(" BODY ") OR"
+                       " sh_mentions(key) OR"
                        " sh_mentions(type) OR sh_mentions(dedupe_id) FROM sh_events WHERE seq > ?1"
                        " ORDER BY seq LIMIT ?2",
                        at->cursor, f->limit, err);
@@ -138,9 +142,10 @@ static bool group(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *
     struct sh_buf name;
     int got = -1;
     sh_buf_init(&name, (size_t)1 << 20);
-    sqlite3_stmt *st = sh_forget_stmt(
-        s, "SELECT seq, id, source, key, body FROM sh_events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        at->cursor, f->limit, err);
+    sqlite3_stmt *st = sh_forget_stmt(s,
+                                      "SELECT seq, id, source, key, " BODY
+                                      " FROM sh_events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                                      at->cursor, f->limit, err);
     while (st && (got = sh_sqlite_step(st, err)) == 1) {
         at->cursor = sqlite3_column_int64(st, 0);
         (*n)++;

@@ -2,6 +2,7 @@
  * store_forget_match.c: what stands for a caller, and whether it is there: asked from C and from
  * SQL.
  */
+#include "core/event_body.h"
 #include "core/forget_impl.h"
 
 #include <stdlib.h>
@@ -179,16 +180,34 @@ static void on_hit(sqlite3_context *c, int n, sqlite3_value **v)
         s->forget && p && sh_forget_hit(s->forget, sh_slice(p, (size_t)sqlite3_value_bytes(v[0]))));
 }
 
+/* The JSON of a body that is a form or a token: its bytes say the number in other characters. */
+static void on_json(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    (void)n;
+    struct sh_slice json,
+        body = sh_slice(sqlite3_value_blob(v[1]), (size_t)sqlite3_value_bytes(v[1]));
+    struct sh_buf made;
+    if (sh_event_json((enum sh_body_format)sqlite3_value_int(v[0]), body, &made, &json, NULL))
+        sqlite3_result_text64(c, json.p, json.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+    else
+        sqlite3_result_value(c, v[1]);
+    sh_buf_free(&made);
+}
+
 bool sh_forget_functions(struct sh_store *s, struct sh_error *err)
 {
     static const struct {
         const char *name;
         void (*fn)(sqlite3_context *, int, sqlite3_value **);
-    } list[] = {{"sh_mentions", on_mentions}, {"sh_touches", on_touches}, {"sh_hit", on_hit}};
-    for (size_t i = 0; i < 3 && !s->forget_ready; i++) {
-        int rc =
-            sqlite3_create_function_v2(s->w.db, list[i].name, 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, s,
-                                       list[i].fn, NULL, NULL, NULL);
+        int n;
+    } list[] = {{"sh_mentions", on_mentions, 1},
+                {"sh_touches", on_touches, 1},
+                {"sh_hit", on_hit, 1},
+                {"sh_body_json", on_json, 2}};
+    for (size_t i = 0; i < sizeof(list) / sizeof(*list) && !s->forget_ready; i++) {
+        int rc = sqlite3_create_function_v2(s->w.db, list[i].name, list[i].n,
+                                            SQLITE_UTF8 | SQLITE_DIRECTONLY, s, list[i].fn, NULL,
+                                            NULL, NULL);
         if (rc != SQLITE_OK)
             return sh_sqlite_fail(s->w.db, rc, list[i].name, err);
     }

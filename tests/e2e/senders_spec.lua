@@ -80,6 +80,25 @@ describe("senders", function()
     assert.equal(before, #engine:cli("events", "--json"))
   end)
 
+  it("of a form or a token are found by the number of a caller that is to be forgotten", function()
+    for _, number in ipairs { "+31612340001", "+31612340003" } do
+      local out, code = support.capture(("cd %s && %s forget %s --yes --data data 2>&1"):format(
+        engine.dir, support.bin, number))
+      assert.equal(0, code, out)
+    end
+    local left = {}
+    for _, row in ipairs(engine:cli("events", "--json")) do
+      local whole = engine:cli("events", "--id", row.id, "--json")[1]
+      if row.source == "dialpad" or row.source == "twilio" then
+        assert.is_nil(whole.raw)
+        assert.same({ forgotten = true }, whole.body)
+      elseif row.source ~= "engine" then
+        left[#left + 1] = row.source
+      end
+    end
+    assert.equal(5, #left)
+  end)
+
   it("that send again are answered with the first one's id", function()
     local out, code = send("events/*")
     assert.equal(0, code, out)
