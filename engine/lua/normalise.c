@@ -208,7 +208,11 @@ static void fail_runs(struct sh_host *h, struct sh_job_state *js, const struct s
         if (r->rule == SIZE_MAX)
             r->gone = job->n_only ? sh_slice_dup(job->only[i]) : sh_strdup(SH_RULE_ALL);
         sh_lua_run_fail(r);
-        sh_buf_adds(&r->error, told);
+        if (job->n_only && r->rule == SIZE_MAX)
+            r->outcome = SH_RUN_GONE;
+        sh_buf_adds(&r->error, r->outcome == SH_RUN_GONE
+                                   ? "the rule is not in this generation any more"
+                                   : told);
     }
     free(told);
 }
