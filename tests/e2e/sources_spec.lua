@@ -229,7 +229,8 @@ describe("sources", function()
   describe("requests in files", function()
     it("are tried and sent with their path and headers", function()
       support.write_file(engine.dir .. "/up.http",
-        "POST /hooks/header HTTP/1.1\r\nHost: elsewhere\r\nX-Event: up\r\nX-Call: c7\r\nX-Id: file-1\r\n\r\n{\"a\":1}\r\n")
+        "POST /hooks/header HTTP/1.1\r\nHost: elsewhere\r\nX-Event: up\r\n" ..
+        "X-Call: c7\r\nX-Id: file-1\r\n\r\n{\"a\":1}\r\n")
       support.write_file(engine.dir .. "/gone.http",
         "POST /hooks/form\nContent-Type: application/x-www-form-urlencoded\n\nCallSid=CA7&CallStatus=busy\n")
       local out, code = support.capture(("cd %s && %s send up.http gone.http --to http://127.0.0.1:%d")
