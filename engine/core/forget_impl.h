@@ -57,7 +57,8 @@ struct sh_forget_at { /* how far: changed by a slice, kept when that is committe
 struct sh_forget {
     struct sh_phone_number number;
     bool dry;
-    struct sh_forget_at kept, next;
+    struct sh_forget_at kept, next;         /* next: the writer's while it is at work */
+    double progress;                        /* of kept */
     struct sh_forget_event *events, *order; /* by id; order: by seq, an array once grouped */
     struct sh_forget_event **sorted;
     size_t n_sorted, n_known; /* n_known: events when the round began */

@@ -408,9 +408,28 @@ bool sh_store_forget(struct sh_store *s, struct sh_op_forget *op, struct sh_erro
     return ok;
 }
 
+static double progress_of(const struct sh_forget *f)
+{
+    const struct sh_forget_at *at = &f->kept;
+    if (at->phase >= SH_FORGET_OVER || at->round > 0)
+        return 1;
+    double part = at->phase == SH_FORGET_TABLES ? (double)at->table / (double)sh_forget_n_tables
+                  : (at->phase == SH_FORGET_BLANK || at->phase == SH_FORGET_MARK) && f->n_sorted
+                      ? (double)at->place / (double)f->n_sorted
+                  : at->phase > SH_FORGET_SCAN && at->last ? (double)at->cursor / (double)at->last
+                                                           : 0;
+    return ((double)at->phase + part) / SH_FORGET_OVER;
+}
+
 void sh_forget_kept(struct sh_forget *f)
 {
     f->kept = f->next;
+    f->progress = progress_of(f);
+}
+
+double sh_forget_progress(const struct sh_forget *f)
+{
+    return f->progress;
 }
 
 void sh_forget_files_gone(struct sh_forget *f)
@@ -423,19 +442,6 @@ void sh_forget_files_gone(struct sh_forget *f)
 const struct sh_forget_counts *sh_forget_counts(const struct sh_forget *f)
 {
     return &f->kept.n;
-}
-
-double sh_forget_progress(const struct sh_forget *f)
-{
-    const struct sh_forget_at *at = &f->kept;
-    if (at->phase >= SH_FORGET_OVER || at->round > 0)
-        return 1;
-    double part = at->phase == SH_FORGET_TABLES ? (double)at->table / (double)sh_forget_n_tables
-                  : (at->phase == SH_FORGET_BLANK || at->phase == SH_FORGET_MARK) && f->n_sorted
-                      ? (double)at->place / (double)f->n_sorted
-                  : at->phase > SH_FORGET_SCAN && at->last ? (double)at->cursor / (double)at->last
-                                                           : 0;
-    return ((double)at->phase + part) / SH_FORGET_OVER;
 }
 
 static void add(cJSON *o, const char *name, int64_t n)
