@@ -38,7 +38,7 @@ static size_t code_length(const char *digits)
 }
 
 static void add_form(struct sh_phone_number *n, const char *a, const char *b, const char *c,
-                     int kind)
+                     enum sh_phone_kind kind)
 {
     char text[64];
     snprintf(text, sizeof(text), "%s%s%s", a, b, c);

@@ -25,7 +25,7 @@ struct sh_phone_number {
     struct {
         char digits[SH_PHONE_DIGITS + 8];
         size_t n;
-        enum { SH_PHONE_WHOLE, SH_PHONE_TRUNK, SH_PHONE_BARE } kind;
+        enum sh_phone_kind { SH_PHONE_WHOLE, SH_PHONE_TRUNK, SH_PHONE_BARE } kind;
     } forms[SH_PHONE_FORMS];
     size_t n_forms;
 };
