@@ -42,8 +42,8 @@ static void test_from_any_writing(void **state)
         "+31 (0)6 12345678",
         "06.1234.5678",
         "tel:+31-6-12345678",
-        "+31\xc2\xa0"
-        "612345678",
+        ("+31\xc2\xa0"
+         "612345678"),
     };
     for (size_t i = 0; i < sizeof(writings) / sizeof(*writings); i++) {
         struct sh_phone_number n = number(writings[i], "31");
@@ -89,8 +89,8 @@ static void test_is_found(void **state)
         "{\"n\":\"\\u0030612345678\"}",
         "{\"n\":\"06\\/12345678\"}",
         "call (06) 12345678 back",
-        "call 06\xe2\x80\x91"
-        "12345678 back",
+        ("call 06\xe2\x80\x91"
+         "12345678 back"),
         "+31 (0)6 12345678",
         "+31(0)612345678",
         "2026-06-12 0612345678",
