@@ -54,10 +54,11 @@ static void question_free(void *data)
 
 static bool read_filter(struct sh_api_call *c, const struct filter *f, struct question *q)
 {
-    char *member = (char *)&q->q + f->member;
+    unsigned char *member = (unsigned char *)q + offsetof(struct question, q) + f->member;
+    const char *text = sh_api_param(c, f->param);
     if (f->is_time)
         return sh_api_param_time(c, f->param, (int64_t *)(void *)member);
-    *(const char **)(void *)member = sh_api_param(c, f->param);
+    memcpy(member, &text, sizeof(text));
     return !f->words || sh_api_param_word(c, f->param, f->words);
 }
 
