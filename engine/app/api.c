@@ -5,6 +5,7 @@
 #include "app/api_token.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "svc/crypto.h"
 #include "svc/json.h"
 
 #include <stdarg.h>
@@ -356,6 +357,7 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
     struct sh_api *api = sh_alloc(1, sizeof(*api));
     api->config = *config;
     TAILQ_INIT(&api->calls);
+    sh_random(api->cursor_key, sizeof(api->cursor_key));
     const struct sh_api_reader_config reader = {
         .base = config->base, .dir = config->config->data, .store = config->store};
     api->reader = sh_api_reader_new(&reader, err);

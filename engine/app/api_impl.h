@@ -55,6 +55,7 @@ struct sh_api {
     bool stopped;
     int64_t log_second; /* lines about refusals are rationed */
     int log_lines;
+    uint8_t cursor_key[32]; /* of sh_api_seal(); random, of this process */
 };
 
 struct sh_api_param {
@@ -142,6 +143,15 @@ char *sh_api_cursor(const struct sh_api_call *c, const char *next) SH_WARN_UNUSE
 bool sh_api_read_cursor(struct sh_api_call *c, char **after) SH_WARN_UNUSED;
 /* {"items": rows, "next_cursor": ...}; takes rows and next. */
 cJSON *sh_api_list_tree(const struct sh_api_call *c, cJSON *rows, char *next) SH_WARN_UNUSED;
+
+/* --- api_seal.c: places that name what is masked --------------------------------------------- */
+#define SH_API_SEALED_BYTES ((size_t)4096)
+/* On any thread. head: what the place belongs to. */
+void sh_api_seal(const struct sh_api *api, struct sh_slice head, struct sh_slice place,
+                 struct sh_buf *out);
+/* False: not sealed by this process, or for another head. */
+bool sh_api_unseal(const struct sh_api *api, struct sh_slice head, struct sh_slice sealed,
+                   struct sh_buf *place) SH_WARN_UNUSED;
 
 /* --- api_gate.c: who is that? --------------------------------------------------------------- */
 struct sh_api_refusal {

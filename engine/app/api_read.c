@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CURSOR_BYTES   4096
-#define CURSOR_VERSION 1
-#define CURSOR_HEAD    5 /* version, hash */
+#define CURSOR_BYTES  SH_API_SEALED_BYTES
+#define CURSOR_OPEN   1
+#define CURSOR_SEALED 2
+#define CURSOR_HEAD   5 /* version, hash */
 
 /* --- there and back ------------------------------------------------------------------------- */
 
@@ -102,22 +103,45 @@ static uint32_t hash_of(const struct sh_api_call *c)
     return all;
 }
 
+/* A record's place is its id, which may be a number. Whoever may not see it may not read it out of
+ * a cursor either, nor find it by cursors of its own making. */
+static bool is_sealed(const struct sh_api_call *c)
+{
+    static const char records[] = "/api/v1/records/";
+    return sh_api_mask(c) && strncmp(c->route->pattern, records, sizeof(records) - 1) == 0;
+}
+
 char *sh_api_cursor(const struct sh_api_call *c, const char *next)
 {
     struct sh_buf bytes, text;
+    const bool sealed = is_sealed(c);
     const uint32_t h = hash_of(c);
     if (!next)
         return NULL;
     sh_buf_init(&bytes, CURSOR_BYTES);
     sh_buf_init(&text, CURSOR_BYTES * 2);
-    sh_buf_u8(&bytes, CURSOR_VERSION);
+    sh_buf_u8(&bytes, sealed ? CURSOR_SEALED : CURSOR_OPEN);
     for (int i = 0; i < 4; i++)
         sh_buf_u8(&bytes, (uint8_t)(h >> (8 * i)));
-    sh_buf_adds(&bytes, next);
+    if (sealed)
+        sh_api_seal(c->api, sh_slice(&h, sizeof(h)), sh_slice_str(next), &bytes);
+    else
+        sh_buf_adds(&bytes, next);
     sh_base64_write(&text, sh_slice(bytes.data, bytes.len), SH_BASE64_URL);
     sh_require(sh_buf_ok(&bytes) && sh_buf_ok(&text));
     sh_buf_free(&bytes);
     return sh_buf_take(&text, &(size_t){0});
+}
+
+static bool unseal(const struct sh_api_call *c, uint32_t h, struct sh_slice sealed, char **after)
+{
+    struct sh_buf place;
+    sh_buf_init(&place, CURSOR_BYTES);
+    const bool ok = sh_api_unseal(c->api, sh_slice(&h, sizeof(h)), sealed, &place);
+    if (ok)
+        *after = sh_slice_dup(sh_slice(place.data, place.len));
+    sh_buf_free(&place);
+    return ok;
 }
 
 /* What a cursor's bytes say, or why they say nothing. */
@@ -125,13 +149,18 @@ static const char *open_cursor(const struct sh_api_call *c, const struct sh_buf 
                                char **after)
 {
     const uint8_t *p = (const uint8_t *)bytes->data;
-    if (bytes->len <= CURSOR_HEAD || p[0] != CURSOR_VERSION)
+    const bool sealed = is_sealed(c);
+    if (bytes->len <= CURSOR_HEAD || p[0] != (sealed ? CURSOR_SEALED : CURSOR_OPEN))
         return "it is none that this API gave out";
     const uint32_t h =
         (uint32_t)p[1] | (uint32_t)p[2] << 8 | (uint32_t)p[3] << 16 | (uint32_t)p[4] << 24;
     if (h != hash_of(c))
         return "it belongs to another list, or to other filters";
     const struct sh_slice rest = sh_slice(bytes->data + CURSOR_HEAD, bytes->len - CURSOR_HEAD);
+    if (sealed && !unseal(c, h, rest, after))
+        return "it is none that this API gave out since it was started";
+    if (sealed)
+        return NULL;
     if (!sh_utf8_ok(rest))
         return "it is none that this API gave out";
     *after = sh_slice_dup(rest);

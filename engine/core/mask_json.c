@@ -11,6 +11,8 @@
 
 #define MAX_PATH      64 /* names that are looked at, from the end */
 #define NUMBER_DIGITS 8  /* of a JSON number that is a telephone's */
+#define MOST_DIGITS   17 /* of a number that is a text, or a part of one */
+#define BETWEEN_IDS   ":/@|,;= "
 #define TEXT_BYTES    ((size_t)64 << 20)
 
 struct walk {
@@ -74,6 +76,13 @@ static bool is_one_of(const char *name, const char *const *names)
     return false;
 }
 
+/* Does the value name a caller, whatever else the name looks like? */
+static bool is_caller(const char *name)
+{
+    static const char *const names[] = {"caller_id", "callerid", "cli", "msisdn", "ani", NULL};
+    return name && is_one_of(name, names);
+}
+
 /* Does the value name a thing, or a time, and no person? */
 static bool is_id(const char *name)
 {
@@ -81,15 +90,17 @@ static bool is_id(const char *name)
                                         "etag",  "token",    "generation", "version",     "time",
                                         "trace", "date",     "cursor",     "next_cursor", "before",
                                         "cause", "short_id", NULL};
-    return name && (is_one_of(name, names) || ends_in(name, "_id") || ends_in(name, "_at") ||
-                    ends_in(name, "_ms") || ends_in(name, "_key") || ends_in(name, "_time"));
+    return name && !is_caller(name) &&
+           (is_one_of(name, names) || ends_in(name, "_id") || ends_in(name, "_at") ||
+            ends_in(name, "_ms") || ends_in(name, "_key") || ends_in(name, "_time"));
 }
 
 static bool is_phone(const char *name)
 {
     static const char *const names[] = {"from", "to", "caller", "callee", "phone", "tel", NULL};
-    return name && (is_one_of(name, names) || ends_in(name, "number") || ends_in(name, "phone") ||
-                    ends_in(name, "_tel") || ends_in(name, "mobile") || ends_in(name, "digits"));
+    return name && (is_caller(name) || is_one_of(name, names) || ends_in(name, "number") ||
+                    ends_in(name, "phone") || ends_in(name, "_tel") || ends_in(name, "mobile") ||
+                    ends_in(name, "digits"));
 }
 
 /* A whole text that is a number as one is written with its code or its 0. */
@@ -104,7 +115,7 @@ static bool is_number(const char *text)
         else if (!strchr("+ -./()", *p))
             return false;
     }
-    return digits >= SH_MASK_MIN_DIGITS && digits <= 17;
+    return digits >= SH_MASK_MIN_DIGITS && digits <= MOST_DIGITS;
 }
 
 /* --- how ------------------------------------------------------------------------------ */
@@ -127,6 +138,34 @@ static char *masked(const char *text)
     return sh_buf_take(&out, NULL);
 }
 
+/* Bytes of a number within an id, from its + or 0 on: "call:+31612345678:4", "0612345678@pbx". A
+ * part of a UUID or of a date is between dashes. */
+static size_t number_in_id(const char *text, size_t at)
+{
+    const char before = at ? text[at - 1] : ':';
+    const bool sign = text[at] == '+';
+    if (!sign && (text[at] != '0' || !strchr(BETWEEN_IDS, before)))
+        return 0;
+    const size_t n = strspn(text + at + sign, "0123456789");
+    const bool whole = sign || strchr(BETWEEN_IDS, text[at + n]); /* finds the end, too */
+    return whole && n >= SH_MASK_MIN_DIGITS && n <= MOST_DIGITS ? sign + n : 0;
+}
+
+/* An id as it is, but for the numbers in it. */
+static char *masked_id(const char *text)
+{
+    struct sh_buf out;
+    sh_buf_init(&out, TEXT_BYTES);
+    for (size_t i = 0, n; text[i]; i += n) {
+        n = number_in_id(text, i);
+        if (n)
+            sh_mask_numbers(&out, sh_slice(text + i, n));
+        else
+            sh_buf_add(&out, text + i, n = 1);
+    }
+    return sh_buf_take(&out, NULL);
+}
+
 /* A JSON Web Token, whose number cannot be seen: its parts begin as {" does in base64. */
 static bool is_token(const char *text)
 {
@@ -135,13 +174,12 @@ static bool is_token(const char *text)
 
 static void mask_text(cJSON *node)
 {
-    if (is_id(node->string) && !is_number(node->valuestring))
-        return;
-    if (is_token(node->valuestring)) {
+    const bool id = is_id(node->string) && !is_number(node->valuestring);
+    if (!id && is_token(node->valuestring)) {
         set_text(node, SH_MASKED);
         return;
     }
-    char *text = masked(node->valuestring);
+    char *text = id ? masked_id(node->valuestring) : masked(node->valuestring);
     if (strcmp(text, node->valuestring) != 0)
         set_text(node, text);
     free(text);
@@ -161,19 +199,54 @@ static void mask_number(cJSON *node)
     free(blank);
 }
 
-/* A member whose name is a number: two of them may come to look alike, and are told apart. */
-static void mask_name(const cJSON *object, cJSON *node)
+/* A member whose name is a number. */
+struct named {
+    cJSON *node;
+    size_t at;
+};
+
+static int by_name(const void *a, const void *b)
 {
-    if (!node->string || !is_number(node->string))
-        return;
-    char *name = masked(node->string);
-    for (int n = 2; cJSON_GetObjectItemCaseSensitive(object, name) && n < 100000; n++) {
-        char *other = sh_strf("%.*s~%d", (int)strcspn(name, "~"), name, n);
-        free(name);
-        name = other;
+    const struct named *x = a, *y = b;
+    const int order = strcmp(x->node->string, y->node->string);
+    return order ? order : x->at < y->at ? -1 : 1;
+}
+
+/* Several may come to look alike, and are told apart: "~2" is the second. A sender may have sent
+ * thousands of them, so they are sorted, not looked for. */
+static void tell_apart(struct named *all, size_t n)
+{
+    size_t same = 0;
+    qsort(all, n, sizeof(*all), by_name);
+    for (size_t i = 1; i < n; i++) {
+        cJSON *node = all[i].node;
+        same = strcmp(node->string, all[i - 1 - same].node->string) == 0 ? same + 1 : 0;
+        if (!same)
+            continue;
+        char *name = sh_strf("%s~%zu", node->string, same + 1);
+        free(node->string);
+        node->string = name;
     }
-    free(node->string);
-    node->string = name;
+}
+
+static void mask_names(cJSON *object)
+{
+    const size_t most = (size_t)cJSON_GetArraySize(object);
+    struct named *all = NULL;
+    size_t n = 0;
+    for (cJSON *child = object->child; child; child = child->next) {
+        if (!child->string || !is_number(child->string))
+            continue;
+        char *name = masked(child->string);
+        free(child->string);
+        child->string = name;
+        all = all ? all : sh_alloc(most, sizeof(*all));
+        all[n] = (struct named){child, n};
+        n++;
+    }
+    if (n)
+        tell_apart(all, n);
+    free(all);
 }
 
 static void walk(struct walk *w, cJSON *node, bool hidden);
@@ -214,8 +287,7 @@ static void walk(struct walk *w, cJSON *node, bool hidden)
     for (cJSON *child = cJSON_IsRaw(node) ? NULL : node->child; child; child = child->next)
         walk(w, child, hidden);
     if (cJSON_IsObject(node) && w->m->numbers)
-        for (cJSON *child = node->child; child; child = child->next)
-            mask_name(node, child);
+        mask_names(node);
     if (is_whole(node))
         mask_whole(w, node, hidden);
     else if (hidden && (cJSON_IsString(node) || sh_json_is_number(node)))

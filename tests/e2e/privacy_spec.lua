@@ -380,4 +380,43 @@ end }]] } }
     assert.equal(403, engine:request("POST", "/api/v1/forget", '{"number":"+31698765401"}',
       { Authorization = "Bearer " .. operator }).status)
   end)
+
+  it("does not let a viewer read ids of records out of cursors, or find them by its own", function()
+    engine = support.engine { rules = { ["a.lua"] = [[
+rule "r" { on = "*", run = function(call) records.put("callers", call.remote_number, { n = 1 }) end }]] } }
+    for i = 1, 3 do
+      post(engine, { event = "x", call_id = "call:+3169876540" .. i .. ":x", remote_number = "+3169876540" .. i })
+    end
+    engine:wait_events("done", 3)
+    local function token(role)
+      return select(2, engine:cli("token", "new", role, "--role", role)):match "sh_[%w_-]+"
+    end
+    local viewer, operator = token "viewer", token "operator"
+    local function page(who, path, cursor)
+      return engine:request("GET", "/api/v1/" .. path .. "?limit=1" .. (cursor and "&cursor=" .. cursor or ""), nil,
+        { Authorization = "Bearer " .. who })
+    end
+    local function plain(cursor)
+      return (mime.unb64(cursor:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#cursor % 4)))
+    end
+    local theirs = page(operator, "records/callers").json.next_cursor
+    assert.truthy(plain(theirs):find("+31698765401", 1, true))
+    local cursor, n, before = nil, 0, nil
+    repeat
+      local answer = page(viewer, "records/callers", cursor)
+      assert.equal(200, answer.status, answer.body)
+      assert.falsy(answer.body:find("6987654", 1, true))
+      n = n + #answer.json.items
+      before, cursor = cursor or before, answer.json.next_cursor ~= cjson.null and answer.json.next_cursor or nil
+      if cursor then assert.falsy(plain(cursor):find("6987654", 1, true)) end
+    until not cursor
+    assert.equal(3, n)
+    for _, other in ipairs { theirs, before:sub(1, -2) .. (before:sub(-1) == "A" and "Q" or "A"), before .. "AAAA" } do
+      assert.equal(400, page(viewer, "records/callers", other).status)
+    end
+    assert.equal(400, page(operator, "records/callers", before).status)
+    for _, path in ipairs { "events", "runs" } do
+      assert.falsy(page(viewer, path).body:find("6987654", 1, true), path)
+    end
+  end)
 end)
