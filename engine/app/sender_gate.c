@@ -193,10 +193,10 @@ void sh_gate_refusals(const struct sh_gate *g, sh_gate_refusal_fn *fn, void *arg
 /* --- paths in logs -------------------------------------------------------------------------- */
 
 /* Percent-escapes undone; what cannot be is left as it is. Cut at the room. */
-static void unescape(const char *path, char out[SH_SHOWN_PATH])
+static void unescape(const char *path, char *out, size_t room)
 {
     size_t n = 0;
-    for (; *path && n < SH_SHOWN_PATH - 1; path++) {
+    for (; *path && n < room - 1; path++) {
         char hex[3] = {0};
         if (*path == '%' && path[1] && path[2]) {
             memcpy(hex, path + 1, 2);
@@ -211,11 +211,28 @@ static void unescape(const char *path, char out[SH_SHOWN_PATH])
     out[n] = '\0';
 }
 
+/* Does a path hold a secret that one of the sources expects in its own? Whoever mistypes an address
+ * (a slash too many, another name) sends the secret along. */
+static bool has_secret(const struct sh_config *config, const char *path)
+{
+    const size_t room = strlen(path) + 1;
+    char *plain = sh_alloc(room, 1);
+    bool found = false;
+    unescape(path, plain, room);
+    for (size_t i = 0; i < config->n_sources; i++) {
+        const struct sh_auth_config *auth = &config->sources[i].auth;
+        for (char **s = auth->secrets; auth->kind == SH_AUTH_PATH && s && *s; s++)
+            found = found || strcasestr(plain, *s);
+    }
+    free(plain);
+    return found;
+}
+
 const char *sh_gate_shown_path(const struct sh_config *config, const char *path,
                                char out[SH_SHOWN_PATH])
 {
     char plain[SH_SHOWN_PATH];
-    unescape(path, plain);
+    unescape(path, plain, sizeof(plain));
     for (size_t i = 0; i < config->n_sources; i++) {
         const char *pattern = config->sources[i].path;
         if (!sh_path_pattern_has(pattern, NULL))
@@ -228,5 +245,5 @@ const char *sh_gate_shown_path(const struct sh_config *config, const char *path,
         snprintf(out, SH_SHOWN_PATH, "%.*s...", (int)(n < SH_SHOWN_PATH - 4 ? n : 0), pattern);
         return out;
     }
-    return path;
+    return has_secret(config, path) ? "..." : path;
 }

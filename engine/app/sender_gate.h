@@ -45,8 +45,9 @@ typedef void sh_gate_refusal_fn(void *arg, const char *source, const char *reaso
 void sh_gate_refusals(const struct sh_gate *g, sh_gate_refusal_fn *fn, void *arg);
 
 /* The path as a log may show it: of a source with named segments its pattern, of any other path
- * that begins like one the part before them and "...": a segment may be a secret. path may be
- * percent-encoded. Borrowed from path, config or out. */
+ * that begins like one the part before them and "...": a segment may be a secret. Of one that
+ * has such a secret anywhere, "...". path may be percent-encoded. Borrowed from path, config or
+ * out. */
 #define SH_SHOWN_PATH 256
 const char *sh_gate_shown_path(const struct sh_config *config, const char *path,
                                char out[SH_SHOWN_PATH]);

@@ -96,11 +96,26 @@ bool sh_log_format_of(const char *name, enum sh_log_format *out)
 /* --- values ------------------------------------------------------------------------------------
  */
 
+/* Bytes of the UTF-8 character at p; 0: there is none. */
+static size_t character(struct sh_slice s, size_t at)
+{
+    const unsigned char c = (unsigned char)s.p[at];
+    const size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    return at + n <= s.n && sh_utf8_ok(sh_slice(s.p + at, n)) ? n : 0;
+}
+
+/* A character that is a control (C1, U+0080 to U+009F), which a terminal may obey? */
+static bool is_c1(struct sh_slice s, size_t at, size_t n)
+{
+    return n == 2 && s.p[at] == '\xc2' && (unsigned char)s.p[at + 1] < 0xa0;
+}
+
 static bool is_plain(struct sh_slice s)
 {
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0, n; i < s.n; i += n) {
         const unsigned char c = (unsigned char)s.p[i];
-        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f)
+        n = character(s, i);
+        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f || !n || is_c1(s, i, n))
             return false;
     }
     return s.n > 0;
@@ -113,26 +128,22 @@ static void add_logfmt(struct sh_buf *b, struct sh_slice s)
         return;
     }
     sh_buf_addc(b, '"');
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0, n; i < s.n; i += n) {
         const unsigned char c = (unsigned char)s.p[i];
+        n = character(s, i);
         if (c == '"' || c == '\\')
             sh_buf_addf(b, "\\%c", c);
         else if (c == '\n')
             sh_buf_adds(b, "\\n");
-        else if (c < ' ' || c == 0x7f)
+        else if (c < ' ' || c == 0x7f || !n)
             sh_buf_addf(b, "\\x%02x", c);
+        else if (is_c1(s, i, n))
+            sh_buf_addf(b, "\\x%02x", (unsigned char)s.p[i + 1]);
         else
-            sh_buf_addc(b, (char)c);
+            sh_buf_add(b, s.p + i, n);
+        n = n ? n : 1;
     }
     sh_buf_addc(b, '"');
-}
-
-/* Bytes of the UTF-8 character at p; 0: there is none. */
-static size_t character(struct sh_slice s, size_t at)
-{
-    const unsigned char c = (unsigned char)s.p[at];
-    const size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    return at + n <= s.n && sh_utf8_ok(sh_slice(s.p + at, n)) ? n : 0;
 }
 
 /* RFC 8259; bytes that are no text become U+FFFD. */
@@ -146,6 +157,8 @@ static void add_json(struct sh_buf *b, struct sh_slice s)
             sh_buf_addf(b, "\\%c", c);
         else if (c < ' ' || c == 0x7f)
             sh_buf_addf(b, "\\u%04x", c);
+        else if (is_c1(s, i, n))
+            sh_buf_addf(b, "\\u00%02x", (unsigned char)s.p[i + 1]);
         else if (n)
             sh_buf_add(b, s.p + i, n);
         else

@@ -146,6 +146,17 @@ static void say_long_line(void)
             long_text, "file", long_text, "file", long_text);
 }
 
+/* What a terminal may obey: C1 as UTF-8 and as a byte, and bytes that are no text. */
+static void say_controls(void)
+{
+    sh_info("x", "a", "Zo\xc3\xab", "b",
+            "/\xc2\x9b"
+            "31m",
+            "c",
+            "/\x9b"
+            "31m");
+}
+
 static void logfmt_lines(void **state)
 {
     (void)state;
@@ -154,12 +165,16 @@ static void logfmt_lines(void **state)
                                 " event=01234567-1234-7890-9012-001122334455 number=********78"
                                 " generation=12345678 size=12345678 less=-1 none=\"\"\n");
     expect_line(say_false_number, " a=\"\\x01\" b=\"\\x01-\" c=\"\\x01******78x\"\n");
+    expect_line(say_controls, " level=info msg=x a=Zo\xc3\xab b=\"/\\x9b31m\" c=\"/\\x9b31m\"\n");
 }
 
 static void json_lines(void **state)
 {
     (void)state;
     sh_log_set_format(SH_LOG_JSON);
+    expect_line(say_controls, ",\"level\":\"info\",\"msg\":\"x\",\"a\":\"Zo\xc3\xab\",\"b\":"
+                              "\"/\\u009b31m\",\"c\":\"/\xef\xbf\xbd"
+                              "31m\"}\n");
     expect_line(say_odd_values,
                 ",\"level\":\"warn\",\"msg\":\"odd \\\"one\\\"\",\"error\":\"a\\u000ab=\\u007f\","
                 "\"event\":\"01234567-1234-7890-9012-001122334455\",\"number\":\"********78\","

@@ -177,9 +177,11 @@ static void expect_shown(const struct sh_config *c, const char *path, const char
 static void test_shown_path(void **state)
 {
     (void)state;
+    char *secrets[] = {(char *)"Op3nSesame", NULL};
     struct sh_source_config sources[] = {
         {.path = (char *)"/hooks/webphone"},
-        {.path = (char *)"/hooks/pbx/{secret}/{kind}"},
+        {.path = (char *)"/hooks/pbx/{secret}/{kind}",
+         .auth = {.kind = SH_AUTH_PATH, .secrets = secrets}},
     };
     const struct sh_config c = {.sources = sources, .n_sources = 2};
     expect_shown(&c, "/hooks/webphone", "/hooks/webphone");
@@ -191,6 +193,12 @@ static void test_shown_path(void **state)
     expect_shown(&c, "/hooks/pbx", "/hooks/pbx");
     expect_shown(&c, "/other%2", "/other%2");
     expect_shown(&c, "", "");
+    expect_shown(&c, "//hooks/pbx/Op3nSesame/x", "...");
+    expect_shown(&c, "/hook/pbx/op3n%53esame", "...");
+    expect_shown(&c, "http://a/hooks/pbx/Op3nSesame", "...");
+    char *deep = sh_strf("/%*s/Op3nSesame", 5000, "s");
+    expect_shown(&c, deep, "...");
+    free(deep);
     char *huge = sh_strf("/hooks/pbx/%*s", 5000, "s");
     expect_shown(&c, huge, "/hooks/pbx/...");
     free(huge);
