@@ -22,16 +22,37 @@ static bool is_loopback(const char *peer)
     return strncmp(peer, "127.", 4) == 0 || strcmp(peer, "::1") == 0;
 }
 
-/* Headers that a proxy adds: who really asks is somebody else. */
+/* Headers that a proxy adds: who really asks is somebody else. So it is with HTTP/1.0, which nginx
+ * speaks unless told otherwise, with the engine's own address as Host and no header added. */
 static bool is_forwarded(const struct sh_http_request *req)
 {
-    static const char *const names[] = {
-        "Forwarded",         "Via",       "X-Forwarded-For",  "X-Forwarded-Host",
-        "X-Forwarded-Proto", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP"};
+    static const char *const names[] = {"Forwarded",
+                                        "Via",
+                                        "X-Forwarded",
+                                        "X-Forwarded-For",
+                                        "X-Forwarded-Host",
+                                        "X-Forwarded-Port",
+                                        "X-Forwarded-Prefix",
+                                        "X-Forwarded-Proto",
+                                        "X-Forwarded-Scheme",
+                                        "X-Forwarded-Server",
+                                        "X-Original-Forwarded-For",
+                                        "X-Original-Host",
+                                        "X-Original-URL",
+                                        "X-Real-IP",
+                                        "X-Client-IP",
+                                        "Client-IP",
+                                        "X-Cluster-Client-IP",
+                                        "X-Envoy-External-Address",
+                                        "CDN-Loop",
+                                        "CF-Connecting-IP",
+                                        "Fastly-Client-IP",
+                                        "Fly-Client-IP",
+                                        "True-Client-IP"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (sh_http_header(req, names[i]))
             return true;
-    return false;
+    return sh_http_is_1_0(req);
 }
 
 /* "127.0.0.1", and no name that only begins like it. */

@@ -224,6 +224,11 @@ const char *sh_http_header_at(const struct sh_http_request *req, const char *nam
     return NULL;
 }
 
+bool sh_http_is_1_0(const struct sh_http_request *req)
+{
+    return req->conn && req->conn->guard.http10;
+}
+
 const char *sh_http_peer(const struct sh_http_request *req)
 {
     return req->peer;

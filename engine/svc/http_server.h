@@ -81,6 +81,7 @@ const char *sh_http_path(const struct sh_http_request *req); /* percent-decoded,
 struct sh_slice sh_http_raw_path(const struct sh_http_request *req);
 const char *sh_http_query(const struct sh_http_request *req); /* raw, "" if none */
 const char *sh_http_header(const struct sh_http_request *req, const char *name); /* or NULL */
+bool sh_http_is_1_0(const struct sh_http_request *req);      /* sent as HTTP/1.0? */
 const char *sh_http_peer(const struct sh_http_request *req); /* numeric address, "" on Unix */
 /* The value of the n-th header of that name, from 0, in the order in which they came; or NULL. */
 const char *sh_http_header_at(const struct sh_http_request *req, const char *name, size_t n);

@@ -41,6 +41,7 @@ describe("the API without tokens", function()
 
   it("refuses what a proxy passes on, and pages of other origins", function()
     for _, line in ipairs { "X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 x", "X-Real-IP: ::1",
+                            "X-Forwarded-Server: x", "x-client-ip: ::1", "CDN-Loop: x", "X-Original-URL: /api",
                             "Origin: http://example.org", "Origin: null", "Sec-Fetch-Site: cross-site",
                             "Sec-Fetch-Site: same-site", "Origin: http://127.0.0.1:1" } do
       local answer = ask("/api/v1/status", "Host: 127.0.0.1", line)
@@ -50,6 +51,17 @@ describe("the API without tokens", function()
     for _, line in ipairs { "Origin: http://127.0.0.1", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none" } do
       assert.equal(200, ask("/api/v1/status", "Host: 127.0.0.1", line).status, line)
     end
+  end)
+
+  it("refuses HTTP/1.0, which nginx speaks with this very address as Host", function()
+    local conn = support.connect(engine.port)
+    conn:send(("GET /api/v1/status HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n"):format(engine.port))
+    assert.equal("not_direct", code(assert(conn:answer())))
+    conn:close()
+    conn = support.connect(engine.port)
+    conn:send(("GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n"):format(engine.port))
+    assert.equal(404, assert(conn:answer()).status)
+    conn:close()
   end)
 
   it("refuses a token in the address, and does not log it", function()
