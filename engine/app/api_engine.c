@@ -63,7 +63,7 @@ static void on_reloaded(void *arg, const cJSON *outcome)
     r->outcome = cJSON_Duplicate(outcome, true);
     r->detail = detail_of(outcome);
     r->audit = (struct sh_audit){.who = c->caller.who,
-                                 .role = c->caller.peer ? sh_role_name(c->caller.role) : "local",
+                                 .role = sh_api_audit_role(&c->caller),
                                  .peer = c->caller.peer,
                                  .action = "reload",
                                  .detail = r->detail};

@@ -208,3 +208,8 @@ bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,
     caller->role = SH_ROLE_ADMIN;
     return sh_api_is_direct(req, why);
 }
+
+const char *sh_api_audit_role(const struct sh_api_caller *caller)
+{
+    return caller->peer ? sh_role_name(caller->role) : "local";
+}

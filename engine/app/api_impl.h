@@ -168,5 +168,7 @@ bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,
 bool sh_api_is_direct(const struct sh_http_request *req, struct sh_api_refusal *why) SH_WARN_UNUSED;
 /* Does a query hold what looks like a secret? Such an address stands in logs and histories. */
 bool sh_api_has_token(const char *query) SH_WARN_UNUSED;
+/* The caller's role as the audit table has it: "local" by the control socket. Static. */
+const char *sh_api_audit_role(const struct sh_api_caller *caller);
 
 #endif

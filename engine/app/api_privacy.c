@@ -23,7 +23,7 @@ static void post_forget(struct sh_api_call *c)
     const struct sh_eraser_order order = {.number = sh_json_string(c->body, "number"),
                                           .dry = cJSON_IsTrue(dry),
                                           .who = c->caller.who,
-                                          .role = sh_role_name(c->caller.role),
+                                          .role = sh_api_audit_role(&c->caller),
                                           .peer = c->caller.peer};
     if (!order.number) {
         sh_api_fail_at(c, 400, "invalid_field", "field", "number",

@@ -86,8 +86,7 @@ static void change(struct sh_api_call *c)
                                       .target = c->segment[0],
                                       .body = c->body,
                                       .who = c->caller.who,
-                                      .role =
-                                          c->caller.peer ? sh_role_name(c->caller.role) : "local",
+                                      .role = sh_api_audit_role(&c->caller),
                                       .peer = c->caller.peer,
                                       .zone = c->api->config.config->settings.zone};
     struct sh_change *change = sh_change_new(&ask, &field, &err);

@@ -113,7 +113,17 @@ static cJSON *report_of(const struct sh_forget *f, const struct mails *m)
     return o;
 }
 
-/* What the audit table says: how much, not of whom. */
+/* What the audit table says: in the first slice's own transaction that it was begun, whatever comes
+ * of it; at the end how much it was. Never of whom. */
+static struct sh_audit audit_of(const struct sh_eraser_order *order, const char *detail)
+{
+    return (struct sh_audit){.who = order->who,
+                             .role = order->role,
+                             .peer = order->peer,
+                             .action = detail ? "forget" : "forget.begin",
+                             .detail = detail};
+}
+
 static char *detail_of(const struct sh_forget *f, const struct mails *m)
 {
     cJSON *o = report_of(f, m);
@@ -130,7 +140,8 @@ struct sh_eraser {
     struct sh_forget *forget;
     struct sh_phone_number number;
     char *who, *role, *peer, *detail;
-    bool dry, running, ok, stopped, audited;
+    bool dry, running, ok, stopped;
+    bool begun; /* and the audit table says so; of a dry run it says nothing */
     struct sh_error err;
     struct mails mails;
     struct sh_task *task;
@@ -224,8 +235,8 @@ static void on_cleaned(struct sh_op *op)
     }
     cJSON_free(e->detail);
     e->detail = detail_of(e->forget, &e->mails);
-    e->audit = (struct sh_audit){
-        .who = e->who, .role = e->role, .peer = e->peer, .action = "forget", .detail = e->detail};
+    e->audit = audit_of(&(struct sh_eraser_order){.who = e->who, .role = e->role, .peer = e->peer},
+                        e->detail);
     e->op.op = (struct sh_op){.kind = SH_OP_AUDIT, .audit = &e->audit};
     submit(e, on_audited);
 }
@@ -284,6 +295,7 @@ static void on_slice(struct sh_op *op)
         end(e, &op->err);
         return;
     }
+    e->begun = true;
     sh_forget_kept(e->forget);
     if (!e->op.forget.over) {
         step_after(e, next_slice, PAUSE_MS);
@@ -298,7 +310,8 @@ static void on_slice(struct sh_op *op)
 
 static void next_slice(struct sh_eraser *e)
 {
-    e->op.forget = (struct sh_op_forget){.op = {.kind = SH_OP_FORGET}, .forget = e->forget};
+    e->op.forget = (struct sh_op_forget){
+        .op = {.kind = SH_OP_FORGET, .audit = e->begun ? NULL : &e->audit}, .forget = e->forget};
     submit(e, on_slice);
 }
 
@@ -327,7 +340,9 @@ bool sh_eraser_start(struct sh_eraser *e, const struct sh_eraser_order *order, s
     set(&e->peer, order->peer);
     cJSON_Delete(e->report);
     e->report = NULL;
-    e->dry = order->dry;
+    e->audit =
+        audit_of(&(struct sh_eraser_order){.who = e->who, .role = e->role, .peer = e->peer}, NULL);
+    e->dry = e->begun = order->dry;
     e->running = true;
     e->ok = false;
     e->err = (struct sh_error){0};
@@ -390,12 +405,13 @@ static bool do_op(struct sh_store *store, struct sh_op *op, struct sh_error *err
     return op->ok;
 }
 
-static bool do_slices(struct sh_store *store, struct sh_forget *f, void (*progress)(double part),
-                      struct sh_error *err)
+/* audit: of the first slice; NULL: none is due. */
+static bool do_slices(struct sh_store *store, struct sh_forget *f, const struct sh_audit *audit,
+                      void (*progress)(double part), struct sh_error *err)
 {
     struct sh_op_forget op = {.forget = f};
-    while (!op.over) {
-        op = (struct sh_op_forget){.op = {.kind = SH_OP_FORGET}, .forget = f};
+    for (; !op.over; audit = NULL) {
+        op = (struct sh_op_forget){.op = {.kind = SH_OP_FORGET, .audit = audit}, .forget = f};
         if (!do_op(store, &op.op, err))
             return false;
         sh_forget_kept(f);
@@ -423,11 +439,7 @@ static bool do_rest(struct sh_store *store, const struct sh_forget *f, const str
                     const struct sh_eraser_order *order, struct sh_error *err)
 {
     char *detail = detail_of(f, m);
-    const struct sh_audit audit = {.who = order->who,
-                                   .role = order->role,
-                                   .peer = order->peer,
-                                   .action = "forget",
-                                   .detail = detail};
+    const struct sh_audit audit = audit_of(order, detail);
     struct sh_op op = {.kind = SH_OP_AUDIT, .audit = &audit};
     bool ok = do_op(store, &op, err) && do_scrub(store, err);
     cJSON_free(detail);
@@ -444,7 +456,8 @@ bool sh_erase_now(struct sh_store *store, const char *dir, const char *country,
     if (!sh_phone_number_parse(&number, order->number, country, err))
         return false;
     struct sh_forget *f = sh_forget_new(&number, order->dry);
-    bool ok = do_slices(store, f, progress, err);
+    const struct sh_audit begin = audit_of(order, NULL);
+    bool ok = do_slices(store, f, order->dry ? NULL : &begin, progress, err);
     if (ok) {
         mails_of(&mails, dir, f, &number, order->dry);
         remove_mails(&mails);
@@ -454,7 +467,7 @@ bool sh_erase_now(struct sh_store *store, const char *dir, const char *country,
     }
     if (ok && !order->dry) {
         sh_forget_files_gone(f);
-        ok = do_slices(store, f, NULL, err) && do_rest(store, f, &mails, order, err);
+        ok = do_slices(store, f, NULL, NULL, err) && do_rest(store, f, &mails, order, err);
     }
     *report = report_of(f, &mails);
     sh_forget_free(f);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * eraser.h: a caller is forgotten, within a running engine or without one: the store slice by slice
- * (core/forget.h), what waits to be delivered, the emails that were written as files; then a line
- * in the audit table, which does not hold the number, and the database file anew. */
+ * (core/forget.h), what waits to be delivered, the emails that were written as files; then the
+ * database file anew. The audit table has a row for the beginning and one for the end; neither
+ * holds the number. */
 #ifndef SH_APP_ERASER_H
 #define SH_APP_ERASER_H
 

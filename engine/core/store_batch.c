@@ -131,6 +131,8 @@ static bool apply_safe(struct sh_store *s, struct sh_op *op, struct sh_error *er
         sh_store_dedupe_back_to(s, mark);
         sh_store_rules_back_to(s, rules);
         s->version_limit = version_limit;
+        if (op->kind == SH_OP_FORGET) /* one at a time: what is marked in this batch is its own */
+            sh_store_gone_end(s, false);
         reset_op(op);
         op->err = why;
     }

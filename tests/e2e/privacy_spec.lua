@@ -232,7 +232,7 @@ describe("switchhook forget", function()
     -- who did it is known, of whom is not
     local audit = support.capture("sqlite3 " .. support.quote(engine.data .. "/switchhook.db") ..
       [[ "select action, target is null, detail like '%events%' from sh_audit"]])
-    assert.truthy(audit:find("forget|1|1", 1, true))
+    assert.truthy(audit:find("forget.begin|1|\nforget|1|1", 1, true), audit)
 
     -- the engine goes on, and nothing comes back
     call(engine, "barend-call-9999", stays, "0687654321", "Answered")

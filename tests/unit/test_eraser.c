@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ * test_eraser.c: forgetting a caller, where something gets in its way: who began it is known, and
+ * what it could not do has cost nothing. */
+#include "store_kit.h"
+
+#include "app/eraser.h"
+
+static struct kit k;
+
+static int setup(void **state)
+{
+    (void)state;
+    kit_init(&k);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    kit_end(&k);
+    return 0;
+}
+
+#define NUMBER "+31612345678"
+
+static struct sh_id call_of(const char *dedupe)
+{
+    struct sh_op_accept op = {.op.kind = SH_OP_ACCEPT};
+    op.event = kit_event(dedupe, dedupe, "{\"remote_number\":\"" NUMBER "\"}");
+    assert_true(kit_run(&k, &op.op));
+    struct sh_id id = op.event->id;
+    sh_event_free(op.event);
+    return id;
+}
+
+static bool erase(bool dry)
+{
+    struct sh_error err = {0};
+    cJSON *report;
+    const struct sh_eraser_order order = {
+        .number = NUMBER, .dry = dry, .who = "ann", .role = "local"};
+    bool ok = sh_erase_now(k.s, k.dir, NULL, &order, NULL, &report, &err);
+    cJSON_Delete(report);
+    return ok;
+}
+
+#define AUDIT "SELECT group_concat(who || ' ' || action || iif(detail IS NULL, '', ' n'), ', ')"
+
+/* That somebody began stands there before anything is gone. */
+static void test_audit(void **state)
+{
+    (void)state;
+    kit_open(&k);
+    (void)call_of("call-00001");
+    assert_true(erase(true));
+    assert_string_equal(kit_sql(&k, AUDIT " FROM sh_audit"), "");
+    kit_sql(&k, "CREATE TRIGGER stuck BEFORE UPDATE ON sh_events BEGIN SELECT raise(FAIL, 'no');"
+                " END");
+    assert_false(erase(false));
+    assert_string_equal(kit_sql(&k, AUDIT " FROM sh_audit"), "ann forget.begin");
+    kit_sql(&k, "DROP TRIGGER stuck");
+    assert_true(erase(false));
+    assert_string_equal(kit_sql(&k, AUDIT " FROM sh_audit"),
+                        "ann forget.begin, ann forget.begin, ann forget n");
+    assert_string_equal(kit_sql(&k, "SELECT body FROM sh_events"), "{\"forgotten\":true}");
+}
+
+/* A slice that the store refuses has not forgotten an event whose rules are under way. */
+static void test_refused_slice(void **state)
+{
+    (void)state;
+    struct sh_phone_number number;
+    struct sh_error err;
+    struct kit_settle s;
+    kit_open_as(&k, true, NULL);
+    struct sh_id id = call_of("call-00001");
+    kit_sql(&k, "CREATE TRIGGER stuck BEFORE INSERT ON sh_forgotten BEGIN SELECT raise(FAIL, 'no');"
+                " END");
+    assert_true(sh_phone_number_parse(&number, NUMBER, NULL, &err));
+    struct sh_forget *f = sh_forget_new(&number, false);
+    struct sh_op_forget op = {.op.kind = SH_OP_FORGET, .forget = f};
+    while (kit_run(&k, &op.op)) {
+        assert_false(op.over);
+        sh_forget_kept(f);
+    }
+    sh_forget_free(f);
+    kit_settle_init(&s, id);
+    kit_add_run(&s, "rule", SH_RUN_DONE);
+    kit_fx(&s, kit_put("calls", "one", "{\"n\":1}"));
+    assert_true(kit_run(&k, &s.op.op));
+    kit_settle_free(&s);
+    assert_string_equal(kit_doc(&k, "calls", "one"), "{\"n\":1}");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_audit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused_slice, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
