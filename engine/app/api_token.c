@@ -97,10 +97,13 @@ void sh_api_tokens_changed(struct sh_api_tokens *t, const struct sh_op *op)
     if (!op->ok || (op->kind != SH_OP_TOKEN_NEW && op->kind != SH_OP_TOKEN_REVOKE))
         return;
     t->stale = t->out;
-    if (op->kind == SH_OP_TOKEN_REVOKE)
+    if (op->kind == SH_OP_TOKEN_REVOKE) {
         forget(t, ((const struct sh_op_token_revoke *)op)->name);
-    else
-        add(t, (const struct sh_op_token_new *)op);
+        return;
+    }
+    const struct sh_op_token_new *made = (const struct sh_op_token_new *)op;
+    forget(t, made->name); /* the store may have been read since */
+    add(t, made);
 }
 
 /* --- looking up --------------------------------------------------------------------------------

@@ -213,6 +213,28 @@ static void test_changed(void **state)
     sh_loop_free(base);
 }
 
+/* The store may have told of a token before it is said to be made: it is one, and revoked at once.
+ */
+static void test_told_before(void **state)
+{
+    (void)state;
+    struct sh_waker *waker;
+    struct sh_op_token_new a = token("a", "viewer", "a");
+    assert_true(kit_run(&k, &a.op));
+    start_engine(&waker);
+    run_for(100);
+    sh_api_tokens_changed(tokens, &a.op);
+    assert_int_equal(sh_api_tokens_count(tokens), 1);
+    struct sh_op_token_revoke gone = {.op = {.kind = SH_OP_TOKEN_REVOKE, .ok = true}, .name = "a"};
+    sh_api_tokens_changed(tokens, &gone.op);
+    assert_string_equal(name_of("a"), "");
+    sh_api_tokens_stop(tokens);
+    kit_close(&k);
+    sh_api_tokens_free(tokens);
+    sh_waker_free(waker);
+    sh_loop_free(base);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_most, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_told_before, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
