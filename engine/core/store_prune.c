@@ -95,9 +95,11 @@ static bool prune_rows(struct sh_store *s, const char *sql, int64_t before_ms, s
 #define OLD_CALLBACKS                                                                              \
     "SELECT id FROM sh_callbacks WHERE closed_ms < ?1 AND status IN ('done', 'cancelled')"         \
     " ORDER BY closed_ms LIMIT ?2"
+/* They lie in the order of their age: where the first ones are young, the others are not looked at.
+ */
 #define OLD_AUDIT                                                                                  \
-    "DELETE FROM sh_audit WHERE seq IN (SELECT seq FROM sh_audit WHERE at_ms < ?1 ORDER BY seq"    \
-    " LIMIT ?2)"
+    "DELETE FROM sh_audit WHERE seq IN (SELECT seq FROM (SELECT seq, at_ms FROM sh_audit ORDER BY" \
+    " seq LIMIT ?2) WHERE at_ms < ?1)"
 
 static bool prune_callbacks(struct sh_store *s, int64_t before_ms, size_t limit, size_t *removed,
                             struct sh_error *err)
