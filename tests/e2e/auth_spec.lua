@@ -272,6 +272,18 @@ describe("who may send", function()
     headers_refused("header", "bad_token", fresh(), { ["Verification-Token"] = "header-secret" })
   end)
 
+  it("a secret in a query proves nothing, and is in no log line", function()
+    for source, name in pairs { bearer = "BEARER_NEW", header = "HEADER", field = "FIELD" } do
+      refused(source, "missing_token", 401, function()
+        return engine:post("/hooks/" .. source .. "?token=" .. secrets[name] ..
+          "&Verification-Token=" .. secrets[name], fresh())
+      end)
+    end
+    refused("github", "missing_signature", 401, function()
+      return engine:post("/hooks/github?X-Hub-Signature-256=sha256=00", fresh())
+    end)
+  end)
+
   it("a secret in the path is in no log line", function()
     stored(engine:post("/hooks/path/" .. secrets.PATH_SECRET .. "/in", fresh()))
     refused("path", "bad_token", 401, function()
