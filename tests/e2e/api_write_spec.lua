@@ -142,6 +142,9 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
           assert.equal(403, answer.status, what)
           assert.equal("role_too_low", code(answer), what)
           assert.truthy(answer.body:find("needs the role " .. least, 1, true), what)
+        elseif role == "viewer" and path:find "/raw$" then -- what cannot be masked
+          assert.equal(403, answer.status, what)
+          assert.equal("masked", code(answer), what)
         else
           assert.is_true(answer.status ~= 403 and answer.status ~= 401 and answer.status < 500, what)
         end
