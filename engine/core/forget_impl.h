@@ -8,7 +8,6 @@
 
 #include <uthash.h>
 
-#define SH_FORGOTTEN    "{\"forgotten\":true}"
 #define SH_FORGET_TOKEN 8 /* bytes: a shorter key could stand for anything */
 
 enum sh_forget_phase {

@@ -149,13 +149,14 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
 #define RUN_COLUMNS                                                                                \
     "seq, rule, generation, outcome, attempts, effects, error, duration_us, started_ms, next_ms, " \
     "logs, lookups"
-/* Dead letters: ?2 a rule, ?3 an event's seq with ?4 its id, or ?4 an item's id; ?5 a kind */
+/* Dead letters: ?2 a rule, ?3 an event's seq with ?4 its id, or ?4 an item's id; ?5 a kind. What an
+ * erasure has made blank is left to it: there is nothing to deliver */
 #define DEAD_RUNS                                                                                  \
     "outcome = 'dead' AND (?2 IS NULL OR rule = ?2)"                                               \
     " AND (?4 IS NULL OR seq = (SELECT seq FROM sh_events WHERE seq = ?3 AND id = ?4))"
 #define DEAD_ITEMS                                                                                 \
     "state = 'dead' AND (?2 IS NULL OR rule = ?2) AND (?4 IS NULL OR id = ?4)"                     \
-    " AND (?5 IS NULL OR kind = ?5)"
+    " AND (?5 IS NULL OR kind = ?5) AND payload <> '" SH_FORGOTTEN "'"
 /* ?1: the lane */
 #define OUTBOX_OF_LANE                                                                             \
     "SELECT id, kind, key, event_id, rule, payload, recipients, seq, attempts, created_ms,"        \

@@ -92,11 +92,33 @@ static void test_refused_slice(void **state)
     assert_string_equal(kit_doc(&k, "calls", "one"), "{\"n\":1}");
 }
 
+/* A delivery that an erasure has made blank, and not removed yet, is nothing to bring back or drop.
+ */
+static void test_blank_delivery(void **state)
+{
+    (void)state;
+    kit_open(&k);
+    kit_apply(&k, kit_leave(SH_FX_EMAIL, "", "{\"to\":[\"a@example.org\"],\"text\":\"a\"}"), NULL,
+              0);
+    kit_apply(&k, kit_leave(SH_FX_EMAIL, "", "{\"to\":[\"b@example.org\"],\"text\":\"b\"}"), NULL,
+              0);
+    kit_sql(&k, "UPDATE sh_outbox SET state = 'dead', next_ms = NULL");
+    kit_sql(&k, "UPDATE sh_outbox SET payload = '{\"forgotten\":true}' WHERE seq = 1");
+    for (int drop = 0; drop <= 1; drop++) {
+        struct sh_op_redrive op = {.op.kind = drop ? SH_OP_DROP : SH_OP_REDRIVE};
+        assert_true(kit_run(&k, &op.op));
+        assert_int_equal(op.n_items, 1);
+        assert_string_equal(kit_sql(&k, "SELECT state FROM sh_outbox WHERE seq = 1"), "dead");
+        kit_sql(&k, "UPDATE sh_outbox SET state = 'dead', next_ms = NULL");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_audit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_slice, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_blank_delivery, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
