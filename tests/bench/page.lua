@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- page.lua: wrk's script for clients that page through a list of the API from its newest row to its
 -- end, and again. Each connection carries on a walk that some connection has begun; there are always
--- as many walks as connections. A page that leads on and is not full, or that
--- neither leads on nor says that it is the last, counts as odd.
+-- as many walks as connections. A page that leads on and is empty or has too many rows, or that
+-- neither leads on nor says that it is the last, counts as odd. (A short one is allowed: the engine
+-- looks for a page's rows for a bounded time.)
 -- luacheck: globals wrk init request response done setup pages rows walks odd
 local threads = {}
 local base, cursors, first, last, limit
@@ -36,7 +37,7 @@ function response(status, _, body)
   if cursor then
     last = last + 1
     cursors[last] = cursor
-    if n ~= limit then odd = odd + 1 end
+    if n == 0 or n > limit then odd = odd + 1 end
   else
     walks = walks + 1
     if not tail:find('"next_cursor":null}', 1, true) then odd = odd + 1 end
