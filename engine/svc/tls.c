@@ -257,8 +257,10 @@ static void describe(struct sh_tls_info *info, const X509 *cert)
 static void warn_of_expiry(struct sh_tls *t, int64_t now_ms)
 {
     char end[SH_TIME_TEXT];
-    const int64_t left = t->info.not_after_ms - now_ms;
-    if (left > SH_TLS_EXPIRY_DAYS * DAY_MS || (t->warned_ms && now_ms - t->warned_ms < DAY_MS))
+    const int64_t end_ms = t->info.not_after_ms, left = end_ms - now_ms;
+    const bool ended_since = left <= 0 && t->warned_ms < end_ms;
+    if (left > SH_TLS_EXPIRY_DAYS * DAY_MS ||
+        (t->warned_ms && now_ms - t->warned_ms < DAY_MS && !ended_since))
         return;
     t->warned_ms = now_ms;
     sh_time_text(t->info.not_after_ms, end);

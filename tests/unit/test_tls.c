@@ -5,7 +5,10 @@
 
 #include "svc/tls.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 static void write_text(const char *name, const char *text)
 {
@@ -123,6 +126,45 @@ static void others_take_their_place(void **state)
     EVP_PKEY_free(other);
 }
 
+/* How often the log, written to the file since, has the text. */
+static size_t count_in(const char *file, const char *what)
+{
+    char text[8192];
+    size_t n = 0;
+    FILE *f = fopen(file, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        n++;
+    return n;
+}
+
+/* Warned of today already: when it ends, that is said all the same. */
+static void the_end_is_said(void **state)
+{
+    (void)state;
+    struct sh_error err = {0};
+    EVP_PKEY *key = new_key();
+    write_key("k.pem", key, NULL);
+    write_cert("c.pem", key, "a.example.org", 3600, 1);
+    const int log = open("log", O_CREAT | O_TRUNC | O_WRONLY, 0600), was = dup(STDERR_FILENO);
+    assert_true(log >= 0 && was >= 0 && dup2(log, STDERR_FILENO) >= 0);
+    struct sh_tls *t = sh_tls_new("c.pem", "k.pem", &err);
+    const int64_t now_ms = (int64_t)time(NULL) * 1000;
+    if (t)
+        sh_tls_tick(t, now_ms + 3601000);
+    assert_true(dup2(was, STDERR_FILENO) >= 0);
+    close(was);
+    close(log);
+    assert_non_null(t);
+    assert_int_equal(count_in("log", "the certificate expires soon"), 1);
+    assert_int_equal(count_in("log", "the certificate has expired"), 1);
+    unlink("log");
+    sh_tls_free(t);
+    EVP_PKEY_free(key);
+}
+
 static void faults_of_the_configuration(void **state)
 {
     (void)state;
@@ -166,6 +208,7 @@ int main(void)
         cmocka_unit_test_teardown(what_loads, clean),
         cmocka_unit_test_teardown(what_does_not, clean),
         cmocka_unit_test_teardown(others_take_their_place, clean),
+        cmocka_unit_test_teardown(the_end_is_said, clean),
         cmocka_unit_test_teardown(faults_of_the_configuration, clean),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
