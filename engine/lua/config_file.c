@@ -32,6 +32,7 @@ struct reader {
     const char *folder; /* of the configuration file, with its slash, or "" */
     size_t folder_len;
     char path[MAX_PATH];
+    char unset[768]; /* environment variables that are not: what the message begins with; "" none */
 };
 
 static void *limited_alloc(void *ud, void *p, size_t old, size_t size)
@@ -67,14 +68,26 @@ static void check_time(lua_State *L, lua_Debug *ar)
                    (int)(MAX_TIME_US / 1000000));
 }
 
-/* env NAME -> string   [-0, +1, v] */
+/* Noted, so that all of them are said at once: a deployment has either none or a dozen. */
+static void note_unset(lua_State *L, struct reader *rd, const char *name)
+{
+    lua_Debug ar;
+    int line = lua_getstack(L, 1, &ar) && lua_getinfo(L, "l", &ar) ? ar.currentline : 0;
+    const size_t n = strlen(rd->unset), room = sizeof(rd->unset) - n;
+    if (!n)
+        snprintf(rd->unset, room, CHUNK ":%d: environment variable %.128s is not set", line, name);
+    else if (room > strlen(name) + 64)
+        snprintf(rd->unset + n, room, ", nor is %s (line %d)", name, line);
+}
+
+/* env NAME -> string, "" for one that is not set   [-0, +1, v] */
 static int env(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     const char *value = getenv(name);
     if (!value)
-        return luaL_error(L, "environment variable %s is not set", name);
-    lua_pushstring(L, value);
+        note_unset(L, reader_of(L), name);
+    lua_pushstring(L, value ? value : "");
     return 1;
 }
 
@@ -322,7 +335,10 @@ static cJSON *evaluate(const char *path, const char *text, size_t len, struct sh
     lua_pushcfunction(L, run_text);
     lua_pushlightuserdata(L, &src);
     cJSON *tree = NULL;
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
+    const bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    if (rd.unset[0]) {
+        say(path, text, &rd, rd.unset, err); /* whatever else: it may come of that */
+    } else if (ok) {
         tree = rd.tree;
         rd.tree = NULL;
     } else {
