@@ -135,15 +135,34 @@ static void prove_basic(const struct sh_auth_config *c, struct sh_auth_proof *p)
     free(text);
 }
 
-/* {"field":"secret", and what was behind the brace; a body that has it, or is no object, stays. */
+/* raw: the string in the field, without its quotes. */
+static void replace_field(const struct sh_auth_config *c, struct sh_slice body, struct sh_slice raw,
+                          struct sh_auth_proof *p)
+{
+    struct sh_buf out;
+    raw = sh_slice(raw.p - 1, raw.n + 2);
+    const size_t before = (size_t)(raw.p - body.p);
+    sh_buf_init(&out, MAX_BODY_BYTES);
+    sh_buf_add(&out, body.p, before);
+    sh_json_quote(&out, sh_slice_str(c->secrets[0]));
+    sh_buf_add(&out, raw.p + raw.n, body.n - before - raw.n);
+    p->body = sh_buf_take(&out, &p->body_len);
+}
+
+/* {"field":"secret", and what was behind the brace, or the secret in place of another's; a body
+ * that is no object stays. */
 static void prove_field(const struct sh_auth_config *c, struct sh_slice body,
                         struct sh_auth_proof *p)
 {
     struct sh_slice raw;
     struct sh_buf out;
     const char *brace = body.n ? memchr(body.p, '{', body.n) : NULL;
-    if (!sh_json_check(body.p, body.n, NULL) || !brace || strchr(c->field, '.') ||
-        sh_json_find(body, c->field, &raw) != SH_JSON_NONE)
+    if (!sh_json_check(body.p, body.n, NULL) || !brace)
+        return;
+    const enum sh_json_kind kind = sh_json_find(body, c->field, &raw);
+    if (kind == SH_JSON_STRING)
+        replace_field(c, body, raw, p);
+    if (kind != SH_JSON_NONE || strchr(c->field, '.'))
         return;
     const struct sh_slice rest = sh_slice(brace + 1, body.n - (size_t)(brace + 1 - body.p));
     size_t blank = 0;

@@ -733,6 +733,7 @@ static void test_prove(void **state)
         expect_proof(&others[i], "{ \"a\": 1 }");
         expect_proof(&others[i], "{}");
         expect_proof(&others[i], "\n{ }\n");
+        expect_proof(&others[i], "{\"a\":1,\"token\":\"another's \\u0022\",\"b\":2}");
     }
 }
 
