@@ -30,6 +30,8 @@ static const struct sh_option options[] = {
     {"source", "NAME", "post to this source's path (default: the only one, or webphone)"},
     {"token", "T", "bearer token (default: the source's own proof, see docs/authentication.md)"},
     {"unsigned", NULL, "no proof of who sends, whatever the configuration says"},
+    {"ca-file", "FILE",
+     "certificates to trust, with --to (default: $SWITCHHOOK_CA_FILE, else the system's)"},
     {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
     {"day", NULL, "send a webphone's day: seven events"},
     {"fixed", NULL, "with --day: the same call ids each time"},
@@ -184,9 +186,15 @@ static bool post(struct sending *s, const struct sh_sent *sent, long *status, st
 }
 
 /* The engine of the configuration, wherever it listens: it has the very certificate that is named
- * there, whatever names are in it. */
+ * there, whatever names are in it. Another has one of a CA that is trusted. */
 static void trust_configured(struct sending *s)
 {
+    const char *ca = sh_options_get(&s->o, "ca-file");
+    ca = ca ? ca : getenv("SWITCHHOOK_CA_FILE");
+    if (ca) {
+        curl_easy_setopt(s->curl, CURLOPT_CAINFO, ca);
+        curl_easy_setopt(s->curl, CURLOPT_CAPATH, NULL);
+    }
     if (!s->config.tls.cert || sh_options_get(&s->o, "to"))
         return;
     curl_easy_setopt(s->curl, CURLOPT_CAINFO, s->config.tls.cert);

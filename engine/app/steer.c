@@ -69,6 +69,10 @@ static bool open_far(struct sh_steer *s, const struct sh_options *o, const char 
         return false;
     if (!file && token && *token)
         s->token = sh_strdup(token);
+    s->token_from = file ? file : "SWITCHHOOK_TOKEN";
+    s->ca_file = sh_options_get(o, "ca-file");
+    if (!s->ca_file)
+        s->ca_file = getenv("SWITCHHOOK_CA_FILE");
     warn_plain(s, o->command->name);
     return true;
 }
@@ -90,6 +94,11 @@ bool sh_steer_open(struct sh_steer *s, const struct sh_options *o, int *code)
         return open_far(s, o, url, code);
     if (sh_options_get(o, "token-file")) {
         sh_usage_error(o->command, "--token-file goes with --url: the engine here needs no token");
+        return false;
+    }
+    if (sh_options_get(o, "ca-file")) {
+        sh_usage_error(o->command,
+                       "--ca-file goes with --url: the engine here is not asked by TLS");
         return false;
     }
     s->config_ok = sh_config_load(sh_options_get(o, "config"), &s->config, &s->faults);
@@ -122,7 +131,13 @@ static bool ask_far(const struct sh_steer *s, const char *method, const char *ta
     struct sh_error why = {0};
     char *url = sh_strf("%s%s", s->url, target), *sent = body ? cJSON_PrintUnformatted(body) : NULL;
     const struct sh_http_ask ask = {
-        .method = method, .url = url, .body = sent, .bearer = s->token, .timeout_ms = timeout_ms};
+        .method = method,
+        .url = url,
+        .body = sent,
+        .bearer = s->token,
+        .ca_file = s->ca_file,
+        .timeout_ms = timeout_ms,
+    };
     sh_buf_init(&text, MAX_ANSWER);
     bool ok = sh_http_ask(&ask, status, &text, &why);
     if (!ok)
@@ -150,13 +165,31 @@ static enum sh_code code_of(int status)
     }
 }
 
+/* Every 401 of the engine reads the same; here it is known whether there was a token. */
+static void say_unauthorized(const struct sh_steer *s, struct sh_error *err)
+{
+    if (s->token)
+        sh_error_set(err, SH_EINVAL,
+                     "%s does not know the token in %s: it is wrong, has expired or was revoked "
+                     "(there: switchhook token list)",
+                     s->url, s->token_from);
+    else
+        sh_error_set(err, SH_EINVAL,
+                     "%s wants a token: --token-file FILE, or SWITCHHOOK_TOKEN (there: switchhook "
+                     "token new NAME --role ROLE)",
+                     s->url);
+}
+
 /* An answer that is a refusal becomes *err. */
-static bool refused(int status, cJSON **answer, struct sh_error *err)
+static bool refused(const struct sh_steer *s, int status, cJSON **answer, struct sh_error *err)
 {
     if (status >= 200 && status < 300)
         return false;
     const char *message = sh_json_string(sh_json_member(*answer, "error"), "message");
-    sh_error_set(err, code_of(status), "%s", message ? message : "the engine refuses");
+    if (s->url && status == 401)
+        say_unauthorized(s, err);
+    else
+        sh_error_set(err, code_of(status), "%s", message ? message : "the engine refuses");
     cJSON_Delete(*answer);
     *answer = NULL;
     return true;
@@ -175,7 +208,7 @@ bool sh_steer_ask(struct sh_steer *s, const char *method, const char *target, co
 {
     int status = 0;
     return ask(s, method, target, body, timeout_ms, &status, answer, err) &&
-           !refused(status, answer, err);
+           !refused(s, status, answer, err);
 }
 
 /* --- changing ------------------------------------------------------------------------------------
@@ -216,7 +249,7 @@ bool sh_steer_change(struct sh_steer *s, const char *action, const char *target,
     cJSON_Delete(none);
     free(path);
     if (there)
-        return !refused(status, answer, err);
+        return !refused(s, status, answer, err);
     if (s->url || err->code != SH_ENOTFOUND)
         return false;
     return change_here(s, kind, target, body, answer, err);

@@ -12,12 +12,17 @@
     {"data", "DIR", "data folder (default: as configured, var/)"},                                 \
         {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},             \
         {"url", "URL", "an engine elsewhere: https://host:port (default: $SWITCHHOOK_URL)"},       \
+        {"token-file", "FILE", "its token, with --url (default: $SWITCHHOOK_TOKEN)"},              \
     {                                                                                              \
-        "token-file", "FILE", "its token, with --url (default: $SWITCHHOOK_TOKEN)"                 \
+        "ca-file", "FILE",                                                                         \
+            "certificates to trust, with --url (default: $SWITCHHOOK_CA_FILE, "                    \
+            "else the system's)"                                                                   \
     }
 
 struct sh_steer {
     char *url, *token;       /* owned; url NULL: what is on dir */
+    const char *token_from;  /* the file, or the variable; borrowed */
+    const char *ca_file;     /* borrowed; NULL: the system's */
     const char *dir;         /* borrowed from config or options */
     struct sh_config config; /* as far as it could be read */
     bool config_ok;

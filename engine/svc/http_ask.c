@@ -24,6 +24,10 @@ static void set_up(CURL *curl, const struct sh_http_ask *ask, struct curl_slist 
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    if (ask->ca_file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, ask->ca_file);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
     if (ask->body)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, ask->body);
     if (ask->bearer) {
@@ -34,16 +38,22 @@ static void set_up(CURL *curl, const struct sh_http_ask *ask, struct curl_slist 
 
 static bool perform(CURL *curl, int *status, struct sh_error *err)
 {
+    char why[CURL_ERROR_SIZE] = "";
     long code = 0;
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
     CURLcode rc = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
     *status = (int)code;
     if (rc == CURLE_OK)
         return true;
     if (rc == CURLE_COULDNT_CONNECT)
         return sh_error_set(err, SH_ENOTFOUND, "nobody listens there");
+    if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE)
+        return sh_error_set(err, SH_ESYS, "%s (--ca-file FILE says which certificates to trust)",
+                            *why ? why : curl_easy_strerror(rc));
     return sh_error_set(err, rc == CURLE_OPERATION_TIMEDOUT ? SH_ELIMIT : SH_ESYS, "%s",
-                        curl_easy_strerror(rc));
+                        *why ? why : curl_easy_strerror(rc));
 }
 
 bool sh_http_ask(const struct sh_http_ask *ask, int *status, struct sh_buf *answer,

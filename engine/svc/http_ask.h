@@ -9,8 +9,9 @@
 struct sh_http_ask {    /* texts borrowed; NULL = none */
     const char *socket; /* path of a Unix socket; NULL: the host of the url */
     const char *method, *url;
-    const char *body;   /* sent as application/json */
-    const char *bearer; /* Authorization: Bearer; the url's host alone gets it */
+    const char *body;    /* sent as application/json */
+    const char *bearer;  /* Authorization: Bearer; the url's host alone gets it */
+    const char *ca_file; /* certificates to trust, PEM, and no others; NULL: the system's */
     int64_t timeout_ms;
 };
 

@@ -164,6 +164,30 @@ describe("TLS", function()
   end)
 end)
 
+describe("asked from elsewhere", function()
+  it("an engine with a certificate of one's own is trusted by --ca-file", function()
+    local engine = new_engine()
+    local function status(more)
+      return support.capture(("cd %s && %s %s status --url https://127.0.0.1:%d %s 2>&1"):format(
+        quote(engine.dir), more.env or "", quote(support.bin), engine.port, more.options or ""))
+    end
+    local out, code = status {}
+    assert.equal(1, code)
+    assert.truthy(out:find("self-signed certificate", 1, true), out) -- curl's words, not only its code's
+    assert.truthy(out:find("--ca-file", 1, true), out)
+    out, code = status { options = "--ca-file a.cert.pem" }
+    assert.equal(0, code, out)
+    out, code = status { env = "SWITCHHOOK_CA_FILE=a.cert.pem" }
+    assert.equal(0, code, out)
+    assert.equal(1, select(2, status { options = "--ca-file b.cert.pem" }))
+    out, code = support.capture(("cd %s && %s send %s --to https://127.0.0.1:%d --ca-file a.cert.pem 2>&1"):format(
+      quote(engine.dir), quote(support.bin), quote(lfs.currentdir() .. "/examples/webphone/call_stop.json"),
+      engine.port))
+    assert.equal(0, code, out)
+    engine:close()
+  end)
+end)
+
 describe("a certificate", function()
   local engine
   before_each(function() engine = new_engine() end)
