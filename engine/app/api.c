@@ -287,11 +287,31 @@ static bool find_route(struct sh_api_call *c)
     return false;
 }
 
+/* The path alone: a query may hold a secret. */
+static void note(struct sh_api *api, const struct sh_api_caller *caller, const char *path,
+                 const char *why)
+{
+    const int64_t second = sh_mono_us() / 1000000;
+    sh_meter_refused(api->config.meter, NULL, why);
+    if (second != api->log_second) {
+        api->log_second = second;
+        api->log_lines = 0;
+    }
+    if (api->log_lines++ >= LOG_LINES_A_SECOND)
+        return;
+    if (caller->who)
+        sh_info("api request refused", "reason", why, "who", caller->who, "peer",
+                caller->peer ? caller->peer : "", "path", path);
+    else
+        sh_info("api request refused", "reason", why, "peer", caller->peer ? caller->peer : "",
+                "path", path);
+}
+
 static bool check_role(struct sh_api_call *c)
 {
     if (c->caller.role >= c->route->role)
         return true;
-    sh_meter_refused(c->api->config.meter, NULL, "role_too_low");
+    note(c->api, &c->caller, sh_http_path(c->req), "role_too_low");
     sh_api_fail(c, 403, "role_too_low", "this needs the role %s; yours is %s",
                 sh_role_name(c->route->role), sh_role_name(c->caller.role));
     return false;
@@ -310,20 +330,6 @@ void sh_api_handle(struct sh_api *api, struct sh_http_request *req,
 
 /* --- the engine's own address --------------------------------------------------------------- */
 
-/* The path alone: a query may hold a secret. */
-static void note(struct sh_api *api, const struct sh_http_request *req, const char *why)
-{
-    const int64_t second = sh_mono_us() / 1000000;
-    sh_meter_refused(api->config.meter, NULL, why);
-    if (second != api->log_second) {
-        api->log_second = second;
-        api->log_lines = 0;
-    }
-    if (api->log_lines++ < LOG_LINES_A_SECOND)
-        sh_info("api request refused", "reason", why, "peer", sh_http_peer(req), "path",
-                sh_http_path(req));
-}
-
 bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
 {
     char address[SH_IP_TEXT];
@@ -332,14 +338,14 @@ bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
     if (strncmp(sh_http_path(req), SH_API_PREFIX, strlen(SH_API_PREFIX)) != 0)
         return false;
     if (sh_api_has_token(sh_http_query(req))) {
-        note(api, req, "token_in_query");
+        note(api, &caller, sh_http_path(req), "token_in_query");
         sh_meter_api(api->config.meter, NULL, 400);
         refuse(
             req, 400, "token_in_query", NULL, NULL,
             "a token belongs into the header Authorization: Bearer, never into an address, which "
             "is kept in logs and histories; take it for lost and make another");
     } else if (!sh_api_identify(api, req, &caller, &why)) {
-        note(api, req, why.reason);
+        note(api, &caller, sh_http_path(req), why.reason);
         sh_meter_api(api->config.meter, NULL, why.status);
         if (why.status == 401)
             sh_http_add_header(req, "WWW-Authenticate", "Bearer");

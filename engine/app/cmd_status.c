@@ -24,9 +24,11 @@ static const struct sh_command command = {
     .summary = "Say how the running engine is.",
     .details =
         "The live generation and the last reload, workers and what holds them, backlog and\n"
-        "rates, the oldest unfinished work, paused rules, dead letters, the disk. Exit code 0\n"
-        "if all is well; 1 if no engine runs, or something needs a person: a reload that\n"
-        "failed, a paused rule, a dead letter, no worker, no new events taken.",
+        "rates, the oldest unfinished work, paused rules, dead letters, whose requests were\n"
+        "refused in the last hour and why, the disk, the certificate. Exit code 0 if all is\n"
+        "well; 1 if no engine runs, or something needs a person: a reload that failed, a paused\n"
+        "rule, a dead letter, no worker, no new events taken, a certificate that has expired or\n"
+        "whose successor does not load.",
     .example = "  switchhook status\n  switchhook status --json | jq .backlog",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
@@ -36,6 +38,7 @@ static const struct sh_command command = {
  */
 
 #define CERTIFICATE_SOON_S (14 * 86400)
+#define REFUSED_S          3600 /* what was refused longer ago is no news */
 
 static int64_t number(const cJSON *tree, const char *group, const char *name)
 {
@@ -237,6 +240,65 @@ static void print_paused(const cJSON *s)
     printf("\n");
 }
 
+/* The reasons of one source in a line, those of the last hour. */
+static void print_refused_of(const cJSON *list, const char *source, bool first)
+{
+    const cJSON *r;
+    bool any = false;
+    if (first)
+        title("refused");
+    else
+        printf("%-12s ", "");
+    sh_print_text(stdout, source ? source : "(no source)", NULL);
+    cJSON_ArrayForEach(r, list)
+    {
+        char ago[32];
+        const char *of = sh_json_string(r, "source");
+        if (strcmp(of ? of : "", source ? source : "") != 0 ||
+            number(r, NULL, "last_s") >= REFUSED_S)
+            continue;
+        age(number(r, NULL, "last_s"), ago);
+        printf("%s %s %" PRId64 " (last %s ago)", any ? "," : ":", text(r, "reason"),
+               number(r, NULL, "count"), ago);
+        any = true;
+    }
+    printf("\n");
+}
+
+/* Was the source of this row met in a row before it? */
+static bool seen_before(const cJSON *list, const cJSON *row)
+{
+    const char *source = sh_json_string(row, "source");
+    const cJSON *r;
+    cJSON_ArrayForEach(r, list)
+    {
+        const char *of = sh_json_string(r, "source");
+        if (r == row)
+            return false;
+        if (number(r, NULL, "last_s") < REFUSED_S &&
+            strcmp(of ? of : "", source ? source : "") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_refused(const cJSON *s)
+{
+    const cJSON *list = sh_json_member(s, "refused"), *r;
+    bool any = false;
+    cJSON_ArrayForEach(r, list)
+    {
+        if (number(r, NULL, "last_s") >= REFUSED_S || seen_before(list, r))
+            continue;
+        print_refused_of(list, sh_json_string(r, "source"), !any);
+        any = true;
+    }
+    if (!any) {
+        title("refused");
+        printf("nothing in the last hour\n");
+    }
+}
+
 static void print_disk(const cJSON *s)
 {
     char free_text[32], db[32], wal[32];
@@ -317,9 +379,9 @@ static int go(const struct sh_options *o, struct sh_steer *steer)
         sh_print_json(s);
     } else {
         static void (*const lines[])(const cJSON *) = {
-            print_engine,  print_generation, print_reload, print_workers,
-            print_backlog, print_rates,      print_oldest, print_dead,
-            print_paused,  print_disk,       print_tls,    print_sandbox};
+            print_engine, print_generation, print_reload, print_workers, print_backlog,
+            print_rates,  print_oldest,     print_dead,   print_paused,  print_refused,
+            print_disk,   print_tls,        print_sandbox};
         for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
             lines[i](s);
     }

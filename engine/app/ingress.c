@@ -19,6 +19,7 @@
 
 #define PREFLIGHT_KEEP_S   "600" /* Access-Control-Max-Age */
 #define LOG_LINES_A_SECOND 10
+#define LOG_RARE_MS        10000
 #define CALENDAR           "/calendar/"
 #define MAX_ECHO_BYTES     1024
 #define MAX_ACCEPT_BYTES   (32U * 1024 * 1024) /* in the store's hands at once, then 503 */
@@ -50,19 +51,33 @@ struct sh_ingress {
     int64_t request_us;     /* when that had been read whole, monotonic */
     int64_t log_second;     /* lines about refusals are rationed: a sender must not fill the log */
     int log_lines;
+    int64_t unsaid; /* refusals without a line since the last tick */
 };
 
 /* --- Refusals -------------------------------------------------------------------------------- */
 
-/* Is there room in this second's ration of lines? */
-static bool may_log(struct sh_ingress *in)
+/* Is there room in this second's ration of lines? For what is rare (refused_ms since the last of
+ * its kind) there is: who floods one source must not hide what is wrong with another. */
+static bool may_log(struct sh_ingress *in, int64_t refused_ms)
 {
     const int64_t second = sh_mono_us() / 1000000;
     if (second != in->log_second) {
         in->log_second = second;
         in->log_lines = 0;
     }
-    return in->log_lines++ < LOG_LINES_A_SECOND;
+    if (refused_ms >= LOG_RARE_MS || in->log_lines++ < LOG_LINES_A_SECOND)
+        return true;
+    in->unsaid++;
+    return false;
+}
+
+void sh_ingress_tick(struct sh_ingress *in)
+{
+    if (in->unsaid)
+        sh_info(
+            "more requests were refused than there are lines for: switchhook status counts them",
+            "requests", SH_NUM(in->unsaid));
+    in->unsaid = 0;
 }
 
 /* Count and, within the ration, log a refusal. */
@@ -71,19 +86,32 @@ static void note(struct sh_ingress *in, enum sh_refusal why, const char *peer, c
 {
     char shown[SH_SHOWN_PATH];
     in->counts.refused[why]++;
-    sh_meter_refused(in->meter, in->at, sh_refusal_name(why));
+    const int64_t since_ms = sh_meter_refused(in->meter, in->at, sh_refusal_name(why));
     path = sh_gate_shown_path(in->config, path, shown);
     if (strncasecmp(path, CALENDAR, strlen(CALENDAR)) == 0)
         path = CALENDAR "..."; /* what follows is as good as a password */
-    if (may_log(in))
+    if (!may_log(in, since_ms))
+        return;
+    if (in->at)
+        sh_info("request refused", "why", sh_refusal_name(why), "message", message, "source",
+                in->at, "peer", peer, "path", path);
+    else
         sh_info("request refused", "why", sh_refusal_name(why), "message", message, "peer", peer,
                 "path", path);
+}
+
+/* The same, of a request that was read whole. */
+static void note_request(struct sh_ingress *in, struct sh_http_request *req, enum sh_refusal why,
+                         const char *message)
+{
+    char address[SH_IP_TEXT];
+    note(in, why, sh_gate_address(in->gate, req, address), sh_http_path(req), message);
 }
 
 static void refuse(struct sh_ingress *in, struct sh_http_request *req, enum sh_refusal why,
                    int status, const char *code, const char *message)
 {
-    note(in, why, sh_http_peer(req), sh_http_path(req), message);
+    note_request(in, req, why, message);
     sh_ingress_reply_error(req, status, code, message);
 }
 
@@ -170,8 +198,9 @@ static void refuse_sender(struct sh_ingress *in, const struct sh_source_config *
 {
     const bool by_address = why == SH_AUTH_ADDRESS || why == SH_AUTH_TOO_MANY;
     in->counts.refused[SH_REFUSED_AUTH]++;
-    sh_meter_refused(in->meter, source->source.name, sh_auth_reason_name(why));
-    if (may_log(in))
+    const int64_t since_ms =
+        sh_meter_refused(in->meter, source->source.name, sh_auth_reason_name(why));
+    if (may_log(in, since_ms))
         sh_info("request refused", "why", sh_refusal_name(SH_REFUSED_AUTH), "reason",
                 sh_auth_reason_name(why), "source", source->source.name, "peer", address, "path",
                 source->path);
@@ -216,7 +245,7 @@ static void on_setup(struct sh_ingress *in, const struct sh_source_config *sourc
         refuse(in, req, SH_REFUSED_REQUEST, 400, "bad_request",
                "the set-up header is not one value of 1 to 1024 printable ASCII characters");
     } else {
-        if (may_log(in))
+        if (may_log(in, 0))
             sh_info("set-up of a sender answered", "source", source->source.name, "peer", address);
         sh_http_add_header(req, source->echo, value);
         sh_http_reply(req, 200, NULL, SH_SLICE("{}"));
@@ -237,7 +266,7 @@ static void answer_failed(struct sh_ingress *in, struct sh_http_request *req,
                           const struct sh_error *err)
 {
     const bool full = err->code == SH_EFULL;
-    note(in, SH_REFUSED_STORE, sh_http_peer(req), sh_http_path(req), err->msg);
+    note_request(in, req, SH_REFUSED_STORE, err->msg);
     sh_ingress_reply_error(req, 503, full ? "no_space" : "store_failed",
                            full ? "no room to store the event; send it again later"
                                 : "the event could not be stored; send it again later");
@@ -300,7 +329,7 @@ static void refuse_body(struct sh_ingress *in, struct sh_http_request *req,
                                         [SH_BODY_JWT] = "invalid_jwt"};
     struct sh_buf b;
     sh_buf_init(&b, SH_ANSWER_BYTES);
-    note(in, SH_REFUSED_JSON, sh_http_peer(req), sh_http_path(req), fault->msg);
+    note_request(in, req, SH_REFUSED_JSON, fault->msg);
     sh_answer_open(&b, codes[format], fault->msg);
     sh_buf_addf(&b, ",\"byte\":%zu,\"line\":%zu,\"column\":%zu", fault->byte, fault->line,
                 fault->col);
@@ -313,7 +342,7 @@ static void refuse_envelope(struct sh_ingress *in, struct sh_http_request *req, 
 {
     struct sh_buf b;
     sh_buf_init(&b, SH_ANSWER_BYTES);
-    note(in, SH_REFUSED_ENVELOPE, sh_http_peer(req), sh_http_path(req), message);
+    note_request(in, req, SH_REFUSED_ENVELOPE, message);
     sh_answer_open(&b, "invalid_envelope", message);
     sh_buf_adds(&b, ",\"field\":");
     sh_json_quote(&b, sh_slice_str(field));
@@ -558,11 +587,6 @@ size_t sh_ingress_pending(const struct sh_ingress *in)
 void sh_ingress_stats(const struct sh_ingress *in, struct sh_ingress_stats *out)
 {
     *out = in->counts;
-}
-
-void sh_ingress_auth_refusals(const struct sh_ingress *in, sh_gate_refusal_fn *fn, void *arg)
-{
-    sh_gate_refusals(in->gate, fn, arg);
 }
 
 struct sh_gate *sh_ingress_gate(struct sh_ingress *in)

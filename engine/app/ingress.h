@@ -70,8 +70,8 @@ void sh_ingress_set_refusing(struct sh_ingress *in, const char *reason);
 int sh_ingress_connections(const struct sh_ingress *in); /* open now */
 size_t sh_ingress_pending(const struct sh_ingress *in);
 void sh_ingress_stats(const struct sh_ingress *in, struct sh_ingress_stats *out);
-/* Senders that were not let in, by source and reason, since the start. */
-void sh_ingress_auth_refusals(const struct sh_ingress *in, sh_gate_refusal_fn *fn, void *arg);
+/* Say how many refusals had no line of their own; call about twice a second. */
+void sh_ingress_tick(struct sh_ingress *in);
 /* Who stands behind a request, and who guesses: for what else is served here. */
 struct sh_gate *sh_ingress_gate(struct sh_ingress *in);
 /* Short name: "request", "not_found", ... */

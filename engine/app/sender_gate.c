@@ -20,7 +20,6 @@
 struct sh_gate {
     const struct sh_config *config; /* borrowed */
     struct sh_auth **auths;         /* one for each source */
-    uint64_t (*refused)[SH_N_AUTH_REASONS];
     struct sh_forwarded forwarded;
     struct sh_failures *failures;
     bool warned; /* of a proxy that nobody has told of */
@@ -33,7 +32,6 @@ struct sh_gate *sh_gate_new(const struct sh_config *config)
     g->forwarded = (struct sh_forwarded){config->trusted_proxies, config->n_trusted_proxies,
                                          config->forwarded_standard};
     g->auths = sh_alloc(config->n_sources + 1, sizeof(*g->auths));
-    g->refused = sh_alloc(config->n_sources + 1, sizeof(*g->refused));
     for (size_t i = 0; i < config->n_sources; i++)
         g->auths[i] = sh_auth_new(&config->sources[i].auth);
     g->failures = sh_failures_new(config->auth_failures, WINDOW_MS);
@@ -47,7 +45,6 @@ void sh_gate_free(struct sh_gate *g)
     for (size_t i = 0; i < g->config->n_sources; i++)
         sh_auth_free(g->auths[i]);
     free(g->auths);
-    free(g->refused);
     sh_failures_free(g->failures);
     free(g);
 }
@@ -136,21 +133,13 @@ static enum sh_auth_reason check_proof(struct sh_gate *g, const struct sh_source
     return why;
 }
 
-static enum sh_auth_reason counted(struct sh_gate *g, const struct sh_source_config *source,
-                                   enum sh_auth_reason why)
-{
-    if (why != SH_AUTH_OK)
-        g->refused[source - g->config->sources][why]++;
-    return why;
-}
-
 enum sh_auth_reason sh_gate_check(struct sh_gate *g, const struct sh_source_config *source,
                                   struct sh_http_request *req, const struct sh_path_args *path,
                                   const char *address)
 {
     warn_of_proxy(g, req, address);
     if (!is_from(source, address))
-        return counted(g, source, SH_AUTH_ADDRESS);
+        return SH_AUTH_ADDRESS;
     if (source->auth.kind <= SH_AUTH_NONE)
         return SH_AUTH_OK;
     const struct sh_auth_request r = {
@@ -161,7 +150,7 @@ enum sh_auth_reason sh_gate_check(struct sh_gate *g, const struct sh_source_conf
         .path = path,
         .now_ms = sh_now_ms(),
     };
-    return counted(g, source, check_proof(g, source, &r, address));
+    return check_proof(g, source, &r, address);
 }
 
 static const char *no_header(void *arg, const char *name, size_t n)
@@ -175,19 +164,10 @@ enum sh_auth_reason sh_gate_check_setup(struct sh_gate *g, const struct sh_sourc
 {
     const struct sh_auth_request r = {.header = no_header, .path = path, .now_ms = sh_now_ms()};
     if (!is_from(source, address))
-        return counted(g, source, SH_AUTH_ADDRESS);
+        return SH_AUTH_ADDRESS;
     if (source->auth.kind != SH_AUTH_PATH)
         return SH_AUTH_OK;
-    return counted(g, source, check_proof(g, source, &r, address));
-}
-
-void sh_gate_refusals(const struct sh_gate *g, sh_gate_refusal_fn *fn, void *arg)
-{
-    for (size_t i = 0; i < g->config->n_sources; i++)
-        for (int why = SH_AUTH_OK + 1; why < SH_N_AUTH_REASONS; why++)
-            if (g->refused[i][why])
-                fn(arg, g->config->sources[i].source.name,
-                   sh_auth_reason_name((enum sh_auth_reason)why), g->refused[i][why]);
+    return check_proof(g, source, &r, address);
 }
 
 /* --- paths in logs -------------------------------------------------------------------------- */

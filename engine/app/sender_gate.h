@@ -40,10 +40,6 @@ enum sh_auth_reason sh_gate_check(struct sh_gate *g, const struct sh_source_conf
 enum sh_auth_reason sh_gate_check_setup(struct sh_gate *g, const struct sh_source_config *source,
                                         const struct sh_path_args *path, const char *address);
 
-/* Refusals since the start. fn is called for each source and reason with one or more. */
-typedef void sh_gate_refusal_fn(void *arg, const char *source, const char *reason, uint64_t n);
-void sh_gate_refusals(const struct sh_gate *g, sh_gate_refusal_fn *fn, void *arg);
-
 /* The path as a log may show it: of a source with named segments its pattern, of any other path
  * that begins like one the part before them and "...": a segment may be a secret. Of one that
  * has such a secret anywhere, "...". path may be percent-encoded. Borrowed from path, config or

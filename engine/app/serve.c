@@ -106,6 +106,7 @@ static void on_tick(void *arg)
     if (!s->live)
         return;
     sh_status_tick(s->status);
+    sh_ingress_tick(s->ingress);
     sh_tls_tick(s->tls, sh_now_ms());
     const char *reason = reason_to_refuse(s);
     sh_ingress_set_refusing(s->ingress, reason);

@@ -200,6 +200,17 @@ static void add_tls(const struct sh_status *s, cJSON *root)
                           info->failed ? cJSON_CreateString(info->error.msg) : cJSON_CreateNull());
 }
 
+static void add_refusal(void *list, const struct sh_meter_row *row)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddItemToObject(o, "source", row->a[0] ? cJSON_CreateString(row->a) : cJSON_CreateNull());
+    cJSON_AddStringToObject(o, "reason", row->b);
+    add_int(o, "count", (int64_t)row->counts[0]);
+    add_time(o, "last_at", row->last_ms);
+    add_int(o, "last_s", (sh_now_ms() - row->last_ms) / 1000);
+    cJSON_AddItemToArray(list, o);
+}
+
 static cJSON *tree(const struct sh_status *s)
 {
     cJSON *root = cJSON_CreateObject();
@@ -216,6 +227,7 @@ static cJSON *tree(const struct sh_status *s)
     add_backlog(s, root);
     add_rates(s, root);
     add_totals(s, root);
+    sh_meter_refusals(s->config.meter, add_refusal, cJSON_AddArrayToObject(root, "refused"));
     cJSON *oldest = cJSON_AddObjectToObject(root, "oldest");
     add_old(oldest, "event", &s->oldest.event);
     add_old(oldest, "retry", &s->oldest.retry);

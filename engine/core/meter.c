@@ -2,6 +2,7 @@
  * meter.c: rows by label in hash tables, histograms with fixed bounds. */
 #include "core/meter.h"
 
+#include "base/clock.h"
 #include "base/mask.h"
 #include "svc/json.h"
 
@@ -50,6 +51,7 @@ struct row {
     size_t key_len;
     const char *a, *b; /* within key */
     int status;
+    int64_t last_ms;
     uint64_t counts[MAX_COUNTS];
     struct sh_histogram *times; /* owned, or NULL */
     bool live;                  /* a rule: of the live generation */
@@ -237,10 +239,16 @@ void sh_meter_event(struct sh_meter *m, const char *source, const char *type, bo
         count(event_row(m, source, type), duplicate);
 }
 
-void sh_meter_refused(struct sh_meter *m, const char *source, const char *reason)
+int64_t sh_meter_refused(struct sh_meter *m, const char *source, const char *reason)
 {
-    if (m)
-        count(row_of(&m->refusals, sh_slice_str(source ? source : ""), sh_slice_str(reason)), 0);
+    struct row *row =
+        m ? row_of(&m->refusals, sh_slice_str(source ? source : ""), sh_slice_str(reason)) : NULL;
+    if (!row)
+        return 0;
+    const int64_t before = row->last_ms;
+    row->last_ms = sh_now_ms();
+    count(row, 0);
+    return before ? row->last_ms - before : INT64_MAX;
 }
 
 void sh_meter_acknowledged(struct sh_meter *m, int64_t us)
@@ -302,7 +310,14 @@ void sh_meter_api(struct sh_meter *m, const char *route, int status)
 static void each(const struct row *table, sh_meter_fn *fn, void *arg)
 {
     for (const struct row *row = table; row; row = row->hh.next) {
-        const struct sh_meter_row shown = {row->a, row->b, row->status, row->counts, row->times};
+        const struct sh_meter_row shown = {
+            .a = row->a,
+            .b = row->b,
+            .status = row->status,
+            .last_ms = row->last_ms,
+            .counts = row->counts,
+            .times = row->times,
+        };
         fn(arg, &shown);
     }
 }

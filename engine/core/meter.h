@@ -71,8 +71,9 @@ void sh_meter_set_rules(struct sh_meter *m, const cJSON *rules);
 
 /* An event was stored, or was known already. */
 void sh_meter_event(struct sh_meter *m, const char *source, const char *type, bool duplicate);
-/* A request was not taken; source NULL: of none. Both texts are of a small set of the caller's. */
-void sh_meter_refused(struct sh_meter *m, const char *source, const char *reason);
+/* A request was not taken; source NULL: of none. Both texts are of a small set of the caller's. How
+ * long ago the one before of this kind was, in ms; INT64_MAX: there was none. 0 without a meter. */
+int64_t sh_meter_refused(struct sh_meter *m, const char *source, const char *reason);
 /* From the request read whole to its answer of an event, stored or known. */
 void sh_meter_acknowledged(struct sh_meter *m, int64_t us);
 /* From an event's arrival until it was given to a worker first. */
@@ -93,6 +94,7 @@ void sh_meter_api(struct sh_meter *m, const char *route, int status);
 struct sh_meter_row {
     const char *a, *b; /* labels: source and type, source and reason, rule, kind, route */
     int status;        /* of an API answer */
+    int64_t last_ms;   /* of a refusal: when the last one was */
     const uint64_t *counts;
     const struct sh_histogram *times; /* or NULL */
 };
