@@ -23,6 +23,7 @@
 #define LOOK_MS     100
 #define PROGRESS_US 2000000 /* what takes longer shows how far it is */
 #define BAR         30
+#define LAST_STEP   ", now what came meanwhile, and the file anew"
 
 static const struct sh_option options[] = {
     {"dry-run", NULL, "change nothing, only say what would be"},
@@ -67,15 +68,15 @@ static void show_progress(double part)
     if (sh_mono_us() - began_us < PROGRESS_US || !isatty(STDERR_FILENO))
         return;
     int full = (int)(part * BAR);
-    fprintf(stderr, "\r[%.*s%*s] %3d %%", full, "##############################", BAR - full, "",
-            (int)(part * 100));
+    fprintf(stderr, "\r[%.*s%*s] %3d %%%s", full, "##############################", BAR - full, "",
+            (int)(part * 100), part < 1 ? "" : LAST_STEP);
     bar_shown = true;
 }
 
 static void end_progress(void)
 {
     if (bar_shown)
-        fprintf(stderr, "\r%*s\r", BAR + 10, "");
+        fprintf(stderr, "\r%*s\r", BAR + 10 + (int)strlen(LAST_STEP), "");
     bar_shown = false;
 }
 

@@ -267,17 +267,18 @@ static bool blank_event(struct sh_store *s, const struct sh_forget *f, int64_t s
         " dedupe_id = CASE WHEN sh_mentions(dedupe_id) THEN 'forgotten-' || seq ELSE dedupe_id END"
         " WHERE seq = ?1",
     };
-    int64_t fresh = 0;
+    int64_t fresh = 0, runs = 0;
     if (!sh_forget_ask(s,
                        "SELECT count(*) FROM sh_events WHERE seq = ?1 AND body <>"
                        " CAST('" SH_FORGOTTEN "' AS BLOB)",
                        seq, 0, &fresh, err) ||
         !sh_forget_ask(s,
-                       "SELECT count(*) + ?2 FROM sh_runs WHERE seq = ?1 AND outcome NOT "
+                       "SELECT count(*) FROM sh_runs WHERE seq = ?1 AND outcome NOT "
                        "IN " SH_FORGET_UNENDED,
-                       seq, n->runs, &n->runs, err))
+                       seq, 0, &runs, err))
         return false;
     n->events += fresh;
+    n->runs += fresh ? runs : 0; /* a later round meets it again */
     for (size_t i = 0; !f->dry && i < sizeof(sql) / sizeof(*sql); i++)
         if (!sh_forget_run(s, sql[i], seq, 0, NULL, err))
             return false;
