@@ -109,10 +109,25 @@ static void print_json(const struct check *k, bool ok)
     cJSON_Delete(o);
 }
 
+/* A row of the table: its event types as people read them. */
+static void add_row(struct sh_table *t, const cJSON *rule)
+{
+    struct sh_buf types;
+    const cJSON *one;
+    cJSON *row = cJSON_Duplicate(rule, true);
+    sh_buf_init(&types, 65536);
+    cJSON_ArrayForEach(one, sh_json_member(rule, "on")) sh_buf_addf(
+        &types, "%s%s", types.len ? ", " : "", cJSON_IsString(one) ? one->valuestring : "?");
+    cJSON_AddStringToObject(row, "types", types.data ? types.data : "");
+    sh_table_add(t, row);
+    cJSON_Delete(row);
+    sh_buf_free(&types);
+}
+
 static void print_summary(const struct check *k)
 {
     static const struct sh_column columns[] = {{"RULE", "name", false, true},
-                                               {"ON", "on", false, true},
+                                               {"ON", "types", false, true},
                                                {"EVERY", "every", false, true},
                                                {"FILE", "file", false, false},
                                                {"LINE", "line", true, false}};
@@ -124,7 +139,7 @@ static void print_summary(const struct check *k)
                auth_text(&c->sources[i]));
     struct sh_table *t = sh_table_new(columns, sizeof(columns) / sizeof(columns[0]));
     const cJSON *rule;
-    cJSON_ArrayForEach(rule, sh_json_member(k->report, "rules")) sh_table_add(t, rule);
+    cJSON_ArrayForEach(rule, sh_json_member(k->report, "rules")) add_row(t, rule);
     printf("\n");
     sh_table_print(t);
     printf("\n%zu rules, no errors.\n", sh_table_rows(t));

@@ -41,7 +41,7 @@ static const struct sh_command commands[] = {
     {"token new", "NAME", "Make a token, and print it: this once, it is kept nowhere.",
      "A viewer reads. An operator also works callbacks, brings dead letters back or drops them,\n"
      "pauses and resumes rules and cancels timers. An admin also reloads, makes and revokes\n"
-     "tokens, and reads the audit table. Only a hash of the token is stored.",
+     "tokens, reads the audit table and forgets callers. Only a hash of the token is stored.",
      "  switchhook token new ci --role operator --expires 90d", SET(new_options), 1, 1},
     {"token revoke", "NAME", "Let this token in no more, from now on.", NULL,
      "  switchhook token revoke ci", SET(other_options), 1, 1},
