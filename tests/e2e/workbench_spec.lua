@@ -390,10 +390,13 @@ end }
         inside = inside and line:find "^  %-%-" ~= nil
         if inside then blocks[#blocks] = blocks[#blocks] .. line .. "\n" end
       end
-      assert.equal(3, #blocks)
+      assert.equal(8, #blocks)
+      assert.equal(0, (run [[openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 9 \
+        -subj /CN=hook.example.org -keyout key.pem -out fullchain.pem]]))
       for _, block in ipairs(blocks) do
         local from, to = text:find(block, 1, true)
-        write("ops/switchhook.lua", text:sub(1, from - 1) .. block:gsub("  %-%-", "  ") .. text:sub(to + 1))
+        local used = block:gsub("  %-%-", "  "):gsub("/etc/switchhook/", "../")
+        write("ops/switchhook.lua", text:sub(1, from - 1) .. used .. text:sub(to + 1))
         local code, out, err = run [[cd ops && WEBPHONE_TOKEN=0123456789abcdef0123456789 SMTP_PASSWORD=p SMS_TOKEN=s \
           $bin check]]
         assert.equal(0, code, block .. out .. err)
