@@ -74,6 +74,7 @@ struct sh_http_server {
     struct sh_timer *tick, *emfile_timer;
     size_t waiting_bytes; /* of unfinished requests, all connections */
     int64_t now_ms;       /* monotonic, as of the last tick */
+    int64_t crowd_said_ms;
     int port, spare_fd, n_conns;
     char *unix_path; /* owned; NULL: TCP */
     bool listening, stopping, emfile;
@@ -96,6 +97,9 @@ void sh_http_conns_adopt(struct sh_http_server *s);
 int64_t sh_http_conn_idle_ms(const struct sh_http_conn *c);
 /* The deadline has passed: answer 408 where a request was begun, then end. */
 void sh_http_conn_expire(struct sh_http_conn *c);
+/* http_crowd.c: connections have run out and somebody waits, with none idle: those of the address
+ * that has most of them make room, if their requests take long. */
+void sh_http_crowd_make_room(struct sh_http_server *s);
 /* Close and free, now. Not from within a callback of its own buffers. */
 void sh_http_conn_finish(struct sh_http_conn *c);
 /* The answer of the request in work has left whole: go on with the next. */

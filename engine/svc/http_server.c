@@ -173,6 +173,8 @@ static void make_room(struct sh_http_server *s)
             left--;
         }
     }
+    if (left == EVICT_PER_TICK)
+        sh_http_crowd_make_room(s);
 }
 
 static void on_tick(void *arg)

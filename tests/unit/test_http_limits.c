@@ -198,6 +198,33 @@ static void connections_are_capped(void **state)
     stop();
 }
 
+/* All connections are one address's, and none of its requests comes to an end: others get in. */
+static void one_address_does_not_keep_others_out(void **state)
+{
+    (void)state;
+    struct sh_http_limits l = usual;
+    l.connections = 16;
+    l.header_timeout_ms = 30000;
+    l.body_timeout_ms = 30000;
+    start(&l, 0);
+    int fds[16];
+    bool closed;
+    for (int i = 0; i < 16; i++) {
+        fds[i] = dial();
+        puts_to(fds[i],
+                i % 2 ? "GET /x HTT" : "POST /x HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n1");
+    }
+    const int64_t from = now_ms();
+    int other = dial();
+    puts_to(other, "GET /stats HTTP/1.1\r\n" HOST "\r\n");
+    assert_has(get(other, 4000, &closed), "200 OK");
+    assert_true(now_ms() - from >= 1500);
+    for (int i = 0; i < 16; i++)
+        close(fds[i]);
+    close(other);
+    stop();
+}
+
 static void connections_of_a_peer_are_capped(void **state)
 {
     (void)state;
@@ -355,6 +382,7 @@ int main(void)
         USUAL(half_closed_client_gets_its_answer),
         USUAL(unread_answer_is_dropped),
         cmocka_unit_test(connections_are_capped),
+        cmocka_unit_test(one_address_does_not_keep_others_out),
         cmocka_unit_test(connections_of_a_peer_are_capped),
         cmocka_unit_test(descriptors_run_out),
         cmocka_unit_test(unfinished_bodies_are_bounded),
