@@ -19,6 +19,7 @@
 #define LINGER_BYTES      (256 * 1024) /* thrown away at most */
 #define MAX_REFUSAL_BYTES 4096
 #define MAX_HEAD_BYTES    512
+#define SMALL_REQUEST     ((size_t)16 * 1024)
 
 /* --- Between socket and evhttp ---------------------------------------------------------------- */
 
@@ -208,7 +209,8 @@ static void read_on(struct sh_http_conn *c)
     } else {
         set_asleep(c, true);
         set_waiting(c, evbuffer_get_length(in));
-        if (c->server->waiting_bytes > SH_HTTP_MAX_WAITING_BYTES)
+        if (c->server->waiting_bytes > SH_HTTP_MAX_WAITING_BYTES &&
+            c->waiting_bytes > SMALL_REQUEST) /* the small ones cost little, and are most */
             refuse(c, 503, "too many large requests at once");
     }
 }

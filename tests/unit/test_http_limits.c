@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * test_http_limits.c: hostile and absent clients, deadlines, caps, the end. */
 #include "http_fixture.h"
+#include "svc/http_guard.h"
 
 /* --- Hostile -----------------------------------------------------------------------------------
  */
@@ -301,6 +302,39 @@ static void unfinished_bodies_are_bounded(void **state)
     stop();
 }
 
+/* With all of that room taken, a small request that comes in two pieces still gets in. */
+static void small_requests_always_have_room(void **state)
+{
+    (void)state;
+    static const char head[] = POST "Content-Length: 8000000\r\n\r\n";
+    struct sh_http_limits l = usual;
+    l.body_bytes = 8 * 1024 * 1024;
+    l.body_timeout_ms = 5000;
+    start(&l, 0);
+    const size_t n = 7 * 1024 * 1024, all = SH_HTTP_MAX_WAITING_BYTES;
+    char *z = malloc(n);
+    int fds[5];
+    bool closed;
+    memset(z, 'z', n);
+    for (int i = 0; i < 5; i++) {
+        fds[i] = dial();
+        puts_to(fds[i], head);
+        put(fds[i], z, i < 4 ? n : all - 4 * n - 5 * strlen(head) - 8);
+    }
+    pause_ms(300);
+    int small = dial();
+    puts_to(small, POST "Content-Length: 3\r\n\r\na");
+    pause_ms(100);
+    puts_to(small, "bc");
+    assert_has(get(small, 300, &closed), "200 OK");
+    for (int i = 0; i < 5; i++)
+        close(fds[i]);
+    close(small);
+    free(z);
+    pause_ms(100);
+    stop();
+}
+
 /* --- The end -----------------------------------------------------------------------------------
  */
 
@@ -386,6 +420,7 @@ int main(void)
         cmocka_unit_test(connections_of_a_peer_are_capped),
         cmocka_unit_test(descriptors_run_out),
         cmocka_unit_test(unfinished_bodies_are_bounded),
+        cmocka_unit_test(small_requests_always_have_room),
         cmocka_unit_test(stops_gracefully),
         cmocka_unit_test(ends_with_answers_owed),
         cmocka_unit_test(says_why_it_cannot_listen),
