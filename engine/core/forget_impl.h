@@ -8,7 +8,8 @@
 
 #include <uthash.h>
 
-#define SH_FORGET_TOKEN 8 /* bytes: a shorter key could stand for anything */
+#define SH_FORGET_FIRST_ROWS 20 /* of a slice: until it is known how long they take */
+#define SH_FORGET_TOKEN      8  /* bytes: a shorter key could stand for anything */
 
 enum sh_forget_phase {
     SH_FORGET_SCAN,   /* events that name the number */
@@ -63,6 +64,7 @@ struct sh_forget {
     size_t n_sorted, n_known; /* n_known: events when the round began */
     struct sh_forget_key *keys;
     struct sh_forget_text *tokens;          /* what stands for a call: keys and ids of events */
+    size_t token_most;                      /* bytes of the longest */
     struct sh_forget_text *dropped, *files; /* ids of items; keys of emails */
     const char **paths;
     size_t n_paths;
@@ -81,6 +83,7 @@ bool sh_forget_counts_in(const struct sh_forget_event *e);
 /* Make sh_mentions(), sh_touches() and sh_hit() known to SQL. */
 bool sh_forget_functions(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;
 void sh_forget_note(struct sh_forget_text **set, struct sh_slice text);
+void sh_forget_note_token(struct sh_forget *f, struct sh_slice text);
 /* One slice of the tables. */
 bool sh_forget_tables(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *at,
                       struct sh_error *err) SH_WARN_UNUSED;

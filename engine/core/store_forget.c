@@ -84,6 +84,16 @@ static bool has_key(struct sh_slice source, struct sh_slice key)
 /* What a body says, whatever its bytes are. */
 #define BODY "iif(format = 0, body, sh_body_json(format, body))"
 
+/* Has a slice of n rows taken its time? Then so many are one: the rows before may have been small.
+ */
+static bool is_over(struct sh_forget *f, int64_t began_us, int64_t n)
+{
+    if (n == 0 || n == f->limit || sh_mono_us() - began_us < LONG_US)
+        return false;
+    f->limit = n;
+    return true;
+}
+
 /* seq, id, source, key, body, and the texts that may name the number. *n: rows. */
 static bool scan(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *at, int64_t *n,
                  struct sh_error *err)
@@ -95,8 +105,9 @@ static bool scan(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *a
                        " sh_mentions(type) OR sh_mentions(dedupe_id) FROM sh_events WHERE seq > ?1"
                        " ORDER BY seq LIMIT ?2",
                        at->cursor, f->limit, err);
+    const int64_t began_us = sh_mono_us();
     int got = -1;
-    while (st && (got = sh_sqlite_step(st, err)) == 1) {
+    while (st && !is_over(f, began_us, *n) && (got = sh_sqlite_step(st, err)) == 1) {
         at->cursor = at->last = sqlite3_column_int64(st, 0);
         (*n)++;
         if (!sqlite3_column_int(st, 5))
@@ -107,7 +118,7 @@ static bool scan(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *a
             add_key(f, source, key, sh_sqlite_text(st, 4));
     }
     sqlite3_finalize(st);
-    return got == 0;
+    return got >= 0;
 }
 
 #define SOME_DIGITS 6 /* a number of a caller, not of an extension */
@@ -140,13 +151,14 @@ static bool group(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *
                   struct sh_error *err)
 {
     struct sh_buf name;
+    const int64_t began_us = sh_mono_us();
     int got = -1;
     sh_buf_init(&name, (size_t)1 << 20);
     sqlite3_stmt *st = sh_forget_stmt(s,
                                       "SELECT seq, id, source, key, " BODY
                                       " FROM sh_events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
                                       at->cursor, f->limit, err);
-    while (st && (got = sh_sqlite_step(st, err)) == 1) {
+    while (st && !is_over(f, began_us, *n) && (got = sh_sqlite_step(st, err)) == 1) {
         at->cursor = sqlite3_column_int64(st, 0);
         (*n)++;
         struct sh_forget_key *k = find_key(f, sh_sqlite_text(st, 2), sh_sqlite_text(st, 3), &name);
@@ -160,7 +172,7 @@ static bool group(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *
     }
     sqlite3_finalize(st);
     sh_buf_free(&name);
-    return got == 0;
+    return got >= 0;
 }
 
 static bool caused(struct sh_store *s, struct sh_forget *f, struct sh_forget_at *at, int64_t *n,
@@ -205,7 +217,7 @@ static void sort(struct sh_forget *f, struct sh_forget_at *at)
     {
         if (sh_forget_counts_in(e)) {
             f->sorted[f->n_sorted++] = e;
-            sh_forget_note(&f->tokens, sh_slice_str(e->id));
+            sh_forget_note_token(f, sh_slice_str(e->id));
         } else {
             at->n.left_events++;
         }
@@ -215,7 +227,7 @@ static void sort(struct sh_forget *f, struct sh_forget_at *at)
     {
         size_t len = k->name_len - (size_t)(k->key - k->name);
         if (!k->mixed && len >= SH_FORGET_TOKEN)
-            sh_forget_note(&f->tokens, sh_slice(k->key, len));
+            sh_forget_note_token(f, sh_slice(k->key, len));
     }
 }
 

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_ROWS 200
-
 /* --- what is looked for --------------------------------------------------------- */
 
 struct sh_forget *sh_forget_new(const struct sh_phone_number *number, bool dry)
@@ -17,7 +15,7 @@ struct sh_forget *sh_forget_new(const struct sh_phone_number *number, bool dry)
     struct sh_forget *f = sh_alloc(1, sizeof(*f));
     f->number = *number;
     f->dry = dry;
-    f->limit = FIRST_ROWS;
+    f->limit = SH_FORGET_FIRST_ROWS;
     return f;
 }
 
@@ -80,6 +78,12 @@ void sh_forget_note(struct sh_forget_text **set, struct sh_slice text)
     HASH_ADD_KEYPTR(hh, *set, t->text, text.n, t);
 }
 
+void sh_forget_note_token(struct sh_forget *f, struct sh_slice text)
+{
+    sh_forget_note(&f->tokens, text);
+    f->token_most = text.n > f->token_most ? text.n : f->token_most;
+}
+
 static bool has(const struct sh_forget_text *set, const char *p, size_t n)
 {
     const struct sh_forget_text *t;
@@ -103,9 +107,15 @@ static bool is_word(char c)
            c == '_' || c == '.' || c == '@';
 }
 
-/* A word, or its front up to a dash, such as the call's id in "<call id>-1". */
+/* A word, or its front up to a dash, such as the call's id in "<call id>-1". Fronts longer than any
+ * token are passed over: of a megabyte of "a-a-a-" there are half a million. */
 static bool is_token(const struct sh_forget *f, const char *p, size_t n)
 {
+    if (n > f->token_most) {
+        n = f->token_most;
+        while (n >= SH_FORGET_TOKEN && !strchr("-_.@", p[n]))
+            n--;
+    }
     for (; n >= SH_FORGET_TOKEN; n--) {
         if (has(f->tokens, p, n))
             return true;

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-#define RANGE "seq > ?1 AND seq <= ?2 AND "
+#define TABLE_ROWS 500 /* most in a slice, whose time is known afterwards */
+#define RANGE      "seq > ?1 AND seq <= ?2 AND "
 
 #define TIMERS                                                                                     \
     RANGE "name NOT GLOB 'c:*' AND (sh_hit(event_id) OR sh_touches(name) OR sh_touches(key)"       \
@@ -219,8 +220,9 @@ bool sh_forget_tables(struct sh_store *s, struct sh_forget *f, struct sh_forget_
                       struct sh_error *err)
 {
     const struct table *t = &tables[at->table];
+    const int64_t rows = f->limit < TABLE_ROWS ? f->limit : TABLE_ROWS;
     int64_t to = 0;
-    if (t->last && !sh_forget_ask(s, t->last, at->cursor, f->limit, &to, err))
+    if (t->last && !sh_forget_ask(s, t->last, at->cursor, rows, &to, err))
         return false;
     const bool any = !t->last || to > at->cursor;
     if (any && t->fn && !t->fn(s, f, at->cursor, to, &at->n, err))
@@ -232,6 +234,7 @@ bool sh_forget_tables(struct sh_store *s, struct sh_forget *f, struct sh_forget_
     if (!t->last || !any) {
         at->table++;
         at->cursor = 0;
+        f->limit = SH_FORGET_FIRST_ROWS; /* another table's rows may be large */
     }
     return true;
 }

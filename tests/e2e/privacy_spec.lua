@@ -327,6 +327,32 @@ end }]] }, start = false }
   end)
 end)
 
+-- However much each text costs to look through, events are stored meanwhile.
+describe("forget among large events", function()
+  local engine
+  teardown(function() engine:close() end)
+
+  it("holds nobody up", function()
+    engine = support.engine { config = config }
+    local large = ("(0)"):rep(200000)
+    for i = 1, 300 do post(engine, { event = "x", call_id = "small" .. i }) end
+    for i = 1, 60 do post(engine, { event = "x", call_id = "c" .. i, text = large .. i }) end
+    engine:wait_events("done", 1)
+    assert.equal(202, engine:request("POST", "/api/v1/forget",
+      cjson.encode { number = NUMBER, dry_run = true }).status)
+    local slowest, n = 0, 0
+    repeat
+      n = n + 1
+      local from = socket.gettime()
+      post(engine, { event = "x", call_id = "meanwhile" .. n })
+      slowest = math.max(slowest, socket.gettime() - from)
+      local answer = engine:request("GET", "/api/v1/forget").json
+    until not answer.running
+    assert.is_true(n > 3)
+    assert.is_true(slowest < 2, "an event took " .. slowest .. " s")
+  end)
+end)
+
 describe("mask", function()
   local engine
   after_each(function() engine:close() end)
