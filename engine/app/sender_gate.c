@@ -13,13 +13,19 @@
 #include <strings.h>
 
 #define WINDOW_MS   60000
+#define OLDER_US    60000000 /* between two lines about a source */
 #define MAX_SCOPE   (SH_MAX_NAME_BYTES + 16)
 #define FORWARDED   "Forwarded"
 #define X_FORWARDED "X-Forwarded-For"
 
+struct older { /* requests with another than the first secret */
+    int64_t said_us, unsaid;
+};
+
 struct sh_gate {
     const struct sh_config *config; /* borrowed */
     struct sh_auth **auths;         /* one for each source */
+    struct older *older;            /* the same */
     struct sh_forwarded forwarded;
     struct sh_failures *failures;
     bool warned; /* of a proxy that nobody has told of */
@@ -34,6 +40,7 @@ struct sh_gate *sh_gate_new(const struct sh_config *config)
     g->auths = sh_alloc(config->n_sources + 1, sizeof(*g->auths));
     for (size_t i = 0; i < config->n_sources; i++)
         g->auths[i] = sh_auth_new(&config->sources[i].auth);
+    g->older = sh_alloc(config->n_sources + 1, sizeof(*g->older));
     g->failures = sh_failures_new(config->auth_failures, WINDOW_MS);
     return g;
 }
@@ -45,6 +52,7 @@ void sh_gate_free(struct sh_gate *g)
     for (size_t i = 0; i < g->config->n_sources; i++)
         sh_auth_free(g->auths[i]);
     free(g->auths);
+    free(g->older);
     sh_failures_free(g->failures);
     free(g);
 }
@@ -133,6 +141,21 @@ static enum sh_auth_reason check_proof(struct sh_gate *g, const struct sh_source
     return why;
 }
 
+/* As long as there are such lines, the older secrets cannot go. */
+static void tell_older(struct sh_gate *g, const struct sh_source_config *source,
+                       const char *address)
+{
+    struct older *o = &g->older[source - g->config->sources];
+    const int64_t now_us = sh_mono_us();
+    o->unsaid++;
+    if (o->said_us && now_us - o->said_us < OLDER_US)
+        return;
+    sh_info("an older secret is still in use", "source", source->source.name, "peer", address,
+            "requests", SH_NUM(o->unsaid));
+    o->said_us = now_us;
+    o->unsaid = 0;
+}
+
 enum sh_auth_reason sh_gate_check(struct sh_gate *g, const struct sh_source_config *source,
                                   struct sh_http_request *req, const struct sh_path_args *path,
                                   const char *address)
@@ -150,7 +173,10 @@ enum sh_auth_reason sh_gate_check(struct sh_gate *g, const struct sh_source_conf
         .path = path,
         .now_ms = sh_now_ms(),
     };
-    return check_proof(g, source, &r, address);
+    const enum sh_auth_reason why = check_proof(g, source, &r, address);
+    if (why == SH_AUTH_OK && sh_auth_was_older(g->auths[source - g->config->sources]))
+        tell_older(g, source, address);
+    return why;
 }
 
 static const char *no_header(void *arg, const char *name, size_t n)

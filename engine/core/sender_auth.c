@@ -252,13 +252,15 @@ bool sh_auth_is_guessable(const struct sh_auth *a)
 
 /* --- secrets that are sent as they are ------------------------------------------------------ */
 
-static enum sh_auth_reason check_digest(const struct sh_auth *a, struct sh_slice given)
+static enum sh_auth_reason check_digest(struct sh_auth *a, struct sh_slice given)
 {
     uint8_t digest[SH_SHA256_BYTES];
     bool same = false;
     sh_sha256(&given, 1, digest);
-    for (size_t i = 0; i < a->n; i++) /* all of them, whichever it is */
+    for (size_t i = 0; i < a->n; i++) { /* all of them, whichever it is */
         same |= sh_bytes_eq(digest, a->secret[i].digest, sizeof(digest));
+        a->first |= same && i == 0;
+    }
     return same ? SH_AUTH_OK : SH_AUTH_BAD_TOKEN;
 }
 
@@ -279,7 +281,7 @@ const char *sh_auth_behind(const char *value, const char *scheme)
     return value + strspn(value, " ");
 }
 
-static enum sh_auth_reason check_bearer(const struct sh_auth *a, const struct sh_auth_request *r)
+static enum sh_auth_reason check_bearer(struct sh_auth *a, const struct sh_auth_request *r)
 {
     enum sh_auth_reason why;
     const char *value;
@@ -289,7 +291,7 @@ static enum sh_auth_reason check_bearer(const struct sh_auth *a, const struct sh
     return value ? check_digest(a, sh_slice_str(value)) : SH_AUTH_NO_TOKEN;
 }
 
-static enum sh_auth_reason check_basic(const struct sh_auth *a, const struct sh_auth_request *r)
+static enum sh_auth_reason check_basic(struct sh_auth *a, const struct sh_auth_request *r)
 {
     enum sh_auth_reason why;
     const char *value;
@@ -308,7 +310,7 @@ static enum sh_auth_reason check_basic(const struct sh_auth *a, const struct sh_
     return why;
 }
 
-static enum sh_auth_reason find_field(const struct sh_auth *a, struct sh_slice json)
+static enum sh_auth_reason find_field(struct sh_auth *a, struct sh_slice json)
 {
     struct sh_slice raw;
     struct sh_buf text;
@@ -324,7 +326,7 @@ static enum sh_auth_reason find_field(const struct sh_auth *a, struct sh_slice j
     return why;
 }
 
-static enum sh_auth_reason check_field(const struct sh_auth *a, const struct sh_auth_request *r)
+static enum sh_auth_reason check_field(struct sh_auth *a, const struct sh_auth_request *r)
 {
     struct sh_buf made;
     struct sh_slice json;
@@ -335,7 +337,7 @@ static enum sh_auth_reason check_field(const struct sh_auth *a, const struct sh_
     return why;
 }
 
-static enum sh_auth_reason check_token(const struct sh_auth *a, const struct sh_auth_request *r)
+static enum sh_auth_reason check_token(struct sh_auth *a, const struct sh_auth_request *r)
 {
     enum sh_auth_reason why;
     const char *value;
@@ -346,15 +348,21 @@ static enum sh_auth_reason check_token(const struct sh_auth *a, const struct sh_
     return check_digest(a, sh_slice_str(value));
 }
 
-static enum sh_auth_reason check_path(const struct sh_auth *a, const struct sh_auth_request *r)
+static enum sh_auth_reason check_path(struct sh_auth *a, const struct sh_auth_request *r)
 {
     const struct sh_slice given =
         r->path ? sh_path_arg(r->path, a->config->segment) : sh_slice(NULL, 0);
     return given.p ? check_digest(a, given) : SH_AUTH_NO_TOKEN;
 }
 
+bool sh_auth_was_older(const struct sh_auth *a)
+{
+    return a->n > 1 && !a->first;
+}
+
 enum sh_auth_reason sh_auth_check(struct sh_auth *a, const struct sh_auth_request *r)
 {
+    a->first = false;
     switch (a->config->kind) {
     case SH_AUTH_UNSET:
     case SH_AUTH_NONE:

@@ -98,6 +98,8 @@ struct sh_auth; /* a scheme with its keys made ready; used by one thread at a ti
 struct sh_auth *sh_auth_new(const struct sh_auth_config *c) SH_WARN_UNUSED;
 void sh_auth_free(struct sh_auth *a);
 enum sh_auth_reason sh_auth_check(struct sh_auth *a, const struct sh_auth_request *r);
+/* Was what the last check found right a proof of an older secret, not of the first? */
+bool sh_auth_was_older(const struct sh_auth *a);
 /* May the secret be found by trying: is it short, and sent as it is? */
 bool sh_auth_is_guessable(const struct sh_auth *a);
 /* Is the `webhook-id` header of this scheme's requests bound to its secret, or would anybody who

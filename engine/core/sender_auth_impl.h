@@ -15,6 +15,7 @@ struct sh_auth {
     struct sh_auth_secret secret[SH_MAX_AUTH_SECRETS];
     size_t n;
     bool guessable;
+    bool first; /* the proof in hand is one of the first secret */
 };
 
 /* The one header of that name. False: *why is missing (none, or an empty one) or malformed (two:
@@ -36,7 +37,7 @@ enum sh_auth_reason sh_auth_check_timestamped(struct sh_auth *a, const struct sh
 void sh_auth_macs(struct sh_auth *a, const struct sh_slice *parts, size_t n,
                   uint8_t macs[SH_MAX_AUTH_SECRETS][SH_MAX_HASH_BYTES]);
 /* Is given (of the hash's length) one of them? */
-bool sh_auth_is_one(const struct sh_auth *a, const void *given,
+bool sh_auth_is_one(struct sh_auth *a, const void *given,
                     uint8_t macs[SH_MAX_AUTH_SECRETS][SH_MAX_HASH_BYTES]);
 
 /* sender_jwt.c */

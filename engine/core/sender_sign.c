@@ -15,12 +15,14 @@ void sh_auth_macs(struct sh_auth *a, const struct sh_slice *parts, size_t n,
         sh_hmac_sign(a->secret[i].hmac, parts, n, macs[i]);
 }
 
-bool sh_auth_is_one(const struct sh_auth *a, const void *given,
+bool sh_auth_is_one(struct sh_auth *a, const void *given,
                     uint8_t macs[SH_MAX_AUTH_SECRETS][SH_MAX_HASH_BYTES])
 {
     bool same = false;
-    for (size_t i = 0; i < a->n; i++)
+    for (size_t i = 0; i < a->n; i++) {
         same |= sh_bytes_eq(given, macs[i], sh_hash_bytes(sh_auth_hash(a->config)));
+        a->first |= same && i == 0;
+    }
     return same;
 }
 
@@ -125,7 +127,7 @@ static enum sh_auth_reason check_time(const struct sh_auth *a, const struct sh_a
 
 /* The header "v1,<base64> v1,<base64> v1a,<other>": is one of the v1 right? Every one is looked
  * at. */
-static enum sh_auth_reason any_standard(const struct sh_auth *a, const char *header,
+static enum sh_auth_reason any_standard(struct sh_auth *a, const char *header,
                                         uint8_t macs[SH_MAX_AUTH_SECRETS][SH_MAX_HASH_BYTES])
 {
     struct sh_slice piece, text;

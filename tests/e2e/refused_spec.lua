@@ -12,7 +12,8 @@ return {
   sources = {
     a = { path = "/hooks/a", type = { field = "event" }, auth = { bearer = env "A_TOKEN" } },
     b = { path = "/hooks/b", type = { field = "event" },
-      auth = { hmac = env "B_SECRET", header = "X-Signature" } },
+      auth = { hmac = { "an-older-secrets-follower", env "B_SECRET" }, header = "X-Signature" } },
+    d = { path = "/hooks/d", type = { field = "event" }, auth = { bearer = { "new-new-new", "old-old-old" } } },
     c = { path = "/hooks/c", type = { field = "event" }, auth = { token = env "C_TOKEN", field = "auth.token" } },
   },
 }
@@ -51,6 +52,26 @@ describe("what is refused", function()
     local said = 0
     for n in engine:log():gmatch "than there are lines for[^\n]* requests=(%d+)" do said = said + tonumber(n) end
     assert.equal(40, lines("reason=bad_token", "source=a") + said)
+  end)
+
+  it("a request with an older secret is taken, and the log says that it cannot go yet", function()
+    local OLDER = "an older secret is still in use"
+    for _ = 1, 3 do
+      assert.equal(200, engine:post("/hooks/d", '{"event":"x"}', { Authorization = "Bearer new-new-new" }).status)
+    end
+    local body = '{"event":"x"}'
+    local function sign(secret)
+      return (support.capture(("printf %%s '%s' | openssl dgst -sha256 -hmac %s"):format(body, secret))
+        :match "(%x+)%s*$")
+    end
+    assert.equal(200, engine:post("/hooks/b", body, { ["X-Signature"] = sign "an-older-secrets-follower" }).status)
+    assert.equal(0, lines(OLDER))
+    for _ = 1, 3 do
+      assert.equal(200, engine:post("/hooks/d", '{"event":"x"}', { Authorization = "Bearer old-old-old" }).status)
+      assert.equal(200, engine:post("/hooks/b", body, { ["X-Signature"] = sign(env.B_SECRET) }).status)
+    end
+    assert.equal(1, lines(OLDER, "source=d", "peer=127.0.0.1", "requests=1"))
+    assert.equal(1, lines(OLDER, "source=b"))
   end)
 
   it("each line says which source, and the address that the proxy tells", function()
@@ -94,7 +115,7 @@ describe("what is refused", function()
     local out, code = run "check --config switchhook.lua"
     assert.equal(1, code)
     assert.truthy(out:find("switchhook.lua:4: environment variable A_TOKEN is not set, nor is B_SECRET (line 6), " ..
-      "nor is C_TOKEN (line 7)", 1, true), out)
+      "nor is C_TOKEN (line 8)", 1, true), out)
   end)
 
   it("of the API: the log says whose token is too low; --url says what to do", function()
