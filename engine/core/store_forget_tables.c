@@ -22,7 +22,8 @@
           " OR sh_mentions(recipient) OR sh_touches(event_key)"                                    \
           " OR sh_touches(error) OR sh_touches(answer) OR sh_mentions(recipients))"
 #define RUNS                                                                                       \
-    RANGE "(sh_touches(effects) OR sh_touches(error) OR sh_touches(logs) OR sh_touches(lookups))"
+    RANGE "(sh_touches(effects) OR sh_touches(error) OR sh_touches(logs) OR sh_touches(lookups))"  \
+          " AND NOT sh_hit((SELECT id FROM sh_events e WHERE e.seq = sh_runs.seq))" /* later */
 #define CHANGES                                                                                    \
     "detail IS NOT NULL AND sh_touches(detail) AND id IN (SELECT id FROM sh_callbacks "            \
     "WHERE " RANGE "1)"
