@@ -247,6 +247,24 @@ static bool check_now(struct sh_store *s, struct sh_error *err)
     return sh_error_set(err, SH_EFATAL, "%s: %s", s->path, why.msg);
 }
 
+/* The folder may have been made by somebody else, open to all (systemd does so): the files are not.
+ * SQLite gives its log the rights of the database. What cannot be done here it will say itself. */
+static void keep_from_others(const char *path)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct stat st;
+    if (fd >= 0)
+        close(fd);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        char *file = sh_strf("%s%s", path, ends[i]);
+        if (stat(file, &st) == 0 && (st.st_mode & S_IRWXO) &&
+            chmod(file, st.st_mode & 0777 & ~(mode_t)S_IRWXO) != 0)
+            sh_warn("others on this machine may read the store: chmod o-rwx", "file", file);
+        free(file);
+    }
+}
+
 static bool open_file(struct sh_store *s, struct sh_error *err)
 {
     if (!s->config.shared && (!make_dir(s->config.dir, err) || !lock_dir(s, err)))
@@ -257,6 +275,8 @@ static bool open_file(struct sh_store *s, struct sh_error *err)
         sqlite3_temp_directory = sqlite3_mprintf("%s", s->config.dir);
     if (s->config.shared && access(s->path, F_OK) != 0)
         return sh_error_set(err, SH_ENOTFOUND, "%s: no store there", s->config.dir);
+    if (!s->config.shared)
+        keep_from_others(s->path);
     bool unclean = !s->config.shared && ended_unclean(s);
     s->w.db = connect(s, false, 32768, err);
     if (!s->w.db || !migrate(s->w.db, s->path, err))

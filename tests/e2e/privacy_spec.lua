@@ -331,7 +331,7 @@ end)
 -- However much each text costs to look through, events are stored meanwhile.
 describe("forget among large events", function()
   local engine
-  teardown(function() engine:close() end)
+  teardown(function() if engine then engine:close() end end)
 
   it("holds nobody up", function()
     engine = support.engine { config = config }
@@ -351,6 +351,26 @@ describe("forget among large events", function()
     until not answer.running
     assert.is_true(n > 3)
     assert.is_true(slowest < 2, "an event took " .. slowest .. " s")
+  end)
+end)
+
+describe("the data folder", function()
+  local engine
+  teardown(function() if engine then engine:close() end end)
+
+  it("has no file that others on the machine may read, whoever made it", function()
+    engine = support.engine { start = false }
+    assert.equal(0, select(2, support.capture("mkdir -m 755 " .. engine.data)))
+    engine:start()
+    post(engine, { event = "x", call_id = "1" })
+    local function open_to_others()
+      return (support.capture("find " .. engine.data .. " -mindepth 1 -perm /007"))
+    end
+    assert.equal("", open_to_others())
+    engine:kill9()
+    assert.equal(0, select(2, support.capture(("cd %s && chmod 644 switchhook.db switchhook.db-wal"):format(engine.data))))
+    engine:start()
+    assert.equal("", open_to_others())
   end)
 end)
 
