@@ -18,6 +18,23 @@ static void join(struct sh_buf *out, char **list)
     }
 }
 
+static void warn_of_guessable(const struct sh_config *c)
+{
+    struct sh_buf names;
+    sh_buf_init(&names, MAX_LIST_BYTES);
+    for (size_t i = 0; i < c->n_sources; i++) {
+        if (!sh_auth_is_guessable(&c->sources[i].auth))
+            continue;
+        sh_buf_adds(&names, names.len ? ", " : "");
+        sh_buf_adds(&names, c->sources[i].source.name);
+    }
+    if (names.len)
+        sh_warn("secrets of senders are short enough to be found by trying: make them of 24 "
+                "characters or more, such as those of openssl rand -base64 32",
+                "sources", names.data);
+    sh_buf_free(&names);
+}
+
 void sh_banner_log(const struct sh_config *c, size_t clock_rules)
 {
     struct sh_buf allow, plain;
@@ -37,6 +54,7 @@ void sh_banner_log(const struct sh_config *c, size_t clock_rules)
         sh_warn("secrets are written out in the configuration file: put each into an environment "
                 "variable or a file of its own",
                 "names", plain.data);
+    warn_of_guessable(c);
     sh_buf_free(&allow);
     sh_buf_free(&plain);
 }

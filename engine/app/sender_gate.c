@@ -129,7 +129,7 @@ static enum sh_auth_reason check_proof(struct sh_gate *g, const struct sh_source
     struct sh_auth *auth = g->auths[source - g->config->sources];
     char scope[MAX_SCOPE];
     snprintf(scope, sizeof(scope), "source:%.128s", source->source.name);
-    const bool guesses = sh_auth_is_guessable(auth);
+    const bool guesses = sh_auth_is_guessable(&source->auth);
     if (guesses && sh_gate_is_blocked(g, scope, address))
         return SH_AUTH_TOO_MANY;
     const enum sh_auth_reason why = sh_auth_check(auth, r);

@@ -229,8 +229,6 @@ struct sh_auth *sh_auth_new(const struct sh_auth_config *c)
     for (; c->secrets && c->secrets[a->n]; a->n++) {
         sh_require(a->n < SH_MAX_AUTH_SECRETS);
         make_secret(c, c->secrets[a->n], &a->secret[a->n]);
-        if (!is_signed(c->kind) && strlen(c->secrets[a->n]) < SH_AUTH_STRONG_BYTES)
-            a->guessable = true;
     }
     return a;
 }
@@ -245,9 +243,12 @@ void sh_auth_free(struct sh_auth *a)
     free(a);
 }
 
-bool sh_auth_is_guessable(const struct sh_auth *a)
+bool sh_auth_is_guessable(const struct sh_auth_config *c)
 {
-    return a->guessable;
+    bool is_short = false;
+    for (size_t i = 0; c->secrets && c->secrets[i]; i++)
+        is_short |= strlen(c->secrets[i]) < SH_AUTH_STRONG_BYTES;
+    return is_short && !is_signed(c->kind);
 }
 
 /* --- secrets that are sent as they are ------------------------------------------------------ */

@@ -101,7 +101,7 @@ enum sh_auth_reason sh_auth_check(struct sh_auth *a, const struct sh_auth_reques
 /* Was what the last check found right a proof of an older secret, not of the first? */
 bool sh_auth_was_older(const struct sh_auth *a);
 /* May the secret be found by trying: is it short, and sent as it is? */
-bool sh_auth_is_guessable(const struct sh_auth *a);
+bool sh_auth_is_guessable(const struct sh_auth_config *c);
 /* Is the `webhook-id` header of this scheme's requests bound to its secret, or would anybody who
  * got hold of a proof be free to write another? (HMAC and the like sign the body alone.) */
 bool sh_auth_trusts_id(enum sh_auth_kind kind);

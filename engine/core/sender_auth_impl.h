@@ -14,7 +14,6 @@ struct sh_auth {
     const struct sh_auth_config *config; /* borrowed */
     struct sh_auth_secret secret[SH_MAX_AUTH_SECRETS];
     size_t n;
-    bool guessable;
     bool first; /* the proof in hand is one of the first secret */
 };
 
