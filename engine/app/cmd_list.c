@@ -4,6 +4,7 @@
 #include "app/app.h"
 
 #include "app/list_far.h"
+#include "app/list_near.h"
 #include "app/options.h"
 #include "app/print.h"
 #include "app/suggest.h"
@@ -380,12 +381,17 @@ static bool read_query(const struct listing *l, const struct sh_options *o, bool
     return true;
 }
 
-/* Where the rows come from: an engine elsewhere, or a data folder. */
+/* Where the rows come from: an engine elsewhere, the one that runs here, or, where none runs or it
+ * does not answer, the data folder itself. */
 static bool read_rows(struct sh_steer *s, const struct sh_list_query *q, sh_list_fn *fn,
                       struct output *out, struct sh_error *err)
 {
     if (s->url)
         return sh_list_far(s, q, out->assignee, fn, out, err);
+    bool answered;
+    const bool told = sh_list_near(s, q, out->assignee, fn, out, &answered, err);
+    if (answered)
+        return told;
     struct sh_store_view *v = sh_store_view_open(s->dir, err);
     if (!v)
         return false;

@@ -153,7 +153,8 @@ bool sh_list_far(struct sh_steer *s, const struct sh_list_query *q, const char *
     if (q->id)
         return one(s, q, fn, arg, err);
     struct sink sink = {.fn = fn, .arg = arg};
-    if (!q->limit)
+    const bool collections = q->what == SH_LIST_RECORDS && !q->collection; /* by name, all */
+    if (!q->limit || collections)
         return pages(s, q, assignee, false, pass_on, &sink, err);
     sink.kept = cJSON_CreateArray();
     const bool ok = pages(s, q, assignee, true, keep, &sink, err);

@@ -5,6 +5,7 @@
  * serves is a column of the walk, so that what is looked at can be counted, and the walk ends where
  * it has looked enough. Then the rows themselves, by key. One read transaction for both. */
 #include "core/store_rows.h"
+#include "svc/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -342,14 +343,14 @@ static bool find_keys(struct pager *g, struct sh_error *err)
 
 /* --- the rows ------------------------------------------------------------------- */
 
-#define RECORD_COLUMNS "0, '', id, doc, updated_ms"
+#define RECORD_COLUMNS "0, '', id, doc, updated_ms, version"
 
 static cJSON *row_of(const struct sh_store_kind *kind, const struct sh_store_row *r)
 {
+    cJSON *row = kind ? kind->row(r) : sh_store_record_row(r, 2);
     if (!kind)
-        return sh_store_record_row(r, 2);
-    cJSON *row = kind->row(r);
-    if (kind->add_more)
+        cJSON_AddItemToObject(row, "version", sh_json_int(sqlite3_column_int64(r->st, 5)));
+    else if (kind->add_more)
         kind->add_more(row, r->st, sqlite3_data_count(r->st) - kind->n_more);
     return row;
 }
