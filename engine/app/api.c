@@ -371,7 +371,7 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
         free(api);
         return NULL;
     }
-    api->tokens = sh_api_tokens_new(config->base, config->store);
+    api->tokens = sh_api_tokens_new(config->base, config->store, config->known, config->arg);
     return api;
 }
 

@@ -45,6 +45,9 @@ struct sh_api_config { /* all borrowed; they outlive the API */
     struct sh_gate *gate;
     struct sh_eraser *eraser;
     struct sh_meter *meter; /* NULL: nothing is counted */
+    /* Who may ask is known from here on: until then the answer is 503 `starting`. Once; or NULL. */
+    void (*known)(void *arg);
+    void *arg;
 };
 
 struct sh_api;

@@ -19,6 +19,8 @@ struct sh_api_tokens {
     bool out;   /* the store is asked */
     bool stale; /* and what it says is of before a change: ask again */
     bool known, stopped;
+    void (*on_known)(void *arg); /* NULL once it was called */
+    void *on_known_arg;
     struct sh_stored_token *items;
     size_t n, cap;
 };
@@ -43,11 +45,16 @@ static void on_read(struct sh_op *op)
         sh_warn("cannot read the tokens of the API, will be tried again", "error", op->err.msg);
     }
     const bool again = t->stale;
+    void (*told)(void *) = t->known ? t->on_known : NULL;
     t->stale = false;
     if (again)
         ask(t);
     else if (!t->stopped)
         sh_timer_set(t->timer, LOOK_MS);
+    if (told) {
+        t->on_known = NULL;
+        told(t->on_known_arg);
+    }
 }
 
 static void ask(struct sh_api_tokens *t)
@@ -168,9 +175,12 @@ cJSON *sh_api_tokens_rows(const struct sh_api_tokens *t)
 /* --- life --------------------------------------------------------------------------------------
  */
 
-struct sh_api_tokens *sh_api_tokens_new(struct event_base *base, struct sh_store *store)
+struct sh_api_tokens *sh_api_tokens_new(struct event_base *base, struct sh_store *store,
+                                        void (*known)(void *arg), void *arg)
 {
     struct sh_api_tokens *t = sh_alloc(1, sizeof(*t));
+    t->on_known = known;
+    t->on_known_arg = arg;
     t->store = store;
     t->timer = sh_timer_new(base, on_time, t);
     ask(t);

@@ -15,9 +15,9 @@
 struct event_base;
 struct sh_api_tokens;
 
-/* Reads them at once. */
-struct sh_api_tokens *sh_api_tokens_new(struct event_base *base,
-                                        struct sh_store *store) SH_WARN_UNUSED;
+/* Reads them at once; known(arg), if it is not NULL, is called when they have been read first. */
+struct sh_api_tokens *sh_api_tokens_new(struct event_base *base, struct sh_store *store,
+                                        void (*known)(void *arg), void *arg) SH_WARN_UNUSED;
 bool sh_api_tokens_known(const struct sh_api_tokens *t); /* read once at least */
 size_t sh_api_tokens_count(const struct sh_api_tokens *t);
 /* The one of this text (without "Bearer"), or NULL: there is none. Time does not depend on how

@@ -204,6 +204,19 @@ static const char *refusing(void *arg)
     return reason_to_refuse(arg);
 }
 
+/* Everybody gets an answer now, also from the API: say so. */
+static void on_known(void *arg)
+{
+    struct server *s = arg;
+    const struct sh_banner ready = {.config = s->config,
+                                    .port = sh_ingress_port(s->ingress),
+                                    .rules = (size_t)cJSON_GetArraySize(sh_live_rules(s->rules)),
+                                    .generation = sh_live_generation(s->rules)->id,
+                                    .unfinished = s->unfinished,
+                                    .took_ms = (sh_mono_us() - s->started_us) / 1000};
+    sh_banner_ready(&ready);
+}
+
 static bool start_control(struct server *s, struct sh_error *err)
 {
     const struct sh_status_config status = {.config = s->config,
@@ -233,7 +246,9 @@ static bool start_control(struct server *s, struct sh_error *err)
                                       .meter = s->meter,
                                       .status = s->status,
                                       .gate = sh_ingress_gate(s->ingress),
-                                      .eraser = s->eraser};
+                                      .eraser = s->eraser,
+                                      .known = on_known,
+                                      .arg = s};
     s->api = sh_api_new(&api, err);
     if (!s->api)
         return false;
@@ -281,13 +296,6 @@ static void go_live(struct server *s)
     sh_outbox_poke(s->outbox);
     sh_timer_set(s->prune, PRUNE_MS);
     sh_banner_log(s->config, sh_timekeeper_clocks(s->timekeeper));
-    const struct sh_banner ready = {.config = s->config,
-                                    .port = sh_ingress_port(s->ingress),
-                                    .rules = (size_t)cJSON_GetArraySize(sh_live_rules(s->rules)),
-                                    .generation = sh_live_generation(s->rules)->id,
-                                    .unfinished = s->unfinished,
-                                    .took_ms = (sh_mono_us() - s->started_us) / 1000};
-    sh_banner_ready(&ready);
     sh_live_open(s->rules);
     if (s->hung_up)
         on_hangup(s);

@@ -135,6 +135,15 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     "CREATE TABLE sh_audit("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT NOT NULL,"
     " role TEXT NOT NULL, peer TEXT, action TEXT NOT NULL, target TEXT, detail TEXT) STRICT;",
+
+    /* 4: the console. hash: SHA-256 of what the browser holds; token: sh_tokens.hash of the one it
+     * was opened with. at_ms: when the span began; counts: what happened in it, as series.h has it
+     */
+    "CREATE TABLE sh_sessions("
+    " hash BLOB PRIMARY KEY, token BLOB NOT NULL, created_ms INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE sh_series("
+    " at_ms INTEGER PRIMARY KEY, seconds INTEGER NOT NULL, counts TEXT NOT NULL) STRICT;",
 };
 
 /* In the order of struct sh_store_call, store_call.h. */

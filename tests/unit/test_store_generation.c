@@ -167,6 +167,12 @@ static void test_waiting(void **state)
     sh_store_view_close(v);
 }
 
+static void undo_schema_4(void)
+{
+    kit_sql(&k, "DROP TABLE sh_sessions");
+    kit_sql(&k, "DROP TABLE sh_series");
+}
+
 /* A store of schema 1 keeps its generations, as started. */
 static void undo_schema_3(void)
 {
@@ -200,6 +206,7 @@ static void test_from_schema_1(void **state)
     kit_sql(&k, "DROP TABLE sh_generation_texts");
     kit_sql(&k, "DROP TABLE sh_rules");
     kit_sql(&k, "DROP INDEX sh_runs_paused");
+    undo_schema_4();
     undo_schema_3();
     kit_sql(&k, "DELETE FROM sh_migrations WHERE version >= 2");
     kit_open(&k);

@@ -150,7 +150,7 @@ static void start_engine(struct sh_waker **waker)
         .dir = k.dir, .threads = true, .wake = sh_waker_ring, .wake_arg = *waker};
     k.s = sh_store_open(&c, &err);
     assert_non_null(k.s);
-    tokens = sh_api_tokens_new(base, k.s);
+    tokens = sh_api_tokens_new(base, k.s, NULL, NULL);
 }
 
 /* What another process makes and revokes counts within a second. */
