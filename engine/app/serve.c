@@ -3,6 +3,7 @@
 #include "app/serve.h"
 
 #include "app/banner.h"
+#include "app/console.h"
 #include "app/options.h"
 #include "app/rules.h"
 #include "app/serve_impl.h"
@@ -195,7 +196,8 @@ static void on_signal(void *arg)
 static void on_other(void *arg, struct sh_http_request *req)
 {
     struct server *s = arg;
-    if (!sh_api_public(s->api, req) && !sh_control_metrics(s->control, req))
+    if (!sh_api_public(s->api, req) && !sh_control_metrics(s->control, req) &&
+        !sh_console_request(req))
         sh_ingress_not_found(s->ingress, req);
 }
 

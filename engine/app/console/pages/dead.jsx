@@ -1,0 +1,5 @@
+import { Head } from "../parts/frame.jsx";
+
+export function Dead() {
+  return <Head title="Dead" />;
+}

@@ -1,0 +1,5 @@
+import { Head } from "../parts/frame.jsx";
+
+export function Graphs() {
+  return <Head title="Graphs" />;
+}

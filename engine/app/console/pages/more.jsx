@@ -1,0 +1,5 @@
+import { Head } from "../parts/frame.jsx";
+
+export function More() {
+  return <Head title="More" />;
+}

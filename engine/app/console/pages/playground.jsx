@@ -1,0 +1,5 @@
+import { Head } from "../parts/frame.jsx";
+
+export function Playground() {
+  return <Head title="Playground" />;
+}

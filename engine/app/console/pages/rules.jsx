@@ -1,0 +1,5 @@
+import { Head } from "../parts/frame.jsx";
+
+export function Rules() {
+  return <Head title="Rules" />;
+}

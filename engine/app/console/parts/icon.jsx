@@ -1,0 +1,17 @@
+import { Activity, ChartLine, CircleCheck, Ellipsis, FlaskConical, LogOut, MailWarning, Moon, Phone, PhoneForwarded,
+  Scroll, Search, Send, Sun, TriangleAlert, X } from "lucide";
+import { h } from "preact";
+
+const icons = { activity: Activity, chart: ChartLine, check: CircleCheck, more: Ellipsis, flask: FlaskConical,
+  logout: LogOut, dead: MailWarning, moon: Moon, phone: Phone, callback: PhoneForwarded, rules: Scroll, search: Search,
+  send: Send, sun: Sun, alert: TriangleAlert, close: X };
+
+// A picture beside words: never the only thing that says something.
+export function Icon({ name, size = 20 }) {
+  return (
+    <svg class="icon" width={size} height={size} viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"
+      stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+      {icons[name].map(([tag, attributes]) => h(tag, attributes))}
+    </svg>
+  );
+}

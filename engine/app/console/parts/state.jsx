@@ -1,0 +1,42 @@
+import { Icon } from "./icon.jsx";
+
+// Nothing there: says why, and what to do next.
+export function Empty({ title, children, icon = "check" }) {
+  return (
+    <div class="empty" data-testid="empty">
+      <Icon name={icon} size={32} />
+      <h2>{title}</h2>
+      <div>{children}</div>
+    </div>
+  );
+}
+
+// It cannot be shown: what the engine said, and a way to try again.
+export function Failure({ error, retry }) {
+  return (
+    <div class="failure" role="alert">
+      <Icon name="alert" />
+      <p>{error.message}</p>
+      {retry && <button type="button" onClick={retry}>Try again</button>}
+    </div>
+  );
+}
+
+// As tall as what comes, so that nothing jumps when it is there.
+export function Loading({ rows = 6 }) {
+  return (
+    <div class="loading" aria-busy="true" aria-label="Loading">
+      {Array.from({ length: rows }, (_, i) => <div class="bone" key={i} />)}
+    </div>
+  );
+}
+
+const tones = {
+  done: "good", sent: "good", on: "good", stored: "busy", queued: "busy", retry: "warn", scheduled: "busy", snoozed: "busy",
+  due: "warn", missed: "bad", dead: "bad", failed: "bad", paused: "warn", resuming: "warn", dropped: "mute", cancelled: "mute",
+};
+
+// A state in a word, with a colour that says the same.
+export function Badge({ state, children }) {
+  return <span class={`badge ${tones[state] ?? "mute"}`}>{children ?? state}</span>;
+}
