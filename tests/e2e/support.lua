@@ -238,6 +238,7 @@ local default_rules = { ["quiet.lua"] = 'rule "quiet" { on = "*", run = function
 --   args     more arguments for serve, as one string
 --   wrap     a command that runs its arguments, to start it by
 --   start    false: only make the folder
+--   port     listen on this one (default: any); can be set later in engine.options
 function support.engine(options)
   options = options or {}
   local self = setmetatable({ dir = support.temp_dir(), options = options, starts = 0 }, engine)
@@ -297,11 +298,11 @@ function engine:start(seconds)
   for name, value in pairs(self.options.env or {}) do
     env = ("%s%s=%s "):format(env, name, quote(value))
   end
-  local command = ("cd %s && %s exec setsid %s serve --config switchhook.lua --listen 127.0.0.1:0" ..
+  local command = ("cd %s && %s exec setsid %s serve --config switchhook.lua --listen 127.0.0.1:%d" ..
     " --data data --rules rules --scripts scripts %s >%s 2>%s </dev/null"):format(
     quote(self.dir), env ~= "" and "export " .. env .. ";" or "",
     (self.options.wrap and self.options.wrap .. " " or "") .. quote(bin),
-    self.options.args or "", quote(self.stdout), quote(self.stderr))
+    self.options.port or 0, self.options.args or "", quote(self.stdout), quote(self.stderr))
   local out = support.capture("sh -c " .. quote(command .. " & echo $!"))
   self.pid = assert(tonumber(out:match "%d+"), "the engine was not started")
   local line
