@@ -6,7 +6,7 @@ import "./console.css";
 import { go, useAddress } from "./hooks.js";
 import { connect, disconnect } from "./live.js";
 import { Door } from "./pages/door.jsx";
-import { Frame } from "./parts/frame.jsx";
+import { Frame, Head } from "./parts/frame.jsx";
 import { Empty, Failure } from "./parts/state.jsx";
 import { Toasts } from "./parts/toast.jsx";
 import { Callbacks } from "./pages/callbacks.jsx";
@@ -23,36 +23,49 @@ import { Rules } from "./pages/rules.jsx";
 import { applyTheme } from "./theme.js";
 
 const pages = [
-  [/^\/$/, Calls, "Calls"],
-  [/^\/events$/, Events, "Events"],
-  [/^\/events\/([^/]+)$/, EventPage, "Event"],
-  [/^\/callbacks$/, Callbacks, "Callbacks"],
-  [/^\/deliveries$/, Deliveries, "Deliveries"],
-  [/^\/dead$/, Dead, "Dead letters"],
-  [/^\/rules$/, Rules, "Rules"],
-  [/^\/rules\/([^/]+)$/, RulePage, "Rule"],
-  [/^\/playground$/, Playground, "Playground"],
-  [/^\/graphs$/, Graphs, "Graphs"],
-  [/^\/more$/, More, "More"],
+  [/^\/$/, Calls],
+  [/^\/events$/, Events],
+  [/^\/events\/([^/]+)$/, EventPage],
+  [/^\/callbacks$/, Callbacks],
+  [/^\/deliveries$/, Deliveries],
+  [/^\/dead$/, Dead],
+  [/^\/rules$/, Rules],
+  [/^\/rules\/([^/]+)$/, RulePage],
+  [/^\/playground$/, Playground],
+  [/^\/graphs$/, Graphs],
+  [/^\/more$/, More],
 ];
 
-function find(path) {
-  for (const [pattern, Page, title] of pages) {
-    const found = pattern.exec(path);
-    if (found) return { Page, title, name: found[1] === undefined ? undefined : decodeURIComponent(found[1]) };
+function plain(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a lone %
   }
-  return { Page: Nowhere, title: "Not found" };
+}
+
+function find(path) {
+  for (const [pattern, Page] of pages) {
+    const found = pattern.exec(path);
+    if (found) return { Page, name: found[1] === undefined ? undefined : plain(found[1]) };
+  }
+  return { Page: Nowhere };
 }
 
 function Nowhere() {
-  return <Empty title="There is no such page" icon="search"><p>Choose a place from the list.</p></Empty>;
+  return (
+    <>
+      <Head title="Not found" />
+      <Empty title="There is no such page" icon="search"><p>Choose a place from the list.</p></Empty>
+    </>
+  );
 }
 
 function App() {
   const [session, setSession] = useState(undefined); // undefined: not asked yet; null: nobody
   const [error, setError] = useState(null);
   const { path, params } = useAddress();
-  const { Page, title, name } = find(path);
+  const { Page, name } = find(path);
   const main = useRef(null);
 
   const ask = () => api.whoami().then((s) => (setSession(s), setError(null)), setError);
@@ -61,9 +74,6 @@ function App() {
     if (session) connect();
     else disconnect();
   }, [session]);
-  useEffect(() => {
-    document.title = `${title} · switchhook`;
-  }, [title]);
 
   if (error) return <div class="door"><Failure error={error} retry={ask} /></div>;
   if (session === undefined) return null;

@@ -1,28 +1,31 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useLive, useQuery } from "../hooks.js";
 import { applyTheme, isDark } from "../theme.js";
 import { Icon } from "./icon.jsx";
 import { Link } from "./link.jsx";
+import { setPage, setWaiting } from "./title.js";
 
-// [path, words, icon, where: on a phone it is behind "More" if "desk"]
+// [path, words, icon, name for tests, where: on a phone it is behind "More" if "desk"]
 export const places = [
-  ["/", "Calls", "phone", ""],
-  ["/callbacks", "Callbacks", "callback", ""],
-  ["/dead", "Dead letters", "dead", ""],
-  ["/rules", "Rules", "rules", ""],
-  ["/deliveries", "Deliveries", "send", "desk"],
-  ["/playground", "Playground", "flask", "desk"],
-  ["/graphs", "Graphs", "chart", "desk"],
+  ["/", "Calls", "phone", "calls", ""],
+  ["/callbacks", "Callbacks", "callback", "callbacks", ""],
+  ["/dead", "Dead letters", "dead", "dead", ""],
+  ["/rules", "Rules", "rules", "rules", ""],
+  ["/events", "Events", "activity", "events", "desk"],
+  ["/deliveries", "Deliveries", "send", "deliveries", "desk"],
+  ["/playground", "Playground", "flask", "playground", "desk"],
+  ["/graphs", "Graphs", "chart", "graphs", "desk"],
 ];
 
-const isHere = (path, to) => (to === "/" ? path === "/" || path.startsWith("/events") : path === to || path.startsWith(`${to}/`));
+const isHere = (path, to) => path === to || (to !== "/" && path.startsWith(`${to}/`));
 
-function Place({ to, words, icon, where, path, count, what }) {
+function Place({ to, words, icon, test, where, path, count, what }) {
+  const [word, ...rest] = words.split(" ");
   return (
     <li class={where}>
-      <Link to={to} aria-current={isHere(path, to) ? "page" : undefined} data-testid={`place-${icon}`}>
+      <Link to={to} aria-current={isHere(path, to) ? "page" : undefined} data-testid={`nav-${test}`}>
         <Icon name={icon} />
-        <span>{words}</span>
+        <span>{word}{rest.length > 0 && <span class="rest"> {rest.join(" ")}</span>}</span>
         {count > 0 && <span class="count">{count > 99 ? "99+" : count}<span class="sr"> {what}</span></span>}
       </Link>
     </li>
@@ -36,55 +39,89 @@ export function ThemeButton() {
     set(!dark);
   };
   return (
-    <button type="button" class="plain" onClick={turn}>
+    <button type="button" class="plain" onClick={turn} aria-label={dark ? "Light colours" : "Dark colours"}>
       <Icon name={dark ? "sun" : "moon"} size={18} />{dark ? "Light" : "Dark"}
     </button>
   );
 }
 
-function LinkState({ connected }) {
+const links = { true: ["live", "Live", "good"], false: ["lost", "Connection lost", "bad"], null: ["connecting", "Connecting", ""] };
+
+export function LinkState({ connected }) {
+  const [state, words, tone] = links[connected];
   return (
-    <span class="link-state" data-testid="live" data-connected={String(connected)}>
-      <span class={`dot ${connected ? "good" : connected === false ? "bad" : ""}`} />
-      {connected ? "Live" : connected === false ? "Connection lost" : "Connecting"}
+    <span class="link-state" role="status" data-testid="connection" data-state={state}>
+      <span class={`dot ${tone}`} />{words}
     </span>
   );
 }
 
+const narrow = matchMedia("(max-width: 760px)"); // as console.css has it
+
+export function useNarrow() {
+  const [is, set] = useState(narrow.matches);
+  useEffect(() => {
+    const turn = () => set(narrow.matches);
+    narrow.addEventListener("change", turn);
+    return () => narrow.removeEventListener("change", turn);
+  }, []);
+  return is;
+}
+
+export const whoText = (session) => (session.open ? "This machine, no token yet" : `${session.who} (${session.role})`);
+
 // A column of places (a bar below, on a phone) around the page.
 export function Frame({ session, path, onOut, onLost, mainRef, children }) {
   const { connected } = useLive();
+  const phone = useNarrow();
   const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"]);
-  const dead = (attention.data?.dead?.runs ?? 0) + (attention.data?.dead?.outbox ?? 0);
-  const counts = { "/dead": [dead, "dead"], "/callbacks": [attention.data?.overdue_callbacks ?? 0, "overdue"] };
+  const now = attention.data ?? {};
+  const dead = (now.dead?.runs ?? 0) + (now.dead?.outbox ?? 0);
+  const paused = (now.paused_rules?.length ?? 0) + (now.reload_failed ? 1 : 0);
+  const counts = {
+    "/dead": [dead, "dead"],
+    "/callbacks": [now.overdue_callbacks ?? 0, "overdue"],
+    "/rules": [paused, now.reload_failed ? "that need a look" : "paused"],
+  };
+  useEffect(() => setWaiting(dead + paused + (now.overdue_callbacks ?? 0)), [attention.data]);
   useEffect(() => {
     if (attention.error?.status === 401) onLost(); // the session has ended
   }, [attention.error]);
+  // on another page the reader, and who hears it read, begin at its title
+  const first = useRef(true);
+  useEffect(() => {
+    if (!first.current) mainRef.current?.querySelector("h1")?.focus({ preventScroll: true });
+    first.current = false;
+  }, [path]);
+  const isMore = places.some(([to, , , , where]) => where && isHere(path, to)) || path === "/more";
   return (
     <div class="frame">
-      <a class="skip" href="#main">Skip to the page</a>
+      <a class="skip" href="#main" data-testid="skip-link">Skip to the page</a>
       <nav class="side" aria-label="Places">
         <Link to="/" class="brand"><img src="/console/icon.svg" alt="" />switchhook</Link>
         <ul class="places">
-          {places.map(([to, words, icon, where]) => (
-            <Place key={to} to={to} words={words} icon={icon} where={where} path={path} count={counts[to]?.[0]} what={counts[to]?.[1]} />
+          {places.map(([to, words, icon, test, where]) => (
+            <Place key={to} to={to} words={words} icon={icon} test={test} where={where} path={path} count={counts[to]?.[0]} what={counts[to]?.[1]} />
           ))}
           <li class="more-places">
-            <Link to="/more" aria-current={path === "/more" ? "page" : undefined}><Icon name="more" /><span>More</span></Link>
+            <Link to="/more" aria-current={isMore ? "page" : undefined} data-testid="menu"><Icon name="more" /><span>More</span></Link>
           </li>
         </ul>
-        <div class="side-end">
+        {!phone && <div class="side-end">
           <LinkState connected={connected} />
-          <span class="cut mute" data-testid="who">{session.open ? "This machine, no token yet" : `${session.who} (${session.role})`}</span>
+          <span class="cut mute" data-testid="who" title={whoText(session)}>{whoText(session)}</span>
           <span class="line">
             <ThemeButton />
-            {!session.open && <button type="button" class="plain" onClick={onOut} data-testid="log-out"><Icon name="logout" size={18} />Log out</button>}
+            {!session.open && <button type="button" class="plain" onClick={onOut} data-testid="logout"><Icon name="logout" size={18} />Log out</button>}
           </span>
-        </div>
+        </div>}
       </nav>
       <main id="main" ref={mainRef} tabIndex={-1}>
         {connected === false && (
-          <div class="notice bad" role="status" data-testid="lost"><Icon name="alert" />The connection to the engine is lost. What you see may be old; it is tried again.</div>
+          <div class="notice bad over" role="status" data-testid="lost"><Icon name="alert" />The connection to the engine is lost. What you see may be old; it is tried again.</div>
+        )}
+        {now.refusing && (
+          <div class="notice bad" role="status"><Icon name="alert" /><span>The engine refuses events: {typeof now.refusing === "string" ? now.refusing : now.refusing.reason ?? now.refusing.message ?? "see its log"}</span></div>
         )}
         {children}
       </main>
@@ -93,10 +130,11 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
 }
 
 // A page's title, and what can be done on it.
-export function Head({ title, children }) {
+export function Head({ title, children, isolate = false }) {
+  useEffect(() => setPage(title), [title]);
   return (
     <div class="head">
-      <h1>{title}</h1>
+      <h1 tabIndex={-1} data-testid="page-title" dir={isolate ? "auto" : undefined}>{title}</h1>
       {children && <div class="tools">{children}</div>}
     </div>
   );

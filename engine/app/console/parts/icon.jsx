@@ -1,10 +1,11 @@
-import { Activity, ChartLine, CircleCheck, Ellipsis, FlaskConical, LogOut, MailWarning, Moon, Phone, PhoneForwarded,
-  Scroll, Search, Send, Sun, TriangleAlert, X } from "lucide";
+import { Activity, ChartLine, CircleCheck, Clock, Ellipsis, FlaskConical, Globe, LogOut, Mail, MailWarning, Moon, Pause,
+  Phone, PhoneForwarded, Play, RotateCw, Scroll, Search, Send, Sun, TriangleAlert, X } from "lucide";
 import { h } from "preact";
 
 const icons = { activity: Activity, chart: ChartLine, check: CircleCheck, more: Ellipsis, flask: FlaskConical,
   logout: LogOut, dead: MailWarning, moon: Moon, phone: Phone, callback: PhoneForwarded, rules: Scroll, search: Search,
-  send: Send, sun: Sun, alert: TriangleAlert, close: X };
+  send: Send, sun: Sun, alert: TriangleAlert, close: X, clock: Clock, globe: Globe, mail: Mail, pause: Pause, play: Play,
+  again: RotateCw };
 
 // A picture beside words: never the only thing that says something.
 export function Icon({ name, size = 20 }) {
