@@ -37,6 +37,7 @@ struct sh_api_routes {
 extern const struct sh_api_routes *const sh_api_all[];
 extern const struct sh_api_routes sh_api_engine_routes;  /* api_engine.c */
 extern const struct sh_api_routes sh_api_list_routes;    /* api_lists.c */
+extern const struct sh_api_routes sh_api_call_routes;    /* api_calls.c */
 extern const struct sh_api_routes sh_api_one_routes;     /* api_ones.c */
 extern const struct sh_api_routes sh_api_rule_routes;    /* api_rules.c */
 extern const struct sh_api_routes sh_api_write_routes;   /* api_write.c */
@@ -113,6 +114,10 @@ bool sh_api_param_time(struct sh_api_call *c, const char *name, int64_t *out_ms)
 /* One of words (NULL-terminated), if it was given. False: answered and gone. */
 bool sh_api_param_word(struct sh_api_call *c, const char *name,
                        const char *const *words) SH_WARN_UNUSED;
+
+/* --- api_calls.c ------------------------------------------------------------------------------ */
+/* The parameter "q": a text to look for; *q NULL if it was not given. False: answered and gone. */
+bool sh_api_read_q(struct sh_api_call *c, const char **q) SH_WARN_UNUSED;
 
 /* --- api.c: answers. Each ends the call ----------------------------------------------------- */
 void sh_api_header(struct sh_api_call *c, const char *name, const char *value);

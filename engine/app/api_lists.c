@@ -2,6 +2,9 @@
  * api_lists.c: what there is, a page at a time. */
 #include "app/api_impl.h"
 
+#include "app/api_show.h"
+#include "base/clock.h"
+#include "core/recent.h"
 #include "svc/json.h"
 
 #include <stddef.h>
@@ -10,6 +13,7 @@
 
 #define LIMIT     50
 #define LIMIT_MAX 500
+#define CHUNK     200 /* rows that are looked into at a time, with q */
 
 /* --- what a list can be asked ------------------------------------------------------------------
  */
@@ -43,6 +47,8 @@ struct question {
     struct sh_list_query q;
     struct sh_page page;
     char *after;
+    bool show;        /* EVENTS: with what each is recognised by */
+    const char *text; /* EVENTS: those alone in which this is found; NULL: all */
 };
 
 static void question_free(void *data)
@@ -122,12 +128,115 @@ static const struct filter event_filters[] = {TEXT("type", type),
                                               TIME("since", since_ms),
                                               TIME("until", until_ms),
                                               {0}};
-static const char *const event_params[] = {"type",  "source", "key",   "cause",
-                                           "state", "since",  "until", PAGING};
+static const char *const event_params[] = {"type",  "source", "key",  "cause", "state",
+                                           "since", "until",  "show", "q",     PAGING};
+
+/* What is made of pages of events, one after the other, until there are enough. */
+struct shown {
+    const struct sh_api_call *c;
+    const struct question *q;
+    const struct sh_masking *mask;
+    struct sh_recent *bodies;
+    cJSON *rows;
+    size_t n, bytes;
+    int64_t end_us;
+    char *last; /* owned: id of the last one looked at */
+};
+
+/* Takes row. */
+static void add_shown(struct shown *s, cJSON *row)
+{
+    const struct sh_config *config = s->c->api->config.config;
+    const char *id = sh_json_string(row, "id");
+    int64_t bytes = 0;
+    struct sh_id order;
+    cJSON *body = NULL;
+    if (sh_json_get_int(sh_json_member(row, "bytes"), &bytes) &&
+        bytes <= (int64_t)SH_SHOW_BODY_BYTES && sh_id_parse(id, strlen(id), &order)) {
+        s->bytes += (size_t)bytes;
+        body = sh_recent_json(s->bodies, sh_id_order(order), SH_SHOW_BODY_BYTES);
+    }
+    cJSON *show = sh_show(config, s->mask, sh_json_string(row, "source"), body);
+    const bool found =
+        !s->q->text || sh_show_finds(config, s->mask, s->q->text, id, sh_json_string(row, "type"),
+                                     sh_json_string(row, "key"), show);
+    free(s->last);
+    s->last = sh_strdup(id);
+    if (s->q->show)
+        cJSON_AddItemToObject(row, "show", show);
+    else
+        cJSON_Delete(show);
+    if (found)
+        cJSON_AddItemToArray(s->rows, row);
+    else
+        cJSON_Delete(row);
+    s->n += found;
+    cJSON_Delete(body);
+}
+
+static bool has_enough(const struct shown *s)
+{
+    return s->n == s->q->page.limit || s->bytes >= SH_SHOW_PAGE_BYTES || sh_mono_us() > s->end_us;
+}
+
+/* Pages of the store from *after on, which becomes the place to go on from; NULL: none. */
+static bool read_shown(struct shown *s, struct sh_store_view *v, char **after, struct sh_error *err)
+{
+    struct sh_page page = s->q->page;
+    page.limit = s->q->text ? CHUNK : page.limit;
+    page.after = *after;
+    struct sh_id id;
+    if (!sh_store_view_page(v, &s->q->q, &page, err))
+        return false;
+    for (cJSON *row;
+         (!s->last || !has_enough(s)) && (row = cJSON_DetachItemFromArray(page.rows, 0)) != NULL;)
+        add_shown(s, row);
+    const bool left = cJSON_GetArraySize(page.rows) > 0;
+    cJSON_Delete(page.rows);
+    free(*after);
+    *after = page.next;
+    if (left && s->last && sh_id_parse(s->last, strlen(s->last), &id)) {
+        free(page.next);
+        *after = sh_strf("%lld:", (long long)sh_id_order(id));
+    }
+    return true;
+}
+
+static void answer_shown(const struct sh_api_call *c, struct sh_store_view *v,
+                         struct sh_api_answer *a)
+{
+    const struct question *q = c->data;
+    struct shown s = {.c = c,
+                      .q = q,
+                      .mask = a->mask,
+                      .bodies = sh_recent_open(v, 0, &a->err),
+                      .rows = cJSON_CreateArray(),
+                      .end_us = sh_mono_us() + SH_STORE_LOOK_MS * 1000};
+    char *next = q->after ? sh_strdup(q->after) : NULL;
+    bool ok = s.bodies != NULL;
+    do {
+        ok = ok && read_shown(&s, v, &next, &a->err);
+    } while (ok && next && q->text && !has_enough(&s));
+    if (ok) {
+        sh_api_answer_tree(a, sh_api_list_tree(c, s.rows, next));
+    } else {
+        cJSON_Delete(s.rows);
+        free(next);
+    }
+    free(s.last);
+    sh_recent_close(s.bodies);
+}
+
 static void get_events(struct sh_api_call *c)
 {
     static const struct list l = {SH_LIST_EVENTS, false, event_filters};
-    get_list(c, &l);
+    static const char *const yes_no[] = {"true", "false", NULL};
+    struct question *q = ask(c, &l);
+    if (!q || !sh_api_param_word(c, "show", yes_no) || !sh_api_read_q(c, &q->text))
+        return;
+    const char *show = sh_api_param(c, "show");
+    q->show = show && strcmp(show, "true") == 0;
+    sh_api_read(c, q->show || q->text ? answer_shown : answer_page);
 }
 
 static const char *const outcomes[] = {"done", "retry", "paused", "dead", "dropped", NULL};

@@ -2,6 +2,8 @@
  * api_ones.c: one thing, whole. */
 #include "app/api_impl.h"
 
+#include "app/api_show.h"
+#include "core/recent.h"
 #include "svc/json.h"
 
 #include <stdlib.h>
@@ -30,22 +32,86 @@ static bool add_rows(cJSON *event, cJSON *cut, const char *name, struct sh_store
     return true;
 }
 
-static bool add_related(cJSON *event, struct sh_store_view *v, const char *id, struct sh_error *err)
+/* What tells one of several events apart; takes row. */
+static cJSON *brief(cJSON *row)
 {
+    static const char *const names[] = {"id", "type", "state", "received_at"};
+    cJSON *out = cJSON_CreateObject();
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        cJSON_AddItemToObject(out, names[i],
+                              cJSON_DetachItemFromObjectCaseSensitive(row, names[i]));
+    cJSON_Delete(row);
+    return out;
+}
+
+#define SAME_KEY_MOST  25   /* events on each side */
+#define SAME_KEY_LOOKS 3000 /* that are looked at on each side */
+
+/* The events of the same source and key near this one, oldest first. */
+static bool add_same_key(cJSON *event, cJSON *cut, struct sh_store_view *v, int64_t order,
+                         struct sh_error *err)
+{
+    const struct sh_list_query q = {.what = SH_LIST_EVENTS,
+                                    .source = sh_json_string(event, "source"),
+                                    .key = sh_json_string(event, "key")};
+    char *place = sh_strf("%lld:", (long long)order);
+    cJSON *all = cJSON_CreateArray();
+    bool ok = true, more = false;
+    const bool own = !q.key || !q.key[0]; /* without a key there are none */
+    for (int ascending = 0; !own && ok && ascending < 2; ascending++) {
+        struct sh_page page = {.ascending = ascending,
+                               .limit = SAME_KEY_MOST,
+                               .max_bytes = SH_API_PAGE_BYTES,
+                               .max_looks = SAME_KEY_LOOKS,
+                               .after = place};
+        ok = sh_store_view_page(v, &q, &page, err);
+        for (cJSON *row; ok && (row = cJSON_DetachItemFromArray(page.rows, 0)) != NULL;)
+            cJSON_InsertItemInArray(all, ascending ? cJSON_GetArraySize(all) : 0, brief(row));
+        more = more || (ok && page.next);
+        if (ok)
+            free(page.next);
+        cJSON_Delete(ok ? page.rows : NULL);
+    }
+    cJSON_AddItemToObject(event, "same_key", all);
+    if (more)
+        cJSON_AddItemToArray(cut, cJSON_CreateString("same_key"));
+    free(place);
+    return ok;
+}
+
+static bool add_show(const struct sh_api_call *c, cJSON *event, struct sh_store_view *v,
+                     int64_t order, const struct sh_masking *mask, struct sh_error *err)
+{
+    const char *source = sh_json_string(event, "source");
+    struct sh_recent *r = sh_recent_open(v, 0, err);
+    if (!r)
+        return false;
+    cJSON *body = sh_recent_json(r, order, SH_SHOW_BODY_BYTES);
+    cJSON_AddItemToObject(event, "show", sh_show(c->api->config.config, mask, source, body));
+    cJSON_Delete(body);
+    sh_recent_close(r);
+    return true;
+}
+
+static bool add_related(const struct sh_api_call *c, cJSON *event, struct sh_store_view *v,
+                        const struct sh_masking *mask, struct sh_error *err)
+{
+    const char *id = c->segment[0];
     struct sh_id order;
     cJSON *cut = cJSON_CreateArray();
     const struct sh_list_query runs = {.what = SH_LIST_RUNS, .event_id = id};
     const struct sh_list_query callbacks = {.what = SH_LIST_CALLBACKS, .event_id = id};
     const struct sh_list_query outbox = {.what = SH_LIST_OUTBOX, .event_id = id};
     const struct sh_list_query emitted = {.what = SH_LIST_EVENTS, .cause = id};
+    const int64_t seq = sh_id_parse(id, strlen(id), &order) ? sh_id_order(order) : 0;
     /* what it emitted has come after it: only so many events behind it are looked at */
-    char *behind = sh_id_parse(id, strlen(id), &order)
-                       ? sh_strf("%lld:", (long long)sh_id_order(order))
-                       : NULL;
-    bool ok = add_rows(event, cut, "runs", v, &runs, (struct sh_page){.whole = true}, err) &&
-              add_rows(event, cut, "callbacks", v, &callbacks, (struct sh_page){0}, err) &&
-              add_rows(event, cut, "outbox", v, &outbox, (struct sh_page){0}, err) &&
-              add_rows(event, cut, "emitted", v, &emitted, (struct sh_page){.after = behind}, err);
+    char *behind = seq ? sh_strf("%lld:", (long long)seq) : NULL;
+    bool ok =
+        add_rows(event, cut, "runs", v, &runs, (struct sh_page){.whole = true}, err) &&
+        add_rows(event, cut, "callbacks", v, &callbacks, (struct sh_page){0}, err) &&
+        add_rows(event, cut, "outbox", v, &outbox, (struct sh_page){0}, err) &&
+        add_rows(event, cut, "emitted", v, &emitted, (struct sh_page){.after = behind}, err) &&
+        add_same_key(event, cut, v, seq, err) && add_show(c, event, v, seq, mask, err);
     free(behind);
     cJSON_AddItemToObject(event, "incomplete", cut);
     return ok;
@@ -56,7 +122,7 @@ static void answer_event(const struct sh_api_call *c, struct sh_store_view *v,
 {
     const char *id = c->segment[0];
     cJSON *event = sh_store_view_get(v, SH_LIST_EVENTS, NULL, id, &a->err);
-    if (event && !add_related(event, v, id, &a->err)) {
+    if (event && !add_related(c, event, v, a->mask, &a->err)) {
         cJSON_Delete(event);
         event = NULL;
     }

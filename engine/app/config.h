@@ -20,6 +20,8 @@ struct sh_source_config {
     struct sh_source source;
     char *path;      /* "/hooks/webphone", "/hooks/pbx/{tenant}": path_pattern.h */
     char *normalise; /* "github": scripts/github.lua makes the event table; or NULL */
+    char **show;     /* NULL-terminated paths by which people recognise an event, or NULL: a list
+                        that is built in (api_show.h) */
     struct sh_auth_config auth;
     struct sh_ip_net *from; /* who may send, NULL = everybody; n_from of them */
     size_t n_from;

@@ -6,10 +6,13 @@
 #include "core/path_pattern.h"
 #include "svc/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_SOURCES 200
+#define MAX_SHOW    16
+#define SHOW_BYTES  200 /* of one path */
 #define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 #define AT(member)  offsetof(struct sh_source_config, member)
 
@@ -183,6 +186,42 @@ static void read_normalise(struct sh_cfg *cfg, const cJSON *node, const char *pa
     s->normalise = sh_strdup(name);
 }
 
+static bool is_listed(char **list, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], text) == 0)
+            return true;
+    return false;
+}
+
+static void check_show(struct sh_cfg *cfg, const char *path, char **list, size_t i)
+{
+    char place[24], at[SH_CFG_PATH];
+    snprintf(place, sizeof(place), "%zu", i + 1);
+    sh_cfg_join(at, path, place);
+    if (!sh_mask_field_ok(list[i]) || strchr(list[i], '*') || strlen(list[i]) > SHOW_BYTES)
+        sh_cfg_fault(cfg, at,
+                     "\"%.60s\" is not a field of a body; expected a path such as "
+                     "\"caller.name\", of at most %d bytes",
+                     list[i], SHOW_BYTES);
+    else if (is_listed(list, i, list[i]))
+        sh_cfg_fault(cfg, at, "\"%.60s\" is there twice", list[i]);
+}
+
+static void read_show(struct sh_cfg *cfg, const cJSON *node, const char *path, void *base)
+{
+    struct sh_source_config *s = base;
+    size_t n = 0;
+    if (!sh_cfg_strings(cfg, node, path,
+                        "a list of fields such as { \"remote_name\", \"remote_number\" }",
+                        &s->show))
+        return;
+    for (; s->show[n]; n++)
+        check_show(cfg, path, s->show, n);
+    if (n > MAX_SHOW)
+        sh_cfg_fault(cfg, path, "%zu fields; at most %d", n, MAX_SHOW);
+}
+
 static bool is_origin(const char *s)
 {
     const char *host = strstr(s, "://");
@@ -218,6 +257,7 @@ static const struct sh_cfg_setting source_keys[] = {
     {"dedupe", SH_CFG_CUSTOM, 0, 0, 0, read_dedupe},
     {"body", SH_CFG_CUSTOM, 0, 0, 0, read_body},
     {"normalise", SH_CFG_CUSTOM, 0, 0, 0, read_normalise},
+    {"show", SH_CFG_CUSTOM, 0, 0, 0, read_show},
     {"auth", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_auth},
     {"from", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_from},
     {"echo", SH_CFG_CUSTOM, 0, 0, 0, sh_cfg_echo},
@@ -349,6 +389,7 @@ void sh_source_config_clear(struct sh_source_config *s)
     free(s->source.dedupe.header);
     free(s->source.dedupe.segment);
     clear_list(s->cors);
+    clear_list(s->show);
     free(s->normalise);
     free(s->path);
     sh_cfg_auth_clear(s);

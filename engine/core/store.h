@@ -523,6 +523,7 @@ struct sh_page {
     bool ascending;    /* oldest first; records: by id, callbacks and others: as they were made */
     size_t limit;      /* rows, 1 .. 1000 */
     size_t max_bytes;  /* of rows together, past which the page ends */
+    size_t max_looks;  /* at fewer rows than SH_STORE_LOOKS; 0: at so many */
     const char *after; /* `next` of the page before, or NULL */
     cJSON *rows;       /* out: array, caller deletes */
     char *next;        /* out: caller frees; NULL: that was the last page */

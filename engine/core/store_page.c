@@ -311,10 +311,11 @@ static void bind_walk(sqlite3_stmt *st, const struct pager *g)
 static bool take_keys(struct pager *g, sqlite3_stmt *st, struct sh_error *err)
 {
     const int64_t end_us = sh_mono_us() + SH_STORE_LOOK_MS * 1000;
+    const size_t most = g->p->max_looks ? g->p->max_looks : SH_STORE_LOOKS;
     size_t looks = 0;
     int got;
     while ((got = sh_sqlite_step(st, err)) == 1) {
-        if (g->n == g->p->limit || looks == SH_STORE_LOOKS ||
+        if (g->n == g->p->limit || looks == most ||
             (looks % CLOCK_EVERY == CLOCK_EVERY - 1 && sh_mono_us() > end_us))
             break;
         looks++;
@@ -322,7 +323,7 @@ static bool take_keys(struct pager *g, sqlite3_stmt *st, struct sh_error *err)
         if (sqlite3_column_int(st, 2))
             set_key(&g->keys[g->n++], st);
     }
-    g->more = got == 1 || looks == SH_STORE_LOOKS;
+    g->more = got == 1 || looks == most;
     return got >= 0;
 }
 

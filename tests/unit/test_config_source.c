@@ -18,7 +18,7 @@ static const char all_places[] =
     "  pbx = { path = \"/hooks/pbx/{tenant}/{kind}\", type = { path = \"kind\" },\n"
     "    key = { header = \"X-Call\" }, time = { field = \"at\" }, body = \"form\",\n"
     "    dedupe = { header = \"X-Id\", path = \"tenant\", fields = { \"a\" } },\n"
-    "    normalise = \"lib.pbx\" },\n"
+    "    normalise = \"lib.pbx\", show = { \"caller.name\", \"number\" } },\n"
     "  token = { path = \"/hooks/token\", type = { field = \"state\" }, body = \"jwt\",\n"
     "    dedupe = { field = \"id\" }, time = { header = \"X-At\" } } } }";
 
@@ -36,6 +36,9 @@ static void every_place(void **state)
     assert_string_equal(s->source.dedupe.fields[0], "a");
     assert_int_equal(s->source.format, SH_BODY_FORM);
     assert_string_equal(s->normalise, "lib.pbx");
+    assert_string_equal(s->show[0], "caller.name");
+    assert_string_equal(s->show[1], "number");
+    assert_null(s->show[2]);
     s = sh_config_source(&c, "token");
     assert_int_equal(s->source.format, SH_BODY_JWT);
     assert_string_equal(s->source.dedupe.fields[0], "id");
@@ -69,6 +72,14 @@ static void bad_places(void **state)
     expect_source_fault("normalise = \"lib/pbx\"", "normalise",
                         "\"lib/pbx\" is not a script's name; expected one as for require");
     expect_source_fault("normalise = \"pbx.lua\"", "normalise", "is not a script's name");
+    expect_source_fault("show = \"name\"", "show", "expected a list of fields such as");
+    expect_source_fault("show = { \"a\", \"b..c\" }", "show.2",
+                        "\"b..c\" is not a field of a body");
+    expect_source_fault("show = { \"a.*\" }", "show.1", "\"a.*\" is not a field of a body");
+    expect_source_fault("show = { \"a\", \"b\", \"a\" }", "show.3", "\"a\" is there twice");
+    expect_source_fault("show = { '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12',"
+                        " '13', '14', '15', '16', '17' }",
+                        "show", "17 fields; at most 16");
 }
 
 static void paths(void **state)
