@@ -169,6 +169,15 @@ static void add_paused(const struct sh_status *s, cJSON *root)
     add_int(o, "kept", s->count.kept_runs);
 }
 
+static void add_callbacks(const struct sh_status *s, cJSON *root)
+{
+    cJSON *o = cJSON_AddObjectToObject(root, "callbacks");
+    add_int(o, "scheduled", s->count.callbacks.scheduled);
+    add_int(o, "snoozed", s->count.callbacks.snoozed);
+    add_int(o, "due", s->count.callbacks.due);
+    add_int(o, "missed", s->count.callbacks.missed);
+}
+
 static void add_disk(const struct sh_status *s, cJSON *root)
 {
     const char *dir = s->config.config->data;
@@ -236,6 +245,7 @@ static cJSON *tree(const struct sh_status *s)
     add_int(dead, "runs", s->count.dead_runs);
     add_int(dead, "outbox", s->count.dead_items);
     add_paused(s, root);
+    add_callbacks(s, root);
     add_disk(s, root);
     add_tls(s, root);
     const cJSON *sandbox = sh_crew_sandbox(sh_live_crew(s->config.live));

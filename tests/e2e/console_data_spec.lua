@@ -209,4 +209,30 @@ describe("the console's data", function()
     assert.equal("***", all("/api/v1/calls", as_viewer)[2].show["analysis.sentiment"])
     assert.equal("furious", all("/api/v1/calls", admin)[2].show["analysis.sentiment"])
   end)
+
+  it("says what needs a person", function()
+    local calm = engine:request("GET", "/api/v1/attention").json
+    assert.same({ refusing = cjson.null, dead = { runs = 0, outbox = 0 }, paused_rules = {}, kept_runs = 0,
+      overdue_callbacks = 0, reload_failed = cjson.null, certificate = cjson.null,
+      oldest = { event = cjson.null, retry = cjson.null, outbox = cjson.null } }, calm)
+    support.write_file(engine.dir .. "/rules/r.lua", [[
+      rule "Fails" { on = "bad", run = function() error "no" end }
+      rule "Calls" { on = "call", run = function() callback { number = "0301234567", due = now() - hour } end }
+      rule "Late" { on = "call", run = function() callback { number = "0301234568", due = now() + hour } end }]])
+    engine:cli("reload")
+    send("/hooks/webphone", { event = "bad", call_id = "1" })
+    send("/hooks/webphone", { event = "call", call_id = "2" })
+    engine:cli("rules", "pause", "Late")
+    support.write_file(engine.dir .. "/rules/broken.lua", "rule 'x' {")
+    engine:cli("reload")
+    local now = support.wait_for(function()
+      local a = engine:request("GET", "/api/v1/attention").json
+      return a.dead.runs == 1 and a.overdue_callbacks == 1 and #a.paused_rules == 1 and a
+    end, 10, "the attention")
+    assert.same({ "Late" }, now.paused_rules)
+    assert.equal("api", now.reload_failed.cause)
+    assert.equal("rules/broken.lua", now.reload_failed.errors[1].file)
+    local callbacks = engine:request("GET", "/api/v1/status").json.callbacks
+    assert.equal(1, callbacks.due + callbacks.missed)
+  end)
 end)
