@@ -38,8 +38,8 @@ end
 
 -- Fill in the log-in form that is shown.
 function console.log_in(page, token)
-  page:type("token", token):keys "Enter"
-  page:wait("main h1"):wait_gone "door"
+  page:type("login-token", token):keys "Enter"
+  page:wait("main h1"):wait_gone "login-form"
   return page
 end
 
@@ -47,9 +47,10 @@ end
 function console.settled(page, seconds)
   page:wait_for(function()
     return page:js [[
-      var live = document.querySelector("[data-testid=live]");
+      var live = document.querySelector("[data-testid=connection]");
       return document.querySelector("main h1") && !document.querySelector("[aria-busy=true]") &&
-        live && live.getAttribute("data-connected") === "true";]]
+        !document.querySelector("[data-testid=login-form], [data-testid=lost]") &&
+        (!live || live.getAttribute("data-state") === "live");]] -- on a phone it is not said that all is well
   end, seconds or 8, "the page to settle")
   return page
 end
@@ -114,6 +115,16 @@ function console.every(ms, n, fn)
     end
     fn(i)
   end
+end
+
+-- The end of a spec: closes those of page, engine and sink that there are, and the browser.
+function console.close(what)
+  for _, name in ipairs { "page", "engine", "sink" } do
+    if what[name] then
+      what[name]:close()
+    end
+  end
+  browser.quit()
 end
 
 -- A line of figures in the log of the test run.

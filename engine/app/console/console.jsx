@@ -68,7 +68,10 @@ function App() {
   const { Page, name } = find(path);
   const main = useRef(null);
 
-  const ask = () => api.whoami().then((s) => (setSession(s), setError(null)), setError);
+  const ask = () => api.whoami().then((s) => {
+    setSession(s);
+    setError(null);
+  }, setError);
   useEffect(() => void ask(), []);
   useEffect(() => {
     if (session) connect();

@@ -27,7 +27,7 @@ export function Door({ onIn }) {
           aria-describedby="hint" aria-invalid={error ? "true" : undefined} onInput={(e) => setToken(e.target.value)} data-testid="login-token" />
         <p id="hint" class="mute">Somebody with access to the engine makes one: <code>switchhook token new NAME --role operator</code></p>
         {error && <p class="failure" role="alert" data-testid="login-error">{error.status === 401 ? "No such token, or it has expired or was revoked." : error.message}</p>}
-        <button class="main" disabled={busy || !token.trim()} data-testid="login-submit">Log in</button>
+        <button type="submit" class="main" disabled={busy || !token.trim()} data-testid="login-submit">Log in</button>
       </form>
     </main>
   );

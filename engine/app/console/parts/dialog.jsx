@@ -19,12 +19,12 @@ export function Dialog({ title, onClose, children, testid = "dialog", role, wide
   const beside = (e) => {
     if (e.target === box.current) onClose();
   };
-  const escape = (e) => {
+  const cancel = (e) => {
     e.preventDefault(); // closing is the caller's
     onClose();
   };
   return (
-    <dialog ref={box} class={wide ? "wide" : ""} role={role} aria-labelledby={heading} data-testid={testid} onCancel={escape} onMouseDown={beside}>
+    <dialog ref={box} class={wide ? "wide" : ""} role={role} aria-labelledby={heading} data-testid={testid} onCancel={cancel} onMouseDown={beside}>
       <div class="dialog">
         <div class="dialog-head">
           <h2 id={heading} dir="auto">{title}</h2>

@@ -15,7 +15,9 @@ export function lines(text, language) {
         if (i > 0) all.push([]);
         if (part) all[all.length - 1].push([kind, part]);
       });
-    } else if (Array.isArray(token)) token.forEach((one) => add(one, kind));
+    } else if (Array.isArray(token)) {
+      for (const one of token) add(one, kind);
+    }
     else add(token.content, token.type);
   };
   const grammar = Prism.languages[language];

@@ -25,7 +25,8 @@ export function Failure({ error, retry }) {
 // As tall as what comes, so that nothing jumps when it is there.
 export function Loading({ rows = 6 }) {
   return (
-    <div class="loading" aria-busy="true" aria-label="Loading">
+    <div class="loading" aria-busy="true">
+      <span class="sr">Loading</span>
       {Array.from({ length: rows }, (_, i) => <div class="bone" key={i} />)}
     </div>
   );
