@@ -1,5 +1,5 @@
 // What pages are made with: data that keeps itself up to date, the address, the clock.
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api.js";
 import { onTopics, watch } from "./live.js";
 
@@ -94,6 +94,139 @@ export function useList(path, params, topics, { id = (row) => row.id, merge = (_
   return { ...first, rows, more, hasMore: Boolean(cursor), loadingMore: rest.busy, moreError: rest.error };
 }
 
+const kept = new Map(); // address -> {pages, y, focus}: a list that was left is found again as it was
+const KEPT = 4;
+const PAGES_FULL = 30; // of a longer list only the pages near what is seen are kept in memory
+const PAGES_NEAR = 6;
+
+const newPage = (answer, cursor = null) => ({ cursor, next: answer.next_cursor ?? null, n: answer.items.length, rows: answer.items });
+
+// A live list that one can read in: the newest page is kept up to date, more() adds older ones, those far
+// from what is seen are let go and asked for again. While held.current() says that somebody reads, rows
+// change where they are and new ones wait: `fresh` says how many, take() lets them in.
+// merge(old, new): of rows with the same id in two pages, which then are one.
+export function useFeed(path, params, topics, { id = (row) => row.id, merge = null, size = 200 } = {}) {
+  const asked = { ...params, limit: size };
+  const head = useQuery(path, asked, topics);
+  const key = api.address(path, asked);
+  const [restored] = useState(() => (cameBack() ? kept.get(key) : undefined));
+  const [state, set] = useState(() => ({ key, pages: restored?.pages ?? [], fresh: 0 }));
+  const [busy, setBusy] = useState(false);
+  const [moreError, setMoreError] = useState(null);
+  const held = useRef(() => false);
+  const latest = useRef(state);
+  latest.current = state;
+  const now = useRef(key);
+  now.current = key;
+
+  const take = () => {
+    if (head.data) set({ key, pages: [newPage(head.data)], fresh: 0 });
+  };
+  useEffect(() => {
+    if (!head.data) return;
+    const same = state.key === key && state.pages.length > 0;
+    if (!same || !held.current()) take();
+    else set((old) => ({ ...old, ...stay(old.pages, head.data.items, id) }));
+  }, [head.data]);
+  useEffect(() => {
+    if (!state.fresh) return undefined;
+    const timer = setInterval(() => !held.current() && take(), 400);
+    return () => clearInterval(timer);
+  }, [state.fresh, head.data]);
+
+  const end = state.key === key ? state.pages[state.pages.length - 1]?.next : null;
+  const more = async () => {
+    if (!end || busy) return;
+    setBusy(true);
+    setMoreError(null);
+    try {
+      const answer = await api.get(path, { ...asked, cursor: end });
+      if (now.current === key) set((old) => (old.pages[old.pages.length - 1]?.next === end ? { ...old, pages: joined(old.pages, newPage(answer, end), id, merge) } : old));
+    } catch (error) {
+      if (now.current === key) setMoreError(error);
+    }
+    setBusy(false);
+  };
+  const n = state.pages.reduce((sum, page) => sum + page.n, 0);
+  useEffect(() => {
+    if (end && !busy && !moreError && n < 30) more(); // a page may be short, and not be the last
+  }, [end, busy, n]);
+
+  const loading = useRef(new Set());
+  const see = (from, to) => {
+    if (merge || state.pages.length <= PAGES_FULL) return;
+    let start = 0;
+    const near = state.pages.map((page) => {
+      const hit = start < to && start + page.n > from;
+      start += page.n;
+      return hit;
+    });
+    const first = near.indexOf(true);
+    const last = near.lastIndexOf(true);
+    if (first < 0) return;
+    for (let i = first; i <= last; i++) if (!state.pages[i].rows) refill(state.pages[i]);
+    const far = (page, i) => page.rows && i > 0 && (i < first - PAGES_NEAR || i > last + PAGES_NEAR);
+    if (state.pages.filter(far).length > PAGES_FULL / 2)
+      set((old) => ({ ...old, pages: old.pages.map((page, i) => (far(page, i) ? { ...page, rows: null } : page)) }));
+  };
+  const refill = async (page) => {
+    if (loading.current.has(page.cursor)) return;
+    loading.current.add(page.cursor);
+    try {
+      const answer = await api.get(path, { ...asked, cursor: page.cursor });
+      if (now.current === key)
+        set((old) => ({ ...old, pages: old.pages.map((p) => (p.cursor === page.cursor ? { ...p, rows: answer.items, n: answer.items.length } : p)) }));
+    } catch (error) {
+      if (now.current === key) setMoreError(error);
+    }
+    loading.current.delete(page.cursor);
+  };
+
+  useEffect(() => () => {
+    const { pages, key: left } = latest.current;
+    if (!pages.length) return;
+    kept.delete(left);
+    kept.set(left, { pages: pages.slice(0, PAGES_FULL), y: leftAt.y, focus: leftAt.focus });
+    if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+  }, []);
+
+  const rows = useMemo(() => state.pages.flatMap((page) => page.rows ?? Array.from({ length: page.n }, () => hole)), [state.pages]);
+  return { rows, fresh: state.fresh, take, held, more, see, restored, error: head.error, reload: head.reload,
+    loading: !head.data && state.pages.length === 0 && !head.error, stale: state.key !== key, loadingMore: busy, moreError, hasMore: Boolean(end) };
+}
+
+export const hole = { hole: true }; // a row that was let go
+
+// New rows wait; those that are there show what became of them.
+function stay(pages, items, id) {
+  const byId = new Map(items.map((row) => [id(row), row]));
+  const next = pages.map((page) => {
+    if (!page.rows?.some((row) => byId.has(id(row)))) return page;
+    return { ...page, rows: page.rows.map((row) => {
+      const now = byId.get(id(row));
+      byId.delete(id(row));
+      return now ?? row;
+    }) };
+  });
+  return { pages: next, fresh: byId.size };
+}
+
+function joined(pages, page, id, merge) {
+  if (!merge) return [...pages, page];
+  const older = new Map(page.rows.map((row) => [id(row), row]));
+  const next = pages.map((p) => {
+    if (!p.rows.some((row) => older.has(id(row)))) return p;
+    return { ...p, rows: p.rows.map((row) => {
+      const other = older.get(id(row));
+      if (!other) return row;
+      older.delete(id(row));
+      return merge(row, other);
+    }) };
+  });
+  const rows = [...older.values()];
+  return [...next, { ...page, rows, n: rows.length }];
+}
+
 export function useLive() {
   const [state, set] = useState({ connected: null, status: null });
   useEffect(() => watch(set), []);
@@ -119,12 +252,65 @@ const moved = new Set();
 const tellMoved = () => {
   for (const fn of moved) fn();
 };
-window.addEventListener("popstate", tellMoved);
+
+// Where the page that is left was read, and whether this one was come to by the browser's Back.
+const leftAt = { y: 0, focus: null };
+let back = false;
+const cameBack = () => back;
+history.scrollRestoration = "manual"; // what is to be seen there is not there yet
+
+function leave(isBack) {
+  leftAt.y = window.scrollY;
+  leftAt.focus = document.activeElement?.closest?.("[data-row]")?.dataset.row ?? null;
+  back = isBack;
+}
+window.addEventListener("popstate", () => {
+  leave(true);
+  tellMoved();
+  window.scrollTo(0, 0);
+});
 
 export function go(path, { replace = false } = {}) {
   if (replace) history.replaceState(null, "", path);
-  else history.pushState(null, "", path);
+  else {
+    leave(false);
+    history.pushState(null, "", path);
+  }
   tellMoved();
+}
+
+// Change the address's query to these, in place: {q: "x", state: ""} -> ?q=x
+export function setParams(values) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(values)) {
+    if (value) query.set(name, value);
+    else query.delete(name);
+  }
+  const text = query.toString();
+  go(`${location.pathname}${text ? `?${text}` : ""}`, { replace: true });
+}
+
+// A value that has stood still for so long: what is typed is not asked for letter by letter.
+export function useSettled(value, ms = 250) {
+  const [settled, set] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => set(value), ms);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
+
+// "/" puts the cursor into a field, wherever one is not writing.
+export function useSlash(field) {
+  useEffect(() => {
+    const onKey = (e) => {
+      if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || /^(input|textarea|select)$/i.test(e.target.tagName)) return;
+      e.preventDefault();
+      field.current?.focus();
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, []);
 }
 
 // Where we are: {path: "/events/x", params: URLSearchParams} below /console.

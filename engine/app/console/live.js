@@ -29,10 +29,13 @@ function open() {
   source.addEventListener("status", (e) => tell({ status: JSON.parse(e.data) }));
   source.onerror = () => {
     if (current.connected !== false) tell({ connected: false });
-    // refused (401, 503) rather than cut: the browser does not try again by itself
+    // refused (401, 503) rather than cut: the browser does not try again by itself. Till then pages ask.
     if (source.readyState === EventSource.CLOSED) {
       close();
-      retry = setTimeout(start, 3000);
+      retry = setTimeout(() => {
+        start();
+        onChange(everything);
+      }, 5000);
     }
   };
 }

@@ -1,11 +1,13 @@
-import { Activity, ChartLine, CircleCheck, Clock, Ellipsis, FlaskConical, Globe, LogOut, Mail, MailWarning, Moon, Pause,
-  Phone, PhoneForwarded, Play, RotateCw, Scroll, Search, Send, Sun, TriangleAlert, X } from "lucide";
+import { Activity, ArrowUp, Braces, ChartLine, CircleCheck, Clock, Copy, Database, Download, Ellipsis, FlaskConical, Globe,
+  LogOut, Mail, MailWarning, Moon, Pause, Phone, PhoneForwarded, PhoneIncoming, PhoneOutgoing, Play, RotateCw, Scroll, Search,
+  Send, Sun, Trash, TriangleAlert, X, Zap } from "lucide";
 import { h } from "preact";
 
 const icons = { activity: Activity, chart: ChartLine, check: CircleCheck, more: Ellipsis, flask: FlaskConical,
   logout: LogOut, dead: MailWarning, moon: Moon, phone: Phone, callback: PhoneForwarded, rules: Scroll, search: Search,
   send: Send, sun: Sun, alert: TriangleAlert, close: X, clock: Clock, globe: Globe, mail: Mail, pause: Pause, play: Play,
-  again: RotateCw };
+  again: RotateCw, up: ArrowUp, json: Braces, copy: Copy, record: Database, download: Download, incoming: PhoneIncoming,
+  outgoing: PhoneOutgoing, drop: Trash, emit: Zap };
 
 // A picture beside words: never the only thing that says something.
 export function Icon({ name, size = 20 }) {

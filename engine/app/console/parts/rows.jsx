@@ -1,25 +1,35 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import "./rows.css";
+import { Failure } from "./state.jsx";
 
 const SPARE = 8; // rows beyond what is seen, each way
+const REST_MS = 2500; // a pointer that has not moved for so long does not aim at a row
 
 // A list of any length of which only what is seen is in the page. All rows are equally high (the style
 // sheet's --row of the list). `render(item, index)` makes what is in a row; `id` tells them apart; onEnd is
-// called when the end comes into sight. When rows come in above what is read, it stays where it is.
-export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, className = "" }) {
+// called when the end comes into sight. When rows come in above what is read, it stays where it is. Arrow
+// keys go from row to row. rowProps(item): more attributes of a row. feed: what useFeed() made of the items; then new ones wait behind a button
+// while somebody reads.
+export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, rowProps, className = "" }) {
   const box = useRef(null);
   const [range, setRange] = useState({ from: 0, to: 40, row: 56 });
   const anchor = useRef({ id: null, index: 0 });
+  const pointer = useRef(0);
+  const current = useRef(0); // the row that has, or had, the focus
 
   const look = () => {
     const list = box.current;
     if (!list) return;
     const row = Number.parseFloat(getComputedStyle(list).getPropertyValue("--row")) || 56;
     const above = -list.getBoundingClientRect().top;
-    const from = Math.max(0, Math.floor(above / row) - SPARE);
-    const to = Math.min(items.length, Math.ceil((above + window.innerHeight) / row) + SPARE);
+    const from = Math.max(0, Math.min(Math.floor(above / row), items.length) - SPARE);
+    const to = Math.min(items.length, Math.max(Math.ceil((above + window.innerHeight) / row), 0) + SPARE);
     const first = Math.max(0, Math.min(items.length - 1, Math.floor(above / row)));
     anchor.current = above > row / 2 && items[first] ? { id: id(items[first]), index: first } : { id: null, index: 0 };
+    const focused = list.contains(document.activeElement) ? Number(document.activeElement.closest("li")?.dataset.index ?? -1) : -1;
+    if (focused >= 0 && (focused < from || focused >= to)) list.focus({ preventScroll: true }); // its row leaves the page
     setRange((old) => (old.from === from && old.to === to && old.row === row ? old : { from, to, row }));
+    feed?.see(from, to);
     if (onEnd && to >= items.length) onEnd();
   };
   const latest = useRef(look);
@@ -42,26 +52,78 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
     };
   }, []);
 
+  // the list as it was when it was left
+  useLayoutEffect(() => {
+    if (!feed) return;
+    feed.held.current = () => {
+      const list = box.current;
+      if (!list) return false;
+      return list.getBoundingClientRect().top < -range.row / 2 || (list.contains(document.activeElement) && document.activeElement.matches(":focus-visible"))
+        || Date.now() - pointer.current < REST_MS;
+    };
+    if (!feed.restored) return;
+    window.scrollTo(0, feed.restored.y);
+    latest.current();
+    const focus = feed.restored.focus;
+    if (focus) requestAnimationFrame(() => box.current?.querySelector(`[data-row="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true }));
+  }, []);
+
   // new rows on top: keep the row that was read where it was
   useLayoutEffect(() => {
     const { id: kept, index } = anchor.current;
-    if (kept !== null) {
+    if (kept !== null && kept !== undefined && box.current.getBoundingClientRect().top < 0) {
       const now = items.findIndex((item) => id(item) === kept);
       if (now > 0 && now !== index) window.scrollBy(0, (now - index) * range.row);
     }
     latest.current();
   }, [items]);
 
+  const step = (to) => {
+    const list = box.current;
+    const index = Math.max(0, Math.min(items.length - 1, to));
+    current.current = index;
+    const find = () => list.querySelector(`li[data-index="${index}"]`)?.querySelector("a, button");
+    if (find()) return find().focus();
+    window.scrollTo(0, list.getBoundingClientRect().top + window.scrollY + index * range.row - window.innerHeight / 2);
+    return requestAnimationFrame(() => requestAnimationFrame(() => find()?.focus()));
+  };
+  const onKeyDown = (e) => {
+    const moves = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+    if (!(e.key in moves) || e.altKey || e.ctrlKey || e.metaKey || /^(input|textarea|select)$/i.test(e.target.tagName)) return;
+    e.preventDefault();
+    const at = e.target.closest("li")?.dataset.index;
+    step(moves[e.key] + Number(at ?? current.current));
+  };
+  const onFresh = () => {
+    anchor.current = { id: null, index: 0 };
+    pointer.current = 0;
+    window.scrollTo(0, 0);
+    feed.take();
+  };
+
   const { from, row } = range;
   const to = Math.min(range.to, items.length);
   return (
-    <ul class={`rows ${className}`} ref={box} aria-label={label} data-testid="rows"
-      style={{ paddingTop: from * row, paddingBottom: Math.max(0, items.length - to) * row }}>
-      {items.slice(from, to).map((item, i) => (
-        <li class="row" key={id(item)} aria-setsize={total ?? items.length} aria-posinset={from + i + 1}>
-          {render(item, from + i)}
-        </li>
-      ))}
-    </ul>
+    <div class="rows-box">
+      <div class="fresh">
+        {feed?.fresh > 0 && <button type="button" onClick={onFresh} data-testid="fresh">{feed.fresh} new <span class="sr">rows, show them</span><span aria-hidden="true">↑</span></button>}
+      </div>
+      <ul class={`rows ${className}`} ref={box} aria-label={label} aria-busy={feed?.stale || undefined} data-testid="rows" tabIndex={-1}
+        onKeyDown={onKeyDown} onPointerMove={(e) => (pointer.current = e.pointerType === "mouse" ? Date.now() : 0)}
+        style={{ paddingTop: from * row, paddingBottom: Math.max(0, items.length - to) * row }}>
+        {items.slice(from, to).map((item, i) => (
+          <li class="row" key={item.hole ? `hole ${from + i}` : id(item)} data-index={from + i} data-row={item.hole ? undefined : id(item)}
+            aria-setsize={total ?? items.length} aria-posinset={from + i + 1} {...(item.hole ? {} : rowProps?.(item))}>
+            {item.hole ? <div class="bone" /> : render(item, from + i)}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
+}
+
+// Below a list: older rows come, or did not.
+export function More({ list }) {
+  if (list.moreError) return <Failure error={list.moreError} retry={list.more} />;
+  return <p class="more" role="status">{list.loadingMore ? "Older ones are coming…" : ""}</p>;
 }
