@@ -3,6 +3,7 @@
 #include "app/api_impl.h"
 
 #include "app/api_token.h"
+#include "app/session.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "svc/crypto.h"
@@ -46,8 +47,9 @@ static struct sh_api_call *call_new(struct sh_api *api, struct sh_http_request *
     struct sh_api_call *c = sh_alloc(1, sizeof(*c));
     c->api = api;
     c->req = req;
-    c->caller =
-        (struct sh_api_caller){sh_strdup(caller->who), caller->role, sh_strdup(caller->peer)};
+    c->caller = *caller;
+    c->caller.who = sh_strdup(caller->who);
+    c->caller.peer = sh_strdup(caller->peer);
     TAILQ_INSERT_TAIL(&api->calls, c, link);
     api->n_calls++;
     return c;
@@ -307,6 +309,14 @@ static void note(struct sh_api *api, const struct sh_api_caller *caller, const c
                 "path", path);
 }
 
+void sh_api_refuse(struct sh_api_call *c, const struct sh_api_refusal *why)
+{
+    note(c->api, &c->caller, sh_http_path(c->req), why->reason);
+    if (why->status == 401)
+        sh_api_header(c, "WWW-Authenticate", "Bearer");
+    sh_api_fail(c, why->status, why->code, "%s", why->message);
+}
+
 static bool check_role(struct sh_api_call *c)
 {
     if (c->caller.role >= c->route->role)
@@ -330,6 +340,20 @@ void sh_api_handle(struct sh_api *api, struct sh_http_request *req,
 
 /* --- the engine's own address --------------------------------------------------------------- */
 
+static bool is_log_in(const struct sh_http_request *req)
+{
+    return sh_http_method(req) == SH_HTTP_POST &&
+           sh_slice_eq(sh_http_raw_path(req), SH_SLICE(SH_API_SESSION_PATH));
+}
+
+/* Whoever logs in is nobody yet. */
+static bool let_in(struct sh_api *api, struct sh_http_request *req, struct sh_api_caller *caller,
+                   struct sh_api_refusal *why)
+{
+    return is_log_in(req) ? sh_api_may_log_in(api, req, why)
+                          : sh_api_identify(api, req, caller, why);
+}
+
 bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
 {
     char address[SH_IP_TEXT];
@@ -344,7 +368,7 @@ bool sh_api_public(struct sh_api *api, struct sh_http_request *req)
             req, 400, "token_in_query", NULL, NULL,
             "a token belongs into the header Authorization: Bearer, never into an address, which "
             "is kept in logs and histories; take it for lost and make another");
-    } else if (!sh_api_identify(api, req, &caller, &why)) {
+    } else if (!let_in(api, req, &caller, &why)) {
         note(api, &caller, sh_http_path(req), why.reason);
         sh_meter_api(api->config.meter, NULL, why.status);
         if (why.status == 401)
@@ -371,6 +395,7 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
         free(api);
         return NULL;
     }
+    api->sessions = sh_sessions_new(config->base, config->store);
     api->tokens = sh_api_tokens_new(config->base, config->store, config->known, config->arg);
     return api;
 }
@@ -385,6 +410,7 @@ void sh_api_stop(struct sh_api *api)
     api->stopped = true;
     sh_api_reader_stop(api->reader);
     sh_api_tokens_stop(api->tokens);
+    sh_sessions_stop(api->sessions);
 }
 
 void sh_api_free(struct sh_api *api)
@@ -398,5 +424,6 @@ void sh_api_free(struct sh_api *api)
         call_free(c);
     }
     sh_api_tokens_free(api->tokens);
+    sh_sessions_free(api->sessions);
     free(api);
 }

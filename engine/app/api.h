@@ -11,6 +11,7 @@
 #include "app/sender_gate.h"
 #include "app/status.h"
 #include "core/meter.h"
+#include "core/store_token.h"
 #include "svc/http_server.h"
 
 #define SH_API_PREFIX "/api/"
@@ -26,11 +27,23 @@ const char *sh_role_name(enum sh_role role); /* "none", "viewer", "operator", "a
 /* False: no such role ("none" is no role that one can have). */
 bool sh_role_parse(const char *name, enum sh_role *role) SH_WARN_UNUSED;
 
+/* By what a caller is known. */
+enum sh_caller_way {
+    SH_CALLER_SOCKET,  /* the control socket */
+    SH_CALLER_OPEN,    /* there is no token, and it asks straight from this machine */
+    SH_CALLER_TOKEN,   /* Authorization: Bearer */
+    SH_CALLER_SESSION, /* the cookie of a session */
+};
+
 /* Who asks. Texts borrowed; a call under way has its own copies. */
 struct sh_api_caller {
     const char *who; /* a token's name, or the login of this machine */
     enum sh_role role;
     const char *peer; /* numeric address; NULL: the control socket */
+    enum sh_caller_way way;
+    uint8_t token[SH_TOKEN_BYTES];   /* TOKEN, SESSION: hash of the token */
+    uint8_t session[SH_TOKEN_BYTES]; /* SESSION: its hash */
+    int64_t expires_ms;              /* TOKEN, SESSION: when that ends; 0 = never */
 };
 
 struct sh_api_config { /* all borrowed; they outlive the API */
@@ -57,8 +70,12 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
 /* A request on the engine's own address: true if its path is the API's, and it is answered, now or
  * later. Whoever sh_api_identify() does not know is refused. */
 bool sh_api_public(struct sh_api *api, struct sh_http_request *req) SH_WARN_UNUSED;
+/* Would a caller who was let in before be let in now? Not after its token was revoked or has
+ * expired, after it has logged out, or, where nobody needed one, after the first token was made.
+ * For answers that go on for long. */
+bool sh_api_is_still_in(const struct sh_api *api, const struct sh_api_caller *caller);
 /* May whoever sent a request on the engine's own address read: straight from this machine, or with
- * the token of a viewer? For what is not under SH_API_PREFIX. */
+ * the token or the session of a viewer? For what is not under SH_API_PREFIX. */
 bool sh_api_may_read(struct sh_api *api, struct sh_http_request *req) SH_WARN_UNUSED;
 /* Answer a request of a known caller. caller is borrowed for the call. */
 void sh_api_handle(struct sh_api *api, struct sh_http_request *req,

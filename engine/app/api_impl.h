@@ -12,6 +12,8 @@
 #include <cjson/cJSON.h>
 #include <sys/queue.h>
 
+#define SH_API_SESSION_PATH "/api/v1/session"
+
 #define SH_API_SEGMENTS   2                  /* {..} in a pattern */
 #define SH_API_PARAMS     16                 /* in one query */
 #define SH_API_BODY_BYTES ((size_t)64 << 10) /* of a request */
@@ -23,7 +25,7 @@ typedef void sh_api_fn(struct sh_api_call *c);
 struct sh_api_route {
     enum sh_http_method method; /* GET serves HEAD too */
     const char *pattern;        /* "/api/v1/events/{id}": {..} is one segment, not empty */
-    enum sh_role role;          /* the least one */
+    enum sh_role role;          /* the least one; NONE: also who is not known (log-in alone) */
     const char *const *params;  /* known in the query, NULL-terminated; NULL: none */
     const char *const *fields;  /* known in the body's object, NULL-terminated; NULL: no body */
     sh_api_fn *fn;              /* answers, now or later, exactly once */
@@ -43,6 +45,7 @@ extern const struct sh_api_routes sh_api_one_routes;       /* api_ones.c */
 extern const struct sh_api_routes sh_api_rule_routes;      /* api_rules.c */
 extern const struct sh_api_routes sh_api_write_routes;     /* api_write.c */
 extern const struct sh_api_routes sh_api_privacy_routes;   /* api_privacy.c */
+extern const struct sh_api_routes sh_api_session_routes;   /* api_session.c */
 
 /* docs/openapi.json, in the binary. */
 extern const unsigned char sh_embed_openapi[];
@@ -52,6 +55,7 @@ struct sh_api {
     struct sh_api_config config;
     struct sh_api_reader *reader;
     struct sh_api_tokens *tokens; /* api_token.h */
+    struct sh_sessions *sessions; /* session.h */
     TAILQ_HEAD(, sh_api_call) calls;
     size_t n_calls;
     bool stopped;
@@ -169,6 +173,16 @@ struct sh_api_refusal {
  * in, *why says what to answer. caller's texts are borrowed from req and api. */
 bool sh_api_identify(struct sh_api *api, const struct sh_http_request *req,
                      struct sh_api_caller *caller, struct sh_api_refusal *why) SH_WARN_UNUSED;
+/* Whose token is that? Wrong ones count against caller->peer. Fills the caller but for its peer. */
+bool sh_api_prove(struct sh_api *api, struct sh_slice text, struct sh_api_caller *caller,
+                  struct sh_api_refusal *why) SH_WARN_UNUSED;
+/* The one answer to whoever has no token that is good; false. */
+bool sh_api_refuse_token(struct sh_api_refusal *why, const char *reason);
+/* May somebody log in with this request? Not by way of another's web page. */
+bool sh_api_may_log_in(struct sh_api *api, const struct sh_http_request *req,
+                       struct sh_api_refusal *why) SH_WARN_UNUSED;
+/* Refuse a call: noted, counted, answered, gone. */
+void sh_api_refuse(struct sh_api_call *c, const struct sh_api_refusal *why);
 /* The rule as long as there is no token: a request that came straight from this machine, and not
  * by way of somebody's web page. The caller is then an admin. */
 bool sh_api_is_direct(const struct sh_http_request *req, struct sh_api_refusal *why) SH_WARN_UNUSED;

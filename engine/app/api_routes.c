@@ -3,7 +3,16 @@
 #include "app/api_impl.h"
 
 const struct sh_api_routes *const sh_api_all[] = {
-    &sh_api_engine_routes, &sh_api_attention_routes, &sh_api_list_routes,
-    &sh_api_call_routes,   &sh_api_one_routes,       &sh_api_rule_routes,
-    &sh_api_write_routes,  &sh_api_privacy_routes,   NULL,
+    /* clang-format off */
+    &sh_api_engine_routes,
+    &sh_api_attention_routes,
+    &sh_api_list_routes,
+    &sh_api_call_routes,
+    &sh_api_one_routes,
+    &sh_api_rule_routes,
+    &sh_api_write_routes,
+    &sh_api_privacy_routes,
+    &sh_api_session_routes,
+    NULL,
+    /* clang-format on */
 };

@@ -130,14 +130,16 @@ const struct sh_stored_token *sh_api_tokens_find(const struct sh_api_tokens *t,
                                                  struct sh_slice text)
 {
     uint8_t hash[SH_SHA256_BYTES];
-    const struct sh_stored_token *found = NULL;
     sh_sha256(&text, 1, hash);
-    for (size_t i = 0; i < t->n; i++) { /* all of them, whichever it is */
-        uint8_t differ = 0;
-        for (size_t k = 0; k < sizeof(hash); k++)
-            differ |= (uint8_t)(hash[k] ^ t->items[i].hash[k]);
-        found = differ ? found : &t->items[i];
-    }
+    return sh_api_tokens_of(t, hash);
+}
+
+const struct sh_stored_token *sh_api_tokens_of(const struct sh_api_tokens *t,
+                                               const uint8_t hash[SH_TOKEN_BYTES])
+{
+    const struct sh_stored_token *found = NULL;
+    for (size_t i = 0; i < t->n; i++) /* all of them, whichever it is */
+        found = sh_bytes_eq(hash, t->items[i].hash, SH_TOKEN_BYTES) ? &t->items[i] : found;
     return found;
 }
 

@@ -8,7 +8,7 @@
 #ifndef SH_APP_API_TOKEN_H
 #define SH_APP_API_TOKEN_H
 
-#include "core/store.h"
+#include "core/store_token.h"
 
 #include <cjson/cJSON.h>
 
@@ -24,6 +24,9 @@ size_t sh_api_tokens_count(const struct sh_api_tokens *t);
  * much of it is right: hashes are compared. Borrowed until the loop goes on. */
 const struct sh_stored_token *sh_api_tokens_find(const struct sh_api_tokens *t,
                                                  struct sh_slice text);
+/* The one of this hash, or NULL. Borrowed likewise. */
+const struct sh_stored_token *sh_api_tokens_of(const struct sh_api_tokens *t,
+                                               const uint8_t hash[SH_TOKEN_BYTES]);
 /* [{"name","role","created_at","created_by","expires_at","expired"}]; caller deletes. */
 cJSON *sh_api_tokens_list(const struct sh_stored_token *items, size_t n) SH_WARN_UNUSED;
 cJSON *sh_api_tokens_rows(const struct sh_api_tokens *t) SH_WARN_UNUSED; /* of all */

@@ -7,6 +7,7 @@
 #define SH_APP_CHANGE_H
 
 #include "core/store.h"
+#include "core/store_token.h"
 #include "svc/http_server.h"
 
 #include <cjson/cJSON.h>

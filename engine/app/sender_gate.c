@@ -76,6 +76,21 @@ const char *sh_gate_address(const struct sh_gate *g, struct sh_http_request *req
     return sh_ip_text(&ip, out);
 }
 
+static const char *header_in(void *arg, const char *name, size_t n)
+{
+    const struct sh_http_request *const *req = arg;
+    return sh_http_header_at(*req, name, n);
+}
+
+bool sh_gate_is_https(const struct sh_gate *g, const struct sh_http_request *req)
+{
+    struct sh_ip ip;
+    if (g->config->tls.cert)
+        return true;
+    return sh_ip_parse(sh_http_peer(req), &ip) &&
+           sh_forwarded_is_https(&g->forwarded, ip, header_in, &req);
+}
+
 /* Everybody behind a proxy that nobody has told of has one address: said once. */
 static void warn_of_proxy(struct sh_gate *g, const struct sh_http_request *req, const char *address)
 {

@@ -23,6 +23,10 @@ void sh_gate_free(struct sh_gate *g);
 const char *sh_gate_address(const struct sh_gate *g, struct sh_http_request *req,
                             char out[SH_IP_TEXT]);
 
+/* Did whoever sent the request speak HTTPS: to the engine itself, or, by its word, to one of
+ * `trusted_proxies`? */
+bool sh_gate_is_https(const struct sh_gate *g, const struct sh_http_request *req);
+
 /* Have this address and scope ("api", or "source:NAME") failed limits.auth_failures times within
  * the minute that began with the first of them? Addresses of trusted proxies, and what is no
  * address, never are: many may stand behind them. */

@@ -115,20 +115,26 @@ static bool take_pair(struct sh_slice *s, struct sh_slice *name, struct sh_slice
     return take_token(s, name);
 }
 
-/* The for= of the last element of a Forwarded; empty if it has none, or is not of the grammar. */
-static bool last_standard(struct sh_slice *list, struct sh_slice *element)
+struct element { /* of a Forwarded; empty: it has none, or is not of the grammar */
+    struct sh_slice from, proto;
+};
+
+/* The last element. False: the list is over. */
+static bool last_element(struct sh_slice *list, struct element *e)
 {
     if (!list->p)
         return false;
-    *element = sh_slice("", 0);
+    *e = (struct element){{0}, {0}};
     for (;;) {
         struct sh_slice name, value;
         if (!take_pair(list, &name, &value)) {
-            *element = sh_slice("", 0);
+            *e = (struct element){{0}, {0}};
             return true;
         }
         if (name.n == 3 && strncasecmp(name.p, "for", 3) == 0)
-            *element = value;
+            e->from = value;
+        if (name.n == 5 && strncasecmp(name.p, "proto", 5) == 0)
+            e->proto = value;
         trim_end(list);
         if (list->n && list->p[list->n - 1] == ';') {
             list->n--;
@@ -137,11 +143,20 @@ static bool last_standard(struct sh_slice *list, struct sh_slice *element)
         if (list->n && list->p[list->n - 1] == ',')
             list->n--;
         else if (list->n)
-            *element = sh_slice("", 0); /* something else before the name */
+            *e = (struct element){{0}, {0}}; /* something else before the name */
         else
             list->p = NULL;
         return true;
     }
+}
+
+static bool last_standard(struct sh_slice *list, struct sh_slice *element)
+{
+    struct element e;
+    if (!last_element(list, &e))
+        return false;
+    *element = e.from;
+    return true;
 }
 
 /* Through one header as long as *ip is a proxy of ours. False: the walk is over. */
@@ -157,16 +172,57 @@ static bool walk(const struct sh_forwarded *f, const char *value, struct sh_ip *
     return true;
 }
 
+static size_t count(sh_forwarded_header_fn *header, void *arg, const char *name)
+{
+    size_t n = 0;
+    while (header(arg, name, n))
+        n++;
+    return n;
+}
+
 struct sh_ip sh_forwarded_address(const struct sh_forwarded *f, struct sh_ip peer,
                                   sh_forwarded_header_fn *header, void *arg)
 {
     const char *name = f->standard ? "Forwarded" : "X-Forwarded-For";
-    size_t n = 0;
     if (!sh_forwarded_is_proxy(f, &peer))
         return peer;
-    while (header(arg, name, n))
-        n++;
+    size_t n = count(header, arg, name);
     while (n > 0 && walk(f, header(arg, name, n - 1), &peer))
         n--;
     return peer;
+}
+
+static bool is_https(struct sh_slice proto)
+{
+    return proto.n == 5 && strncasecmp(proto.p, "https", 5) == 0;
+}
+
+/* Of the element at which the walk to the address ends. */
+static bool is_standard_https(const struct sh_forwarded *f, sh_forwarded_header_fn *header,
+                              void *arg)
+{
+    static const char name[] = "Forwarded";
+    struct element e = {{0}, {0}};
+    struct sh_ip ip;
+    for (size_t n = count(header, arg, name); n > 0; n--) {
+        struct sh_slice list = sh_slice_str(header(arg, name, n - 1));
+        while (last_element(&list, &e))
+            if (!read_address(e.from, &ip) || !sh_forwarded_is_proxy(f, &ip))
+                return is_https(e.proto);
+    }
+    return is_https(e.proto);
+}
+
+bool sh_forwarded_is_https(const struct sh_forwarded *f, struct sh_ip peer,
+                           sh_forwarded_header_fn *header, void *arg)
+{
+    static const char name[] = "X-Forwarded-Proto";
+    struct sh_slice last;
+    if (!sh_forwarded_is_proxy(f, &peer))
+        return false;
+    if (f->standard)
+        return is_standard_https(f, header, arg);
+    const size_t n = count(header, arg, name);
+    struct sh_slice list = n ? sh_slice_str(header(arg, name, n - 1)) : sh_slice(NULL, 0);
+    return last_plain(&list, &last) && is_https(last);
 }

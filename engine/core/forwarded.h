@@ -24,5 +24,9 @@ bool sh_forwarded_is_proxy(const struct sh_forwarded *f, const struct sh_ip *ip)
  * proxy, or no header of it can be read. */
 struct sh_ip sh_forwarded_address(const struct sh_forwarded *f, struct sh_ip peer,
                                   sh_forwarded_header_fn *header, void *arg);
+/* Did that first address speak HTTPS to the proxy of ours that it reached? By proto= of Forwarded;
+ * else by the last X-Forwarded-Proto, which is one for all proxies in a row. */
+bool sh_forwarded_is_https(const struct sh_forwarded *f, struct sh_ip peer,
+                           sh_forwarded_header_fn *header, void *arg);
 
 #endif

@@ -23,10 +23,6 @@
 
 #include <cjson/cJSON.h>
 
-#define SH_TOKEN_BYTES    32 /* of a token's hash */
-#define SH_MAX_TOKEN_NAME 64
-#define SH_MAX_TOKENS     1000
-
 struct sh_store;
 
 struct sh_store_config {
@@ -77,8 +73,10 @@ enum sh_op_kind {
     SH_OP_AUDIT,        /* struct sh_op: writes its audit, and nothing else */
     SH_OP_DROP,         /* struct sh_op_redrive */
     SH_OP_TIMER_CANCEL, /* struct sh_op_timer_cancel */
-    SH_OP_TOKEN_NEW,    /* struct sh_op_token_new */
-    SH_OP_TOKEN_REVOKE, /* struct sh_op_token_revoke */
+    SH_OP_TOKEN_NEW,    /* struct sh_op_token_new, store_token.h */
+    SH_OP_TOKEN_REVOKE, /* struct sh_op_token_revoke, store_token.h */
+    SH_OP_SESSION_NEW,  /* struct sh_op_session_new, store_token.h */
+    SH_OP_SESSION_END,  /* struct sh_op_session_end, store_token.h */
     SH_OP_FORGET,       /* struct sh_op_forget, forget.h */
     SH_OP_SCRUB,        /* struct sh_op_scrub, forget.h: behind the transaction it comes in */
     /* reader */
@@ -89,7 +87,8 @@ enum sh_op_kind {
     SH_OP_COUNT,   /* struct sh_op_count */
     SH_OP_FEED,    /* struct sh_op_feed */
     SH_OP_OLDEST,  /* struct sh_op_oldest */
-    SH_OP_TOKENS   /* struct sh_op_tokens */
+    SH_OP_TOKENS,  /* struct sh_op_tokens, store_token.h */
+    SH_OP_SESSIONS /* struct sh_op_sessions, store_token.h */
 };
 
 /* Does a person, or a program for one, ask for operations of this kind? On a data folder the store
@@ -288,31 +287,6 @@ struct sh_op_timer_cancel {
     const char *name;
     int64_t due_ms; /* out: when it would have been due */
 };
-
-/* What may come in through the API, by whom (docs/http-api.md). Only a token's hash is stored. */
-struct sh_op_token_new {
-    struct sh_op op;              /* SH_ECONFLICT: the name is taken; SH_EINVAL; SH_ELIMIT */
-    const char *name, *role;      /* sh_token_name_ok(); "viewer", "operator", "admin" */
-    uint8_t hash[SH_TOKEN_BYTES]; /* SHA-256 of its text */
-    int64_t expires_ms;           /* 0 = never */
-};
-struct sh_op_token_revoke {
-    struct sh_op op; /* SH_ENOTFOUND */
-    const char *name;
-};
-struct sh_stored_token {
-    char *name, *role, *created_by; /* owned */
-    uint8_t hash[SH_TOKEN_BYTES];
-    int64_t created_ms, expires_ms; /* expires: 0 = never */
-};
-struct sh_op_tokens { /* all of them, also those that have expired */
-    struct sh_op op;
-    struct sh_stored_token *items; /* out: sh_tokens_free() */
-    size_t n_items;
-};
-void sh_tokens_free(struct sh_stored_token *items, size_t n);
-/* 1 to SH_MAX_TOKEN_NAME letters, digits and . _ - @, the first no dot. */
-bool sh_token_name_ok(const char *name);
 
 /* Pause a rule, or resume it: what was kept for it goes again by SH_OP_RESUME. SH_ECONFLICT: resume
  * of one that is not paused. Pause of a paused one, resume of a resuming one: no change. That a

@@ -22,6 +22,8 @@ bool sh_op_is_asked(enum sh_op_kind kind)
     case SH_OP_TIMER_CANCEL:
     case SH_OP_TOKEN_NEW:
     case SH_OP_TOKEN_REVOKE:
+    case SH_OP_SESSION_NEW:
+    case SH_OP_SESSION_END:
         return true;
     case SH_OP_ACCEPT:
     case SH_OP_SETTLE:
@@ -42,6 +44,7 @@ bool sh_op_is_asked(enum sh_op_kind kind)
     case SH_OP_FEED:
     case SH_OP_OLDEST:
     case SH_OP_TOKENS:
+    case SH_OP_SESSIONS:
         return false;
     }
     return false;
@@ -127,6 +130,14 @@ static void of_token(const struct sh_op_token_new *op, struct row *r)
     add_time(r, "expires", op->expires_ms);
 }
 
+static void of_revoke(const struct sh_op_token_revoke *op, struct row *r)
+{
+    r->action = "token.revoke";
+    r->target = op->name;
+    if (op->sessions)
+        add_int(r, "sessions", (int64_t)op->sessions);
+}
+
 static void describe(const struct sh_op *op, struct row *r)
 {
     switch (op->kind) {
@@ -153,8 +164,14 @@ static void describe(const struct sh_op *op, struct row *r)
         of_token((const struct sh_op_token_new *)op, r);
         break;
     case SH_OP_TOKEN_REVOKE:
-        r->action = "token.revoke";
-        r->target = ((const struct sh_op_token_revoke *)op)->name;
+        of_revoke((const struct sh_op_token_revoke *)op, r);
+        break;
+    case SH_OP_SESSION_NEW:
+        r->action = "session.open";
+        add_time(r, "expires", ((const struct sh_op_session_new *)op)->expires_ms);
+        break;
+    case SH_OP_SESSION_END:
+        r->action = ((const struct sh_op_session_end *)op)->ended ? "session.close" : NULL;
         break;
     default:
         break;

@@ -100,6 +100,10 @@ static bool apply_op(struct sh_store *s, struct sh_op *op, bool safe, struct sh_
         return sh_store_token_new(s, (struct sh_op_token_new *)op, err);
     case SH_OP_TOKEN_REVOKE:
         return sh_store_token_revoke(s, (struct sh_op_token_revoke *)op, err);
+    case SH_OP_SESSION_NEW:
+        return sh_store_session_new(s, (struct sh_op_session_new *)op, err);
+    case SH_OP_SESSION_END:
+        return sh_store_session_end(s, (struct sh_op_session_end *)op, err);
     case SH_OP_FORGET:
         return sh_store_forget(s, (struct sh_op_forget *)op, err);
     case SH_OP_AUDIT:

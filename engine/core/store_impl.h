@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "core/store.h"
+#include "core/store_token.h"
 #include "svc/sqlite.h"
 
 #include <pthread.h>
@@ -116,6 +117,13 @@ enum sh_stmt {
     SH_ST_TOKEN_ADD,
     SH_ST_TOKEN_DEL,
     SH_ST_TOKENS,
+    SH_ST_SESSION_ADD,
+    SH_ST_SESSION_EXPIRE,
+    SH_ST_SESSION_CAP_TOKEN,
+    SH_ST_SESSION_CAP,
+    SH_ST_SESSION_DEL,
+    SH_ST_SESSION_DEL_TOKEN,
+    SH_ST_SESSIONS,
     SH_ST_PRUNE_FIND,
     SH_ST_PRUNE_EVENT,
     SH_ST_PRUNE_DEDUPE,
@@ -471,6 +479,14 @@ bool sh_store_timer_drop(struct sh_store *s, struct sh_op_timer_cancel *op, stru
 bool sh_store_token_new(struct sh_store *s, struct sh_op_token_new *op, struct sh_error *err);
 bool sh_store_token_revoke(struct sh_store *s, struct sh_op_token_revoke *op, struct sh_error *err);
 bool sh_store_tokens(struct sh_store *s, struct sh_op_tokens *op, struct sh_error *err);
+
+/* --- store_session.c ----------------------------------------------------------- */
+bool sh_store_session_new(struct sh_store *s, struct sh_op_session_new *op, struct sh_error *err);
+bool sh_store_session_end(struct sh_store *s, struct sh_op_session_end *op, struct sh_error *err);
+bool sh_store_sessions(struct sh_store *s, struct sh_op_sessions *op, struct sh_error *err);
+/* Those that the token of this name has opened; *n: how many there were. */
+bool sh_store_sessions_of(struct sh_store *s, const char *token, size_t *n, struct sh_error *err);
+bool sh_store_sessions_expire(struct sh_store *s, int64_t now_ms, struct sh_error *err);
 
 /* --- store_generation.c ------------------------------------------------------ */
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);

@@ -230,6 +230,8 @@ static bool prune_by_age(struct sh_store *s, struct sh_op_prune *op, struct sh_e
 {
     const struct sh_retain *r = op->retain;
     const int64_t now = op->now_ms;
+    if (!sh_store_sessions_expire(s, now, err))
+        return false;
     if (r->events_ms > 0 && !prune_events(s, now - r->events_ms, op->limit, &op->removed, err))
         return false;
     if (r->runs_ms > 0 && r->runs_ms != r->events_ms && op->removed < op->limit &&

@@ -262,6 +262,9 @@ void sh_store_read_op(struct sh_store *s, struct sh_op *op)
     case SH_OP_TOKENS:
         op->ok = sh_store_tokens(s, (struct sh_op_tokens *)op, &err);
         break;
+    case SH_OP_SESSIONS:
+        op->ok = sh_store_sessions(s, (struct sh_op_sessions *)op, &err);
+        break;
     default:
         sh_error_set(&err, SH_EINVAL, "the reader has no operation %d", (int)op->kind);
     }

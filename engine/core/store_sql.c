@@ -136,12 +136,13 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT NOT NULL,"
     " role TEXT NOT NULL, peer TEXT, action TEXT NOT NULL, target TEXT, detail TEXT) STRICT;",
 
-    /* 4: the console. hash: SHA-256 of what the browser holds; token: sh_tokens.hash of the one it
-     * was opened with. at_ms: when the span began; counts: what happened in it, as series.h has it
+    /* 4: the console. id: in the order of log-in; hash: SHA-256 of what the browser holds; token:
+     * sh_tokens.hash of the one it was opened with. at_ms: when the span began; counts: what
+     * happened in it, as series.h has it
      */
     "CREATE TABLE sh_sessions("
-    " hash BLOB PRIMARY KEY, token BLOB NOT NULL, created_ms INTEGER NOT NULL,"
-    " expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, token BLOB NOT NULL,"
+    " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL) STRICT;"
     "CREATE TABLE sh_series("
     " at_ms INTEGER PRIMARY KEY, seconds INTEGER NOT NULL, counts TEXT NOT NULL) STRICT;",
 };
@@ -356,6 +357,20 @@ const char *const sh_store_sql[SH_ST_COUNT] = {
     [SH_ST_TOKEN_DEL] = "DELETE FROM sh_tokens WHERE name = ?1",
     [SH_ST_TOKENS] = "SELECT name, role, hash, created_ms, created_by, coalesce(expires_ms, 0)"
                      " FROM sh_tokens ORDER BY name",
+    /* a token that was revoked in the same batch is none */
+    [SH_ST_SESSION_ADD] = "INSERT INTO sh_sessions(hash, token, created_ms, expires_ms)"
+                          " SELECT ?1, hash, ?3, ?4 FROM sh_tokens WHERE hash = ?2"
+                          " AND (expires_ms IS NULL OR expires_ms > ?3)",
+    [SH_ST_SESSION_EXPIRE] = "DELETE FROM sh_sessions WHERE expires_ms <= ?1",
+    [SH_ST_SESSION_CAP_TOKEN] =
+        "DELETE FROM sh_sessions WHERE id IN (SELECT id FROM sh_sessions WHERE token = ?1"
+        " ORDER BY id DESC LIMIT -1 OFFSET ?2)",
+    [SH_ST_SESSION_CAP] = "DELETE FROM sh_sessions WHERE id IN (SELECT id FROM sh_sessions"
+                          " ORDER BY id DESC LIMIT -1 OFFSET ?1)",
+    [SH_ST_SESSION_DEL] = "DELETE FROM sh_sessions WHERE hash = ?1",
+    [SH_ST_SESSION_DEL_TOKEN] = "DELETE FROM sh_sessions WHERE token ="
+                                " (SELECT hash FROM sh_tokens WHERE name = ?1)",
+    [SH_ST_SESSIONS] = "SELECT hash, token, expires_ms FROM sh_sessions ORDER BY id",
     [SH_ST_PRUNE_FIND] =
         "SELECT seq, source, dedupe_id FROM sh_events e WHERE seq < ?1 AND received_ms < ?2"
         " AND NOT EXISTS(SELECT 1 FROM sh_unfinished u WHERE u.seq = e.seq)"

@@ -85,6 +85,8 @@ bool sh_store_token_new(struct sh_store *s, struct sh_op_token_new *op, struct s
 
 bool sh_store_token_revoke(struct sh_store *s, struct sh_op_token_revoke *op, struct sh_error *err)
 {
+    if (!sh_store_sessions_of(s, op->name, &op->sessions, err))
+        return false;
     sqlite3_stmt *st = sh_store_stmt(&s->w, SH_ST_TOKEN_DEL, err);
     if (!st)
         return false;

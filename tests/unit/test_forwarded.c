@@ -48,6 +48,58 @@ static void expect_f(const char *value, const char *want)
     expect(true, MINE, (struct headers){"Forwarded", {value}}, want);
 }
 
+static bool https(bool standard, const char *peer, struct headers h)
+{
+    struct sh_ip_net net;
+    struct sh_ip ip;
+    struct sh_error err;
+    assert_true(sh_ip_net_parse("10.0.0.0/8", &net, &err));
+    const struct sh_forwarded f = {&net, 1, standard};
+    assert_true(sh_ip_parse(peer, &ip));
+    return sh_forwarded_is_https(&f, ip, header_of, &h);
+}
+
+static bool x_https(const char *peer, const char *value)
+{
+    return https(false, peer, (struct headers){"X-Forwarded-Proto", {value}});
+}
+
+static bool f_https(const char *peer, const char *value)
+{
+    return https(true, peer, (struct headers){"Forwarded", {value}});
+}
+
+/* By the word of a trusted proxy alone, and by what it wrote last. */
+static void test_https(void **state)
+{
+    (void)state;
+    assert_true(x_https(MINE, "https"));
+    assert_true(x_https(MINE, "HTTPS"));
+    assert_true(x_https(MINE, "http, https"));
+    assert_false(x_https(MINE, "https, http"));
+    assert_false(x_https(MINE, "http"));
+    assert_false(x_https(MINE, "httpsx"));
+    assert_false(x_https(MINE, ""));
+    assert_false(x_https(MINE, NULL));
+    assert_false(x_https("192.0.2.7", "https"));
+    assert_true(https(false, MINE, (struct headers){"X-Forwarded-Proto", {"http", "https"}}));
+    assert_false(https(false, MINE, (struct headers){"X-Forwarded-Proto", {"https", "http"}}));
+    assert_false(https(false, MINE, (struct headers){"Forwarded", {"for=192.0.2.7;proto=https"}}));
+    assert_true(f_https(MINE, "for=192.0.2.7;proto=https"));
+    assert_true(f_https(MINE, "proto=\"https\";for=192.0.2.7"));
+    assert_false(f_https(MINE, "for=192.0.2.7;proto=http"));
+    assert_false(f_https(MINE, "for=192.0.2.7"));
+    assert_false(f_https(MINE, "for=192.0.2.7;proto=https, for=192.0.2.8;proto=http"));
+    assert_true(f_https(MINE, "for=192.0.2.7;proto=http, for=192.0.2.8;proto=https"));
+    /* what the outer one of two proxies of ours was spoken to with */
+    assert_true(f_https(MINE, "for=192.0.2.7;proto=https, for=10.0.0.2;proto=http"));
+    assert_false(f_https(MINE, "for=192.0.2.7;proto=http, for=10.0.0.2;proto=https"));
+    assert_false(f_https(MINE, "proto=https, junk"));
+    assert_false(f_https(MINE, "for=192.0.2.7;proto=https,"));
+    assert_false(f_https("192.0.2.7", "for=192.0.2.7;proto=https"));
+    assert_false(https(true, MINE, (struct headers){"X-Forwarded-Proto", {"https"}}));
+}
+
 static void test_plain(void **state)
 {
     (void)state;
@@ -156,9 +208,8 @@ static void test_standard_forged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_plain_odd),
-        cmocka_unit_test(test_standard),
+        cmocka_unit_test(test_plain),           cmocka_unit_test(test_https),
+        cmocka_unit_test(test_plain_odd),       cmocka_unit_test(test_standard),
         cmocka_unit_test(test_standard_forged),
     };
     return cmocka_run_group_tests_name("forwarded", tests, NULL, NULL);

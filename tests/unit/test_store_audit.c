@@ -6,6 +6,7 @@
 
 #include "base/zone.h"
 #include "core/callback.h"
+#include "core/store_token.h"
 
 static struct kit k;
 static const struct sh_audit ann = {.who = "ann", .role = "operator", .peer = "192.0.2.7"};
@@ -101,11 +102,14 @@ static void test_nothing_without_a_name(void **state)
     struct sh_op_timer_cancel timer = {.op.kind = SH_OP_TIMER_CANCEL, .name = "t"};
     struct sh_op_token_new token = {.op.kind = SH_OP_TOKEN_NEW, .name = "t", .role = "viewer"};
     struct sh_op_token_revoke revoke = {.op.kind = SH_OP_TOKEN_REVOKE, .name = "t"};
+    struct sh_op_session_new session = {.op.kind = SH_OP_SESSION_NEW};
+    struct sh_op_session_end end = {.op.kind = SH_OP_SESSION_END};
     struct sh_op audit = {.kind = SH_OP_AUDIT};
-    struct sh_op *const ops[] = {&callback.op, &redrive.op, &drop.op,   &rule.op, &feed.op,
-                                 &timer.op,    &token.op,   &revoke.op, &audit};
+    struct sh_op *const ops[] = {&callback.op, &redrive.op, &drop.op,  &rule.op,
+                                 &feed.op,     &timer.op,   &token.op, &revoke.op,
+                                 &audit,       &session.op, &end.op};
     size_t asked = 0;
-    for (int kind = SH_OP_ACCEPT; kind <= SH_OP_TOKENS; kind++)
+    for (int kind = SH_OP_ACCEPT; kind <= SH_OP_SESSIONS; kind++)
         asked += sh_op_is_asked((enum sh_op_kind)kind);
     assert_int_equal(asked, sizeof(ops) / sizeof(*ops));
     for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
