@@ -19,7 +19,7 @@ export function More({ session, onOut }) {
     <>
       <Head title="More" />
       <ul class="more-list panel">
-        {places.filter(([, , , , where]) => where === "desk").map(([to, words, icon]) => (
+        {places.filter(([, , , where]) => where === "desk").map(([to, words, icon]) => (
           <li key={to}>
             <Link to={to}><Icon name={icon} /><span><b>{words}</b><span class="mute">{what[to]}</span></span></Link>
           </li>
@@ -27,11 +27,11 @@ export function More({ session, onOut }) {
       </ul>
       <section class="panel more-who" aria-labelledby="who-title">
         <h2 id="who-title">{session.open ? "No log-in" : "Logged in"}</h2>
-        <p>{session.open ? "This engine has no token yet: whoever is on its machine may do everything." : whoText(session)}</p>
+        <p data-testid={phone ? "who" : undefined}>{session.open ? "This engine has no token yet: whoever is on its machine may do everything." : whoText(session)}</p>
         {phone && <p><LinkState connected={connected} /></p>}
         {phone && <div class="line">
           <ThemeButton />
-          {!session.open && <button type="button" onClick={onOut} data-testid="logout"><Icon name="logout" size={18} />Log out</button>}
+          {!session.open && <button type="button" onClick={onOut} data-testid="log-out"><Icon name="logout" size={18} />Log out</button>}
         </div>}
       </section>
     </>
