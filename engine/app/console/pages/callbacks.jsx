@@ -1,5 +1,271 @@
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { may, segment } from "../api.js";
+import { go, useNow, useQuery } from "../hooks.js";
+import { act } from "../parts/act.js";
 import { Head } from "../parts/frame.jsx";
+import { Icon } from "../parts/icon.jsx";
+import { Link } from "../parts/link.jsx";
+import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { agoText } from "../parts/time.jsx";
+import { toast } from "../parts/toast.jsx";
+import { dayStart, whenText } from "../parts/zone.js";
+import { CallbackDialog } from "./callback_dialogs.jsx";
+import { firstLine, Number, who } from "./callback_words.jsx";
+import "./callbacks.css";
 
-export function Callbacks() {
-  return <Head title="Callbacks" />;
+const closed = (row) => row.status === "done" || row.status === "cancelled";
+
+function Due({ row, zone, late }) {
+  const now = useNow();
+  const text = whenText(zone, row.due_at, now);
+  return (
+    <time class={late ? "due late" : "due"} dateTime={row.due_at}>
+      <b>{text}</b>
+      <span>{agoText(row.due_at, now)}</span>
+    </time>
+  );
+}
+
+// One to call: whom, why, until when, and what can be done about it.
+function Row({ row, zone, late, writes, open, act: on }) {
+  const name = who(row);
+  return (
+    <li class="callback" data-testid="callback-row" data-id={row.id} data-number={row.number}>
+      <Due row={row} zone={zone} late={late} />
+      <div class="callback-what">
+        <a class="callback-name" href={open.href(row)} onClick={open.click(row)} aria-label={row.name ? undefined : name}>
+          {row.name ? <bdi>{row.name}</bdi> : <span class="mute">No name</span>}
+        </a>
+        <Number number={row.number} name={name} />
+        {row.reason && <p class="callback-why" dir="auto">{row.reason}</p>}
+        {row.note && <p class="callback-why mute" dir="auto">Note: {row.note}</p>}
+        <p class="callback-meta mute">
+          {row.status === "missed" && <Badge state="missed">nobody called</Badge>}
+          {row.status === "snoozed" && <Badge state="snoozed" />}
+          <span>{row.assignee ? <>For <bdi>{row.assignee}</bdi></> : "For nobody in particular"}</span>
+          {row.rule && <Link to={`/rules/${segment(row.rule)}`}>{row.rule}</Link>}
+          {row.event_id && <Link to={`/events/${row.event_id}`} aria-label={`The event behind it: ${name}`}>Event</Link>}
+        </p>
+      </div>
+      {writes && !closed(row) && (
+        <div class="callback-do">
+          <button type="button" class="main" onClick={() => on.done(row)} data-testid="callback-done" aria-label={`Done: ${name}`}><Icon name="check" size={18} />Done</button>
+          <button type="button" onClick={() => on.ask("snooze", row)} data-testid="callback-snooze" aria-label={`Snooze: ${name}`}><Icon name="clock" size={18} />Snooze</button>
+          <button type="button" class="square" onClick={() => on.ask("more", row)} data-testid="callback-more" aria-label={`More: ${name}`}><Icon name="more" size={18} /></button>
+        </div>
+      )}
+    </li>
+  );
+}
+
+function Section({ title, rows, tone, ...rest }) {
+  if (rows.length === 0) return null;
+  return (
+    <section class="callback-part" aria-label={`${title}: ${rows.length}`}>
+      <h2 class={tone}>{title} <span class="mute">{rows.length}</span></h2>
+      <ul class="callback-list panel">
+        {rows.map((row) => <Row key={row.id} row={row} late={tone === "late"} {...rest} />)}
+      </ul>
+    </section>
+  );
+}
+
+// What is due behind tomorrow: asked for when it is opened.
+function Later({ count, zone, assignee, ...rest }) {
+  const [open, set] = useState(false);
+  const from = new Date(dayStart(zone, Date.now(), 2)).toISOString();
+  const list = useQuery(open ? "/callbacks" : null, { status: "open", due_after: from, assignee, limit: 200 }, ["callbacks"]);
+  const rows = (list.data?.items ?? []).slice().sort((a, b) => (a.due_at < b.due_at ? -1 : 1));
+  if (count === 0) return null;
+  return (
+    <details class="callback-part" onToggle={(e) => set(e.currentTarget.open)}>
+      <summary>Later <span class="mute">{count}</span></summary>
+      {list.error && <Failure error={list.error} retry={list.reload} />}
+      {open && !list.data && !list.error && <Loading rows={Math.min(count, 4)} />}
+      {rows.length > 0 && <ul class="callback-list panel">{rows.map((row) => <Row key={row.id} row={row} zone={zone} {...rest} />)}</ul>}
+    </details>
+  );
+}
+
+function Done({ rows, zone, open }) {
+  if (rows.length === 0) return null;
+  return (
+    <details class="callback-part">
+      <summary>Done today <span class="mute">{rows.length}</span></summary>
+      <ul class="callback-list panel">
+        {rows.map((row) => (
+          <li class="callback closed" key={row.id} data-testid="callback-closed" data-id={row.id}>
+            <time class="due" dateTime={row.closed_at}><b>{row.closed_at ? whenText(zone, row.closed_at) : ""}</b></time>
+            <div class="callback-what">
+              <a class="callback-name" href={open.href(row)} onClick={open.click(row)}><bdi>{who(row)}</bdi></a>
+              {(row.note || row.reason) && <p class="callback-why mute" dir="auto">{row.note ?? firstLine(row.reason)}</p>}
+            </div>
+            <Badge state={row.status} />
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+// The keys that work in the list, while one of its rows (or nothing) has the focus.
+function useKeys(box, rowOf, on, writes) {
+  const latest = useRef(null);
+  latest.current = { rowOf, on, writes };
+  useEffect(() => {
+    const press = (e) => {
+      if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
+      if (/^(input|select|textarea)$/i.test(e.target.tagName)) return;
+      const names = [...(box.current?.querySelectorAll(".callback-name") ?? [])];
+      const row = document.activeElement?.closest?.(".callback");
+      const at = names.findIndex((name) => row?.contains(name));
+      const to = { j: at + 1, k: Math.max(0, at - 1) }[e.key];
+      if (to !== undefined) {
+        names[to]?.focus();
+        names[to]?.closest(".callback").scrollIntoView({ block: "nearest" });
+      }
+      const here = row && latest.current.rowOf(row.dataset.id);
+      if (!here || !latest.current.writes || closed(here)) return;
+      if (e.key === "d") latest.current.on.done(here);
+      if (e.key === "s") {
+        e.preventDefault();
+        latest.current.on.ask("snooze", here);
+      }
+    };
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, []);
+}
+
+// When the row that has the focus goes, the one that comes in its place has it.
+function useFocusNext(box, rows) {
+  const last = useRef(null); // {id, index} of the row with the focus
+  useEffect(() => {
+    const note = (e) => {
+      const row = e.target.closest?.(".callback");
+      last.current = row && box.current?.contains(row) ? row.dataset.id : null;
+    };
+    document.addEventListener("focusin", note);
+    return () => document.removeEventListener("focusin", note);
+  }, []);
+  const before = useRef([]);
+  useLayoutEffect(() => {
+    const ids = rows.map((row) => row.id);
+    const gone = last.current;
+    if (gone && !ids.includes(gone) && before.current.includes(gone) && !document.querySelector("dialog[open]")) {
+      const index = Math.min(before.current.indexOf(gone), ids.length - 1);
+      const next = box.current?.querySelectorAll(".callback-name")[index] ?? document.querySelector("main h1");
+      next?.focus({ preventScroll: true });
+      next?.closest(".callback")?.scrollIntoView({ block: "nearest" });
+    }
+    before.current = ids;
+  });
+}
+
+const said = {
+  done: (row) => `Done: ${who(row)}.`,
+  cancel: (row) => `Cancelled: ${who(row)}.`,
+  snooze: (row, body, zone, answer) => `Snoozed: ${who(row)}${answer.due_at ? `, until ${whenText(zone, answer.due_at)}` : body.text ? `, ${body.text}` : ""}.`,
+  reassign: (row, body) => `${who(row)} is for ${body.to} now.`,
+};
+
+// Change one; somebody else may have been quicker, which is news and no mistake.
+async function change(verb, row, body, zone, reload) {
+  const { text, ...send } = body;
+  let failed = null;
+  const answer = await act("post", `/callbacks/${row.id}/${verb}`, send, (got) => said[verb](row, { ...body, text }, zone, got), (error) => {
+    failed = error;
+    if (error.status !== 409 && error.status !== 404) return false;
+    toast(`${who(row)}: somebody else was quicker. It is closed, and off the list.`);
+    return true;
+  });
+  if (failed) reload();
+  return answer !== null || failed?.status === 409 || failed?.status === 404;
+}
+
+const noRows = [];
+
+export function Callbacks({ params, session }) {
+  const writes = may(session, "operator");
+  const assignee = params.get("assignee") ?? "";
+  const day = useQuery("/callbacks/day", { assignee }, ["callbacks"]);
+  const [asked, setAsked] = useState(null); // {what, row}: a dialog that is open
+  const gone = useRef(new Map()); // id -> the state of it that was changed here
+  const [, turn] = useState(0);
+  const box = useRef(null);
+  const data = day.data;
+  const zone = data?.zone ?? "UTC";
+  const here = (rows) => (rows ?? noRows).filter((row) => gone.current.get(row.id) !== row.updated_at);
+  const parts = [here(data?.overdue), here(data?.today), here(data?.tomorrow)];
+  const rows = parts.flat();
+
+  const address = (change) => {
+    const next = new URLSearchParams(params);
+    for (const [name, value] of Object.entries(change)) value ? next.set(name, value) : next.delete(name);
+    return `/console/callbacks${next.size ? `?${next}` : ""}`;
+  };
+  const run = async (verb, row, body = {}) => {
+    const ok = await change(verb, row, body, zone, day.reload);
+    if (ok && verb !== "reassign") gone.current.set(row.id, row.updated_at);
+    turn((n) => n + 1);
+    day.reload();
+    return ok;
+  };
+  const on = {
+    done: (row, body) => run("done", row, body),
+    run,
+    ask: (what, row) => setAsked({ what, row }),
+  };
+  const open = {
+    href: (row) => address({ id: row.id }),
+    click: (row) => (e) => {
+      if (e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey) return;
+      e.preventDefault();
+      go(address({ id: row.id }));
+    },
+  };
+  useKeys(box, (id) => rows.find((row) => row.id === id), on, writes);
+  useFocusNext(box, rows);
+  const id = params.get("id");
+  const shared = { zone, writes, open, act: on };
+  const names = data?.assignees ?? (assignee ? [assignee] : []);
+  const nothing = data && rows.length === 0 && data.later === 0;
+  return (
+    <div ref={box}>
+      <Head title="Callbacks">
+        <label class="of" for="assignee">Assigned to</label>
+        <select id="assignee" value={assignee} onChange={(e) => go(address({ assignee: e.target.value }), { replace: true })} data-testid="callback-assignee">
+          <option value="">Everybody</option>
+          {(names.includes(assignee) || !assignee ? names : [assignee, ...names]).map((name) => <option key={name} value={name}>{name}</option>)}
+        </select>
+      </Head>
+      {day.error && !data && <Failure error={day.error} retry={day.reload} />}
+      {!data && !day.error && <Loading rows={5} />}
+      {nothing && (
+        <Empty title={assignee ? "Nobody to call" : "Nobody to call back"}>
+          {assignee ? <><p>Nothing is open for <bdi>{assignee}</bdi>.</p><p><a href={address({ assignee: "" })} onClick={(e) => { e.preventDefault(); go(address({ assignee: "" })); }}>Look at everybody's</a></p></>
+            : <p>A rule asks for a call with <code>callback{"{}"}</code>, for example after a missed one. It is then here until somebody has called.</p>}
+        </Empty>
+      )}
+      {data && !nothing && rows.length === 0 && <Empty title="Done for today and tomorrow"><p>What is due later is below.</p></Empty>}
+      {data && (
+        <>
+          <Section title="Overdue" tone="late" rows={parts[0]} {...shared} />
+          <Section title="Today" rows={parts[1]} {...shared} />
+          <Section title="Tomorrow" rows={parts[2]} {...shared} />
+          <Later count={data.later} assignee={assignee} {...shared} />
+          <Done rows={data.done_today ?? noRows} zone={zone} open={open} />
+        </>
+      )}
+      {rows.length > 0 && (
+        <p class="keys mute">
+          <span><kbd>j</kbd> <kbd>k</kbd> next, previous</span>
+          <span><kbd>Enter</kbd> what happened</span>
+          {writes && <><span><kbd>d</kbd> done</span><span><kbd>s</kbd> snooze</span></>}
+        </p>
+      )}
+      {asked && <CallbackDialog what={asked.what} row={asked.row} zone={zone} names={names} writes={writes} on={on} onClose={() => setAsked(null)} />}
+      {id && !asked && <CallbackDialog what="history" id={id} zone={zone} names={names} writes={writes} on={on} onClose={() => go(address({ id: "" }), { replace: true })} />}
+    </div>
+  );
 }

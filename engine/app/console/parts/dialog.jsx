@@ -27,7 +27,7 @@ export function Dialog({ title, onClose, children, testid = "dialog", role, wide
     <dialog ref={box} class={wide ? "wide" : ""} role={role} aria-labelledby={heading} data-testid={testid} onCancel={cancel} onMouseDown={beside}>
       <div class="dialog">
         <div class="dialog-head">
-          <h2 id={heading} dir="auto">{title}</h2>
+          <h2 id={heading}><bdi>{title}</bdi></h2>
           <button type="button" class="plain square" aria-label="Close" onClick={onClose}><Icon name="close" /></button>
         </div>
         {children}
