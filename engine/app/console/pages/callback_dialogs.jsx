@@ -6,8 +6,9 @@ import { Dialog } from "../parts/dialog.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
 import { Badge, Failure, Loading } from "../parts/state.jsx";
+import { Sent } from "../parts/text.jsx";
 import { clockText, dateText, dayText, localText, parts, whenText } from "../parts/zone.js";
-import { Number, who } from "./callback_words.jsx";
+import { PhoneNumber, who } from "./callback_words.jsx";
 
 const HOUR = 3600000;
 
@@ -39,7 +40,7 @@ function Snooze({ row, zone, on, onClose }) {
         <label for="own-time">Another time <span class="mute">({zone})</span></label>
         <div class="line">
           <input id="own-time" type="datetime-local" required value={own} min={localText(zone, Date.now())} onInput={(e) => setOwn(e.target.value)} />
-          <button data-testid="snooze-own">Snooze</button>
+          <button type="submit" data-testid="snooze-own">Snooze</button>
         </div>
       </form>
     </Dialog>
@@ -78,7 +79,7 @@ function Note({ verb, row, on, onClose }) {
         <textarea id="note" rows={3} maxLength={1000} value={note} autofocus onInput={(e) => setNote(e.target.value)} />
         <div class="dialog-end">
           <button type="button" onClick={onClose} data-testid="dialog-no">Go back</button>
-          <button class={verb === "cancel" ? "main bad" : "main"} data-testid="dialog-yes">{words[2]}</button>
+          <button type="submit" class={verb === "cancel" ? "main bad" : "main"} data-testid="dialog-yes">{words[2]}</button>
         </div>
       </form>
     </Dialog>
@@ -94,12 +95,12 @@ function Reassign({ row, names, on, onClose }) {
   };
   return (
     <Dialog title={`Who calls ${who(row)}?`} onClose={onClose}>
-      {others.length > 0 && <ul class="big-choices">{others.map((name) => <li key={name}><button type="button" onClick={() => give(name)}><bdi>{name}</bdi></button></li>)}</ul>}
+      {others.length > 0 && <ul class="big-choices">{others.map((name) => <li key={name}><button type="button" onClick={() => give(name)}><Sent>{name}</Sent></button></li>)}</ul>}
       <form class="own-time" onSubmit={(e) => { e.preventDefault(); give(to.trim()); }}>
         <label for="to">{others.length ? "Somebody else" : "Their mail address"}</label>
         <div class="line">
           <input id="to" type="text" class="grow" required pattern=".*\S.*" maxLength={200} placeholder="name@example.org" autocomplete="off" value={to} onInput={(e) => setTo(e.target.value)} />
-          <button>Give it to them</button>
+          <button type="submit">Give it to them</button>
         </div>
       </form>
     </Dialog>
@@ -122,12 +123,12 @@ function History({ id, row, zone, writes, on, onClose }) {
         <>
           <dl class="facts">
             <dt>State</dt><dd><Badge state={one.status} /></dd>
-            <dt>Number</dt><dd><Number number={one.number} name={who(one)} /></dd>
+            <dt>Number</dt><dd><PhoneNumber number={one.number} name={who(one)} /></dd>
             <dt>Due</dt><dd>{whenText(zone, one.due_at)}</dd>
-            <dt>For</dt><dd>{one.assignee ? <bdi>{one.assignee}</bdi> : "nobody in particular"}</dd>
-            {one.reason && <><dt>Why</dt><dd class="words" dir="auto">{one.reason}</dd></>}
-            {one.note && <><dt>Note</dt><dd class="words" dir="auto">{one.note}</dd></>}
-            <dt>Asked by</dt><dd><Link to={`/rules/${segment(one.rule)}`}>{one.rule}</Link></dd>
+            <dt>For</dt><dd>{one.assignee ? <Sent>{one.assignee}</Sent> : "nobody in particular"}</dd>
+            {one.reason && <><dt>Why</dt><dd class="words"><Sent>{one.reason}</Sent></dd></>}
+            {one.note && <><dt>Note</dt><dd class="words"><Sent>{one.note}</Sent></dd></>}
+            <dt>Asked by</dt><dd><Link to={`/rules/${segment(one.rule)}`}><Sent>{one.rule}</Sent></Link></dd>
             {one.event_id && <><dt>Because of</dt><dd><Link to={`/events/${one.event_id}`}>this event</Link></dd></>}
           </dl>
           <section aria-labelledby="history-title">
@@ -136,7 +137,7 @@ function History({ id, row, zone, writes, on, onClose }) {
               {one.history.map((step, i) => (
                 <li key={i}>
                   <time class="at mute" dateTime={step.at}>{whenText(zone, step.at)}</time>
-                  <span><b>{words[step.what] ?? step.what}</b> {step.by !== "engine" && <span class="mute">by <bdi>{step.by}</bdi></span>}{step.detail && <span class="words" dir="auto"><br />{step.detail}</span>}</span>
+                  <span><b>{words[step.what] ?? step.what}</b> {step.by !== "engine" && <span class="mute">by <Sent>{step.by}</Sent></span>}{step.detail && <span class="words"><br /><Sent>{step.detail}</Sent></span>}</span>
                 </li>
               ))}
             </ol>

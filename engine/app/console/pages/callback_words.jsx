@@ -1,4 +1,5 @@
 import { Icon } from "../parts/icon.jsx";
+import { Sent } from "../parts/text.jsx";
 
 // Within a sentence nothing of a name may turn the rest of it round.
 const flat = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069\n]/g, "");
@@ -8,10 +9,10 @@ export const who = (row) => flat(row.name || row.number || "") || "Somebody with
 export const firstLine = (text) => (text ?? "").split("\n")[0];
 
 // A number to press. What cannot be dialled (masked, or no number at all) is only shown.
-export function Number({ number, name }) {
+export function PhoneNumber({ number, name }) {
   if (!number) return <span class="number mute">No number</span>;
   const dial = number.replace(/[^\d+*#]/g, "");
   const can = /^[\d+()\s./*#-]+$/.test(number) && (dial.match(/\d/g) ?? []).length > 2 && !/\*{2}/.test(number);
   if (!can) return <bdi class="number">{number}</bdi>;
-  return <a class="number" href={`tel:${dial}`} aria-label={`Call ${name}: ${number}`}><Icon name="phone" size={15} /><bdi>{number}</bdi></a>;
+  return <a class="number" href={`tel:${dial}`} aria-label={`Call ${name}: ${number}`}><Icon name="phone" size={15} /><Sent>{number}</Sent></a>;
 }

@@ -6,11 +6,12 @@ import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
 import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { Sent } from "../parts/text.jsx";
 import { agoText } from "../parts/time.jsx";
 import { toast } from "../parts/toast.jsx";
 import { dayStart, whenText } from "../parts/zone.js";
 import { CallbackDialog } from "./callback_dialogs.jsx";
-import { firstLine, Number, who } from "./callback_words.jsx";
+import { firstLine, PhoneNumber, who } from "./callback_words.jsx";
 import "./callbacks.css";
 
 const closed = (row) => row.status === "done" || row.status === "cancelled";
@@ -34,16 +35,16 @@ function Row({ row, zone, late, writes, open, act: on }) {
       <Due row={row} zone={zone} late={late} />
       <div class="callback-what">
         <a class="callback-name" href={open.href(row)} onClick={open.click(row)} aria-label={row.name ? undefined : name}>
-          {row.name ? <bdi>{row.name}</bdi> : <span class="mute">No name</span>}
+          {row.name ? <Sent>{row.name}</Sent> : <span class="mute">No name</span>}
         </a>
-        <Number number={row.number} name={name} />
-        {row.reason && <p class="callback-why" dir="auto">{row.reason}</p>}
-        {row.note && <p class="callback-why mute" dir="auto">Note: {row.note}</p>}
+        <PhoneNumber number={row.number} name={name} />
+        {row.reason && <p class="callback-why"><Sent>{row.reason}</Sent></p>}
+        {row.note && <p class="callback-why mute">Note: <Sent>{row.note}</Sent></p>}
         <p class="callback-meta mute">
           {row.status === "missed" && <Badge state="missed">nobody called</Badge>}
           {row.status === "snoozed" && <Badge state="snoozed" />}
-          <span>{row.assignee ? <>For <bdi>{row.assignee}</bdi></> : "For nobody in particular"}</span>
-          {row.rule && <Link to={`/rules/${segment(row.rule)}`}>{row.rule}</Link>}
+          <span>{row.assignee ? <>For <Sent>{row.assignee}</Sent></> : "For nobody in particular"}</span>
+          {row.rule && <Link to={`/rules/${segment(row.rule)}`}><Sent>{row.rule}</Sent></Link>}
           {row.event_id && <Link to={`/events/${row.event_id}`} aria-label={`The event behind it: ${name}`}>Event</Link>}
         </p>
       </div>
@@ -97,8 +98,8 @@ function Done({ rows, zone, open }) {
           <li class="callback closed" key={row.id} data-testid="callback-closed" data-id={row.id}>
             <time class="due" dateTime={row.closed_at}><b>{row.closed_at ? whenText(zone, row.closed_at) : ""}</b></time>
             <div class="callback-what">
-              <a class="callback-name" href={open.href(row)} onClick={open.click(row)}><bdi>{who(row)}</bdi></a>
-              {(row.note || row.reason) && <p class="callback-why mute" dir="auto">{row.note ?? firstLine(row.reason)}</p>}
+              <a class="callback-name" href={open.href(row)} onClick={open.click(row)}><Sent>{who(row)}</Sent></a>
+              {(row.note || row.reason) && <p class="callback-why mute"><Sent>{row.note ?? firstLine(row.reason)}</Sent></p>}
             </div>
             <Badge state={row.status} />
           </li>
@@ -243,7 +244,7 @@ export function Callbacks({ params, session }) {
       {!data && !day.error && <Loading rows={5} />}
       {nothing && (
         <Empty title={assignee ? "Nobody to call" : "Nobody to call back"}>
-          {assignee ? <><p>Nothing is open for <bdi>{assignee}</bdi>.</p><p><a href={address({ assignee: "" })} onClick={(e) => { e.preventDefault(); go(address({ assignee: "" })); }}>Look at everybody's</a></p></>
+          {assignee ? <><p>Nothing is open for <Sent>{assignee}</Sent>.</p><p><a href={address({ assignee: "" })} onClick={(e) => { e.preventDefault(); go(address({ assignee: "" })); }}>Look at everybody's</a></p></>
             : <p>A rule asks for a call with <code>callback{"{}"}</code>, for example after a missed one. It is then here until somebody has called.</p>}
         </Empty>
       )}

@@ -31,7 +31,7 @@ export function More({ session, onOut }) {
         {phone && <p><LinkState connected={connected} /></p>}
         {phone && <div class="line">
           <ThemeButton />
-          {!session.open && <button type="button" onClick={onOut} data-testid="log-out"><Icon name="logout" size={18} />Log out</button>}
+          {!session.open && <button type="button" onClick={onOut} data-testid="logout"><Icon name="logout" size={18} />Log out</button>}
         </div>}
       </section>
     </>

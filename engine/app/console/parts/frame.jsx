@@ -23,7 +23,7 @@ function Place({ to, words, icon, where, path, count, what }) {
   const [word, ...rest] = words.split(" ");
   return (
     <li class={where}>
-      <Link to={to} aria-current={isHere(path, to) ? "page" : undefined}>
+      <Link to={to} aria-current={isHere(path, to) ? "page" : undefined} data-testid={`nav-${to.slice(1) || "calls"}`}>
         <Icon name={icon} />
         <span>{word}{rest.length > 0 && <span class="rest"> {rest.join(" ")}</span>}</span>
         {count > 0 && <span class="count">{count > 99 ? "99+" : count}<span class="sr"> {what}</span></span>}
@@ -45,12 +45,12 @@ export function ThemeButton() {
   );
 }
 
-const links = { true: ["Live", "good"], false: ["Connection lost", "bad"], null: ["Connecting", ""] };
+const links = { true: ["live", "Live", "good"], false: ["lost", "Connection lost", "bad"], null: ["connecting", "Connecting", ""] };
 
 export function LinkState({ connected, ...rest }) {
-  const [words, tone] = links[connected];
+  const [state, words, tone] = links[connected];
   return (
-    <span class="link-state" {...rest}>
+    <span class="link-state" data-state={state} {...rest}>
       <span class={`dot ${tone}`} />{words}
     </span>
   );
@@ -96,7 +96,7 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
   const isMore = places.some(([to, , , where]) => where && isHere(path, to)) || path === "/more";
   return (
     <div class="frame">
-      <a class="skip" href="#main">Skip to the page</a>
+      <a class="skip" href="#main" data-testid="skip-link">Skip to the page</a>
       <nav class="side" aria-label="Places">
         <Link to="/" class="brand"><img src="/console/icon.svg" alt="" />switchhook</Link>
         <ul class="places">
@@ -104,15 +104,15 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
             <Place key={to} to={to} words={words} icon={icon} where={where} path={path} count={counts[to]?.[0]} what={counts[to]?.[1]} />
           ))}
           <li class="more-places">
-            <Link to="/more" aria-current={isMore ? "page" : undefined}><Icon name="more" /><span>More</span></Link>
+            <Link to="/more" aria-current={isMore ? "page" : undefined} data-testid="menu"><Icon name="more" /><span>More</span></Link>
           </li>
         </ul>
-        <div class="side-end" role="status"><LinkState connected={connected} data-testid="live" data-connected={String(connected)} /></div>
+        <div class="side-end" role="status"><LinkState connected={connected} data-testid="connection" /></div>
         {!phone && <div class="side-who">
           <span class="cut mute" data-testid="who" title={whoText(session)}>{whoText(session)}</span>
           <span class="line">
             <ThemeButton />
-            {!session.open && <button type="button" class="plain" onClick={onOut} data-testid="log-out"><Icon name="logout" size={18} />Log out</button>}
+            {!session.open && <button type="button" class="plain" onClick={onOut} data-testid="logout"><Icon name="logout" size={18} />Log out</button>}
           </span>
         </div>}
       </nav>
@@ -134,7 +134,7 @@ export function Head({ title, children, isolate = false }) {
   useEffect(() => setPage(title), [title]);
   return (
     <div class="head">
-      <h1 tabIndex={-1} dir={isolate ? "auto" : undefined}>{title}</h1>
+      <h1 tabIndex={-1} data-testid="page-title" dir={isolate ? "auto" : undefined}>{title}</h1>
       {children && <div class="tools">{children}</div>}
     </div>
   );

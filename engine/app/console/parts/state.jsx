@@ -14,10 +14,10 @@ export function Empty({ title, children, icon = "check" }) {
 // It cannot be shown: what the engine said, and a way to try again.
 export function Failure({ error, retry }) {
   return (
-    <div class="failure" role="alert">
+    <div class="failure" role="alert" data-testid="error">
       <Icon name="alert" />
       <p>{error.message}</p>
-      {retry && <button type="button" onClick={retry}>Try again</button>}
+      {retry && <button type="button" onClick={retry} data-testid="retry">Try again</button>}
     </div>
   );
 }

@@ -25,7 +25,7 @@ export function Toasts() {
   }, []);
   return (
     <div class="toasts" role="status" aria-live="polite" data-testid="toasts">
-      {toasts.map((t) => <div class={`toast ${t.bad ? "bad" : ""}`} key={t.n}>{t.text}</div>)}
+      {toasts.map((t) => <div class={`toast ${t.bad ? "bad" : ""}`} key={t.n} data-testid="toast">{t.text}</div>)}
     </div>
   );
 }
