@@ -215,13 +215,23 @@ static void read_on(struct sh_http_conn *c)
     }
 }
 
+static bool is_stream(const struct sh_http_conn *c)
+{
+    return c->state == CONN_STREAM || c->state == CONN_ENDING;
+}
+
+void sh_http_conn_drop_input(struct sh_http_conn *c)
+{
+    throw_away(c);
+}
+
 static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 {
     struct sh_http_conn *c = arg;
     (void)in;
     if (c->moving || info->n_added == 0)
         return;
-    if (c->state == CONN_LINGER)
+    if (c->state == CONN_LINGER || is_stream(c))
         throw_away(c);
     else if (c->state == CONN_READING)
         read_on(c);
@@ -289,7 +299,7 @@ static void conn_free(struct sh_http_conn *c)
         TAILQ_REMOVE(&s->late, c, late_link);
     s->n_conns--;
     set_waiting(c, 0);
-    if (c->state == CONN_WRITING)
+    if (c->state == CONN_WRITING || c->state == CONN_ENDING)
         s->n_writing--;
     if (c->fd >= 0 && c->fd < s->n_by_fd && s->by_fd[c->fd] == c)
         s->by_fd[c->fd] = NULL;
@@ -306,6 +316,7 @@ static void on_close(struct evhttp_connection *evcon, void *arg)
     evbuffer_remove_cb(input_of(c), on_input, c);
     if (c->ssl)
         sh_http_tls_closing(c);
+    sh_http_stream_closing(c);
     sh_http_request_orphan(c);
     conn_free(c);
 }
@@ -391,7 +402,7 @@ void sh_http_conns_adopt(struct sh_http_server *s)
         c->late = false;
         if (!c->evcon)
             adopt(c);
-        else if (c->state == CONN_LINGER)
+        else if (c->state == CONN_LINGER || is_stream(c))
             sh_http_conn_finish(c);
         else if (c->state == CONN_READING && c->guard.phase == SH_GUARD_BAD)
             refuse(c, c->guard.status, c->guard.reason);

@@ -23,6 +23,8 @@ enum conn_state {
     CONN_FED,     /* evhttp has a whole request, the handler not yet */
     CONN_OWED,    /* the handler has it */
     CONN_WRITING, /* the answer is on its way */
+    CONN_STREAM,  /* the answer stays open: what comes meanwhile is thrown away */
+    CONN_ENDING,  /* the last of it is on its way */
     CONN_LINGER   /* refused and answered: what still comes is thrown away, then it ends */
 };
 
@@ -39,7 +41,7 @@ struct sh_http_conn {
     int64_t deadline_ms;   /* on the server's clock; 0 = none */
     int64_t since_ms;      /* idle since */
     size_t waiting_bytes;  /* of an unfinished request */
-    size_t thrown_bytes;   /* LINGER: so far */
+    size_t thrown_bytes;   /* LINGER, STREAM: so far */
     bool moving;           /* the input changes by our own hand */
     bool asleep;           /* the low-water mark keeps evhttp from reading */
     bool late;             /* something to do for it outside libevent's callbacks */
@@ -47,6 +49,8 @@ struct sh_http_conn {
     char peer[INET6_ADDRSTRLEN];
     int fd;
     struct sh_http_request *request; /* OWED: the one in work */
+    struct sh_http_stream *stream;   /* STREAM */
+    struct evhttp_request *ending;   /* ENDING: the stream's */
 };
 
 struct sh_http_request {
@@ -80,6 +84,7 @@ struct sh_http_server {
     bool listening, stopping, emfile;
     size_t n_requests;           /* owed */
     size_t n_writing;            /* answers that have not left whole */
+    size_t n_streams;            /* answers that stay open */
     struct sh_http_conn **by_fd; /* connections by descriptor */
     int n_by_fd;
     time_t date_at; /* the second that date is for */
@@ -102,6 +107,8 @@ void sh_http_conn_expire(struct sh_http_conn *c);
 void sh_http_crowd_make_room(struct sh_http_server *s);
 /* Close and free, now. Not from within a callback of its own buffers. */
 void sh_http_conn_finish(struct sh_http_conn *c);
+/* Throw away what has come, and from now on what comes (STREAM). */
+void sh_http_conn_drop_input(struct sh_http_conn *c);
 /* The answer of the request in work has left whole: go on with the next. */
 void sh_http_conn_answered(struct sh_http_conn *c);
 /* http_tls.c: the bufferevent of a new connection that speaks TLS. */
@@ -120,6 +127,16 @@ void sh_http_on_request(struct evhttp_request *evreq, void *server);
 /* The connection of this request is gone. */
 void sh_http_request_orphan(struct sh_http_conn *c);
 void sh_http_requests_free(struct sh_http_server *s);
+/* The request is no longer its handler's. */
+void sh_http_request_done(struct sh_http_request *req);
+/* http_stream.c: keep the deadline of a connection in STREAM or ENDING. */
+void sh_http_stream_tick(struct sh_http_conn *c);
+/* Its connection is about to be freed. */
+void sh_http_stream_closing(struct sh_http_conn *c);
+/* End all, and tell whose they are. */
+void sh_http_streams_end(struct sh_http_server *s);
+/* Close up to n, those of the oldest connections first. False: there is none. */
+bool sh_http_streams_shed(struct sh_http_server *s, int n);
 /* "HTTP date" of the current second, kept. */
 const char *sh_http_date(struct sh_http_server *s);
 const char *sh_http_status_text(int status);

@@ -284,7 +284,7 @@ void sh_http_add_header(struct sh_http_request *req, const char *name, const cha
         evhttp_add_header(evhttp_request_get_output_headers(req->evreq), name, value);
 }
 
-static void request_free(struct sh_http_request *req)
+void sh_http_request_done(struct sh_http_request *req)
 {
     struct sh_http_server *s = req->server;
     TAILQ_REMOVE(&s->requests, req, link);
@@ -306,7 +306,7 @@ void sh_http_reply(struct sh_http_request *req, int status, const char *content_
     struct sh_http_server *s = req->server;
     struct sh_http_conn *c = req->conn;
     struct evhttp_request *evreq = req->evreq;
-    request_free(req);
+    sh_http_request_done(req);
     if (!evreq || !c)
         return;
     struct evkeyvalq *out = evhttp_request_get_output_headers(evreq);
@@ -346,7 +346,7 @@ void sh_http_requests_free(struct sh_http_server *s)
 {
     while (!TAILQ_EMPTY(&s->requests))
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer does not follow the list macros
-        request_free(TAILQ_FIRST(&s->requests));
+        sh_http_request_done(TAILQ_FIRST(&s->requests));
     free(s->by_fd);
     s->by_fd = NULL;
     s->n_by_fd = 0;

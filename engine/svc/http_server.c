@@ -159,7 +159,8 @@ static bool someone_waits(const struct sh_http_server *s)
     return poll(&p, 1, 0) > 0;
 }
 
-/* With no room left for new connections, those idle the longest make some. */
+/* With no room left for new connections, those idle the longest make some, then those that only
+ * listen: who sends comes first. */
 static void make_room(struct sh_http_server *s)
 {
     struct sh_http_conn *c, *next;
@@ -173,7 +174,7 @@ static void make_room(struct sh_http_server *s)
             left--;
         }
     }
-    if (left == EVICT_PER_TICK)
+    if (left == EVICT_PER_TICK && !sh_http_streams_shed(s, EVICT_PER_TICK))
         sh_http_crowd_make_room(s);
 }
 
@@ -184,6 +185,8 @@ static void on_tick(void *arg)
     s->now_ms = sh_mono_us() / 1000;
     for (c = TAILQ_FIRST(&s->conns); c; c = next) {
         next = TAILQ_NEXT(c, link);
+        if (c->state == CONN_STREAM || c->state == CONN_ENDING)
+            sh_http_stream_tick(c);
         if (c->deadline_ms && s->now_ms >= c->deadline_ms)
             sh_http_conn_expire(c);
     }
@@ -302,6 +305,7 @@ void sh_http_server_stop(struct sh_http_server *s)
         unlink(s->unix_path);
     update_listening(s);
     sh_http_conns_adopt(s);
+    sh_http_streams_end(s);
     for (c = TAILQ_FIRST(&s->conns); c; c = next) {
         next = TAILQ_NEXT(c, link);
         if (sh_http_conn_idle_ms(c) >= 0)

@@ -22,6 +22,7 @@ struct sh_http_limits {
     size_t body_bytes, header_bytes;
     int connections, connections_per_peer; /* per_peer 0 = no separate cap */
     int header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+    int stall_timeout_ms; /* of an answer that stays open, below; 0 = 60 s */
 };
 
 enum sh_http_method {
@@ -68,7 +69,8 @@ struct sh_http_server *sh_http_server_new_unix(struct event_base *base, const ch
 void sh_http_server_set_tls(struct sh_http_server *s, struct sh_tls *tls);
 int sh_http_server_port(const struct sh_http_server *s);
 int sh_http_server_open_connections(const struct sh_http_server *s);
-/* Stop listening; connections that are open get `Connection: close` with their next answer. */
+/* Stop listening; connections that are open get `Connection: close` with their next answer; answers
+ * that stay open end. */
 void sh_http_server_stop(struct sh_http_server *s);
 /* Requests whose reply is still owed or on its way out. */
 size_t sh_http_server_pending(const struct sh_http_server *s);
@@ -97,5 +99,30 @@ void sh_http_add_header(struct sh_http_request *req, const char *name, const cha
  * nothing is sent. req is gone afterwards. */
 void sh_http_reply(struct sh_http_request *req, int status, const char *content_type,
                    struct sh_slice body);
+
+/* --- Answers that stay open ---------------------------------------------------------------------
+ * For server-sent events. The answer comes in pieces, as long as both sides want; its connection
+ * ends with it. HTTP/1.1 has it in chunks, HTTP/1.0 as it is, up to the end. What the client sends
+ * meanwhile is thrown away (after 256 KiB of it the connection ends). One that reads nothing for
+ * that long while there is something for it is closed; the kernel holds 32 KiB for it, not
+ * megabytes. A stream counts as a connection of its peer, and is the first to make room, after idle
+ * connections, when they have run out. It is no pending answer until it has been ended. */
+struct sh_http_stream;
+/* The client has gone, or the server has ended the stream: the handle is no more. From the loop or
+ * from within sh_http_server_stop() and _free(), not from within the functions below. */
+typedef void sh_http_gone_fn(void *arg);
+/* Answer with a head and leave it open; not to HEAD. req is gone afterwards. NULL: the client has
+ * gone or the server is stopping; req is still to be replied to. */
+struct sh_http_stream *sh_http_stream_begin(struct sh_http_request *req, int status,
+                                            const char *content_type, sh_http_gone_fn *gone,
+                                            void *arg) SH_WARN_UNUSED;
+/* Copied; leaves in the order given. Nobody but the caller bounds it: look at what is unsent. */
+void sh_http_stream_send(struct sh_http_stream *st, struct sh_slice bytes);
+/* Bytes that the kernel has not taken yet, head and framing included. */
+size_t sh_http_stream_unsent(const struct sh_http_stream *st);
+/* No more comes. The handle is gone; gone() is not called. What is unsent has a second
+ * to leave; a client that does not take it sees that it was cut off. NULL is a no-op. */
+void sh_http_stream_end(struct sh_http_stream *st);
+size_t sh_http_server_streams(const struct sh_http_server *s);
 
 #endif

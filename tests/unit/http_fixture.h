@@ -45,16 +45,87 @@
 #define REPLY_BYTES (4 * 1024 * 1024)
 
 /* --- The server under test ---------------------------------------------------------------------
- * /slow answers after 150 ms, /keep not before /release is asked for, /stats tells connections and
- * pending answers, anything else says what it got. */
+ * /stream stays open: 4 KiB every 10 ms, unless 16 KiB are unsent, /end ends all of them, /streams
+ * tells how many there are; /slow answers after 150 ms, /keep not before /release is asked for,
+ * /stats tells connections and pending answers, anything else says what it got. */
+
+#define STREAMS     64
+#define PIECE_BYTES 4096
+
+struct child;
+struct fed {
+    struct child *child;
+    struct sh_http_stream *stream; /* NULL: gone */
+    size_t bytes;
+};
 
 struct child {
     struct event_base *base;
     struct sh_http_server *server;
     struct sh_http_request *kept[64], *slow[64];
     int n_kept, n_slow;
-    struct sh_timer *timer;
+    struct sh_timer *timer, *feeder;
+    struct fed fed[STREAMS];
+    int n_fed, n_gone;
 };
+
+static inline void on_gone(void *arg)
+{
+    struct fed *f = arg;
+    sh_require(f->stream);
+    f->stream = NULL;
+    f->child->n_gone++;
+}
+
+static inline void on_feed(void *arg)
+{
+    struct child *c = arg;
+    char piece[PIECE_BYTES];
+    memset(piece, 's', sizeof(piece));
+    for (int i = 0; i < c->n_fed; i++) {
+        struct fed *f = &c->fed[i];
+        if (!f->stream || sh_http_stream_unsent(f->stream) > 16384)
+            continue;
+        sh_http_stream_send(f->stream, sh_slice(piece, sizeof(piece)));
+        f->bytes += sizeof(piece);
+    }
+    sh_timer_set(c->feeder, 10);
+}
+
+static inline void stream(struct child *c, struct sh_http_request *req)
+{
+    sh_require(c->n_fed < STREAMS);
+    struct fed *f = &c->fed[c->n_fed++];
+    f->child = c;
+    f->stream = sh_http_stream_begin(req, 200, "text/event-stream", on_gone, f);
+    if (!f->stream) {
+        sh_http_reply(req, 503, NULL, sh_slice("", 0));
+        return;
+    }
+    sh_http_stream_send(f->stream, SH_SLICE("first "));
+    if (c->n_fed == 1)
+        sh_timer_set(c->feeder, 10);
+}
+
+static inline void end_streams(struct child *c)
+{
+    for (int i = 0; i < c->n_fed; i++) {
+        sh_http_stream_end(c->fed[i].stream);
+        c->fed[i].stream = NULL;
+    }
+}
+
+static inline void tell_streams(const struct child *c, struct sh_http_request *req)
+{
+    char text[128];
+    size_t bytes = 0;
+    for (int i = 0; i < c->n_fed; i++)
+        bytes += c->fed[i].bytes;
+    int n = snprintf(text, sizeof(text), "streams=%zu gone=%d pending=%zu bytes=%zu",
+                     sh_http_server_streams(c->server), c->n_gone,
+                     sh_http_server_pending(c->server), bytes);
+    sh_http_reply(req, 200, NULL, sh_slice(text, (size_t)n));
+}
 
 static inline void say(struct sh_http_request *req)
 {
@@ -86,6 +157,13 @@ static inline void on_request(void *arg, struct sh_http_request *req)
         sh_require(c->n_slow < 64);
         c->slow[c->n_slow++] = req;
         sh_timer_set(c->timer, 150);
+    } else if (strcmp(path, "/stream") == 0) {
+        stream(c, req);
+    } else if (strcmp(path, "/streams") == 0) {
+        tell_streams(c, req);
+    } else if (strcmp(path, "/end") == 0) {
+        end_streams(c);
+        say(req);
     } else if (strcmp(path, "/keep") == 0) {
         sh_require(c->n_kept < 64);
         c->kept[c->n_kept++] = req;
@@ -141,6 +219,7 @@ static inline int serve(int out, const struct sh_http_limits *limits, int max_fd
         sh_require(setrlimit(RLIMIT_NOFILE, &rl) == 0);
     struct sh_signal *term = sh_signal_new(c.base, SIGTERM, on_term, &c);
     c.timer = sh_timer_new(c.base, on_slow, &c);
+    c.feeder = sh_timer_new(c.base, on_feed, &c);
     c.server = sh_http_server_new(c.base, "127.0.0.1", 0, limits, on_request, on_refused, &c, &err);
     sh_require(c.server);
     struct sh_tls *tls = tls_cert ? sh_tls_new(tls_cert, tls_key, &err) : NULL;
@@ -151,6 +230,7 @@ static inline int serve(int out, const struct sh_http_limits *limits, int max_fd
     sh_loop_run(c.base);
     sh_http_server_free(c.server); /* with answers still owed */
     sh_timer_free(c.timer);
+    sh_timer_free(c.feeder);
     sh_signal_free(term);
     sh_loop_free(c.base);
     sh_tls_free(tls);

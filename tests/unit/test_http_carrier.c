@@ -131,7 +131,7 @@ static const char *secret(void *arg, const char *name)
 
 static void open_world(struct world *w)
 {
-    static const struct sh_http_limits limits = {1 << 20, 16384, 100, 0, 10000, 10000, 10000};
+    static const struct sh_http_limits limits = {1 << 20, 16384, 100, 0, 10000, 10000, 10000, 0};
     static const char *const allow[] = {"127.0.0.1"};
     struct sh_error err = {0};
     memset(w, 0, sizeof(*w));
