@@ -133,6 +133,26 @@ struct sh_store_stats {         /* since the start */
     struct sh_histogram batch;  /* sh_bounds_size: operations in it */
 };
 void sh_store_stats(struct sh_store *s, struct sh_store_stats *out); /* thread-safe */
+/* What one can look at, as far as it changes by itself. */
+enum sh_topic {
+    SH_TOPIC_EVENTS = 1 << 0, /* also their state */
+    SH_TOPIC_RUNS = 1 << 1,
+    SH_TOPIC_CALLBACKS = 1 << 2,
+    SH_TOPIC_OUTBOX = 1 << 3,
+    SH_TOPIC_RECORDS = 1 << 4,
+    SH_TOPIC_TIMERS = 1 << 5,
+    SH_TOPIC_RULES = 1 << 6, /* failures, pauses */
+    SH_TOPIC_GENERATIONS = 1 << 7
+};
+#define SH_N_TOPICS   8
+#define SH_TOPICS_ALL ((1U << SH_N_TOPICS) - 1)
+/* The topics (enum sh_topic, ORed) that committed transactions have written to since this was asked
+ * last; whoever asks first has the answer. It may name one too many, never one too few, but for
+ * what another process writes to the same folder (sh_store_config.shared): that is noticed, as a
+ * change of every topic, with the next transaction of this one. Each is set before the store wakes
+ * its owner for the operation. Thread-safe; costs one look at a number where nothing was written.
+ */
+unsigned sh_store_changes(struct sh_store *s);
 /* Can what is on disk no longer be trusted? Then *err says why, every operation fails with
  * SH_EFATAL, and the process must end. Thread-safe. */
 bool sh_store_failed(struct sh_store *s, struct sh_error *err) SH_WARN_UNUSED;

@@ -173,7 +173,9 @@ static bool transaction(struct sh_store *s, struct sh_op *ops, bool safe, struct
             reset_op(op);
         return false;
     }
+    sh_store_changes_begin(s);
     if (sh_store_rules_refresh(s, err) && apply_all(s, ops, safe, err) && commit(s, err)) {
+        sh_store_changes_committed(s);
         s->version_kept = s->version_limit;
         sh_store_dedupe_committed(s);
         sh_store_rules_committed(s);

@@ -14,6 +14,7 @@
 #include "svc/sqlite.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define SH_FORGOTTEN          "{\"forgotten\":true}" /* in the place of what was a caller's */
 #define SH_STORE_SCHEMA       4                      /* newest migration */
@@ -161,6 +162,8 @@ struct sh_store_conn {
     sqlite3_stmt *st[SH_ST_COUNT];
     struct sh_store_find finds[SH_STORE_FINDS];
     unsigned clock;
+    unsigned touched;            /* topics of what was run or prepared since it was set to 0 */
+    uint8_t topics[SH_ST_COUNT]; /* that a kept statement writes to */
 };
 
 /* The record that the settle in hand wrote last, not yet in the table (store_effect.c). */
@@ -212,6 +215,7 @@ struct sh_store {
     bool writing, gate, keep_stop;
 
     _Atomic int64_t commits;
+    _Atomic unsigned changes;    /* topics written to since sh_store_changes() was asked */
     struct sh_store_stats stats; /* under keep_mu */
     pthread_mutex_t fatal_mu;
     struct sh_error fatal; /* code SH_OK while all is well */
@@ -227,7 +231,9 @@ struct sh_store {
     size_t fx_cap;
     struct sh_buf brief, doc; /* scratch */
     struct sh_store_held held;
-    size_t n_emits; /* of the settle in hand */
+    size_t n_emits;             /* of the settle in hand */
+    int changes_before;         /* rows changed until this transaction */
+    unsigned changes_elsewhere; /* topics that another process may have written to */
     const struct sh_forget *forget;
     struct sh_store_gone *gone;
 };
@@ -253,6 +259,15 @@ void sh_store_write_begin(struct sh_store *s);
 void sh_store_write_end(struct sh_store *s);
 /* A transaction of n operations took so long. */
 void sh_store_note_batch(struct sh_store *s, size_t n, int64_t us);
+
+/* --- store_change.c: which topics were written to ------------------------------ */
+/* Of a table. False: it is in no list, which a test forbids. */
+bool sh_store_topics_of(const char *table, unsigned *topics) SH_WARN_UNUSED;
+/* Have what is prepared on c noted in c->touched. Before the first statement is kept. */
+void sh_store_changes_watch(struct sh_store_conn *c);
+/* Within a new transaction of the writer; and after its commit. */
+void sh_store_changes_begin(struct sh_store *s);
+void sh_store_changes_committed(struct sh_store *s);
 
 /* --- store_keep.c: checkpoints and the check after an unclean end, on a thread of its own --- */
 void *sh_store_keeper_main(void *store);

@@ -163,6 +163,8 @@ bool sh_store_rules_refresh(struct sh_store *s, struct sh_error *err)
         return false;
     if (r->loaded && version == r->data_version)
         return true;
+    if (r->loaded) /* what it wrote is not known */
+        s->changes_elsewhere = SH_TOPICS_ALL;
     r->loaded = load(s, err);
     r->data_version = version;
     return r->loaded;

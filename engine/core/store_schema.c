@@ -92,8 +92,14 @@ static bool lock_dir(struct sh_store *s, struct sh_error *err)
 
 sqlite3_stmt *sh_store_stmt(struct sh_store_conn *c, enum sh_stmt which, struct sh_error *err)
 {
-    if (!c->st[which])
+    if (!c->st[which]) {
+        const unsigned before = c->touched;
+        c->touched = 0;
         c->st[which] = sh_sqlite_prepare(c->db, sh_store_sql[which], err);
+        c->topics[which] = (uint8_t)c->touched;
+        c->touched = before;
+    }
+    c->touched |= c->topics[which];
     return c->st[which];
 }
 
@@ -294,6 +300,7 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
         if (!s->w.db || !migrate(s->w.db, "memory", err))
             return false;
     }
+    sh_store_changes_watch(&s->w);
     s->r = &s->w;
     if (s->config.shared)
         return true; /* what follows is the engine's to know and to change */
