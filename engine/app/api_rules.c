@@ -2,6 +2,7 @@
  * api_rules.c: the live rules, with what the store says of them. */
 #include "app/api_impl.h"
 
+#include "base/utf8.h"
 #include "svc/json.h"
 
 #include <stdlib.h>
@@ -12,12 +13,14 @@
 struct question {
     cJSON *rules; /* of the live generation, as its report lists them; owned */
     char generation[SH_GENERATION_TEXT];
+    cJSON *source; /* of the one that is asked for, from memory: the files may have changed since */
 };
 
 static void question_free(void *data)
 {
     struct question *q = data;
     cJSON_Delete(q->rules);
+    cJSON_Delete(q->source);
     free(q);
 }
 
@@ -48,15 +51,21 @@ static cJSON *row_new(const char *name, const cJSON *rule)
     return row;
 }
 
-static cJSON *find(const cJSON *rows, const char *name)
+static cJSON *find_named(const cJSON *rows, const char *member, const char *name)
 {
     cJSON *row;
     cJSON_ArrayForEach(row, rows)
     {
-        if (strcmp(sh_json_string(row, "rule"), name) == 0)
+        const char *is = sh_json_string(row, member);
+        if (is && strcmp(is, name) == 0)
             return row;
     }
     return NULL;
+}
+
+static cJSON *find(const cJSON *rows, const char *name)
+{
+    return find_named(rows, "rule", name);
 }
 
 /* One that is not live any more matters only while it is not on. */
@@ -77,15 +86,38 @@ static bool add_stored(void *arg, const cJSON *stored)
     return true;
 }
 
-static void add_counts(cJSON *row, const cJSON *counts)
+static const char *const outcomes[] = {"done", "retry", "paused", "dead", "dropped"};
+
+/* The share of those that did not end well among those that have run; null: none has. */
+static void add_error_rate(cJSON *row, const cJSON *counts)
 {
-    static const char *const outcomes[] = {"done", "retry", "paused", "dead", "dropped"};
-    const cJSON *of = sh_json_member(counts, sh_json_string(row, "rule"));
+    double n[sizeof(outcomes) / sizeof(*outcomes)];
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(*outcomes); i++)
+        n[i] = sh_json_member(counts, outcomes[i])->valuedouble;
+    const double failed = n[1] + n[3] + n[4], all = n[0] + failed;
+    cJSON_AddItemToObject(row, "error_rate",
+                          all > 0 ? cJSON_CreateNumber(failed / all) : cJSON_CreateNull());
+}
+
+static void add_sums(cJSON *row, const cJSON *sums)
+{
+    static const char *const times[] = {"mean_us", "p95_us", "max_us"};
+    const cJSON *of = sh_json_member(sums, sh_json_string(row, "rule"));
+    const cJSON *counts = sh_json_member(of, "outcomes"), *time = sh_json_member(of, "time");
     cJSON *recent = cJSON_AddObjectToObject(row, "recent");
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(*outcomes); i++) {
-        const cJSON *n = sh_json_member(of, outcomes[i]);
+        const cJSON *n = sh_json_member(counts, outcomes[i]);
         cJSON_AddNumberToObject(recent, outcomes[i], n ? n->valuedouble : 0);
     }
+    add_error_rate(row, recent);
+    if (time) {
+        cJSON_AddItemToObject(row, "time", cJSON_Duplicate(time, true));
+        return;
+    }
+    cJSON *none = cJSON_AddObjectToObject(row, "time");
+    cJSON_AddNumberToObject(none, "runs", 0);
+    for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
+        cJSON_AddNullToObject(none, times[i]);
 }
 
 /* All of them; NULL and *err. */
@@ -99,14 +131,14 @@ static cJSON *read_rows(const struct question *q, struct sh_store_view *v, struc
         const char *name = sh_json_string(rule, "name");
         cJSON_AddItemToArray(rows, row_new(name ? name : "", rule));
     }
-    cJSON *counts = sh_store_view_run_counts(v, RECENT_RUNS, err);
-    if (counts && sh_store_view_list(v, &query, add_stored, rows, err)) {
-        cJSON_ArrayForEach(row, rows) add_counts(row, counts);
+    cJSON *sums = sh_store_view_run_sums(v, RECENT_RUNS, err);
+    if (sums && sh_store_view_list(v, &query, add_stored, rows, err)) {
+        cJSON_ArrayForEach(row, rows) add_sums(row, sums);
     } else {
         cJSON_Delete(rows);
         rows = NULL;
     }
-    cJSON_Delete(counts);
+    cJSON_Delete(sums);
     return rows;
 }
 
@@ -127,14 +159,40 @@ static void answer_rules(const struct sh_api_call *c, struct sh_store_view *v,
 static void answer_rule(const struct sh_api_call *c, struct sh_store_view *v,
                         struct sh_api_answer *a)
 {
-    cJSON *rows = read_rows(c->data, v, &a->err);
+    const struct question *q = c->data;
+    cJSON *rows = read_rows(q, v, &a->err);
     cJSON *row = rows ? find(rows, c->segment[0]) : NULL;
     if (row)
         cJSON_DetachItemViaPointer(rows, row);
     else if (rows)
         sh_error_set(&a->err, SH_ENOTFOUND, "there is no rule \"%.100s\"", c->segment[0]);
     cJSON_Delete(rows);
+    if (row && a->mask)
+        sh_mask_json(a->mask, row);
+    a->mask = NULL; /* a rule is nobody's data; /generations/{id} shows its file as it is, too */
+    if (row)
+        cJSON_AddItemToObject(row, "source",
+                              q->source ? cJSON_Duplicate(q->source, true) : cJSON_CreateNull());
     sh_api_answer_tree(a, row);
+}
+
+/* {"file","line","text"}; text null: it is not UTF-8. NULL: no such rule is live. */
+static cJSON *source_of(const struct sh_generation *g, const cJSON *rule)
+{
+    const char *file = sh_json_string(rule, "file");
+    for (size_t i = 0; file && i < g->n_files; i++) {
+        if (strcmp(g->files[i].name, file) != 0)
+            continue;
+        cJSON *source = cJSON_CreateObject();
+        add_same(source, rule, "file");
+        add_same(source, rule, "line");
+        const struct sh_slice text = sh_slice(g->files[i].text, g->files[i].len);
+        char *copy = sh_utf8_ok(text) ? sh_slice_dup(text) : NULL;
+        cJSON_AddItemToObject(source, "text", copy ? cJSON_CreateString(copy) : cJSON_CreateNull());
+        free(copy);
+        return source;
+    }
+    return NULL;
 }
 
 static void ask(struct sh_api_call *c, sh_api_read_fn *fn)
@@ -144,6 +202,8 @@ static void ask(struct sh_api_call *c, sh_api_read_fn *fn)
     const cJSON *rules = sh_live_rules(live);
     q->rules = rules ? cJSON_Duplicate(rules, true) : cJSON_CreateArray();
     memcpy(q->generation, sh_live_generation(live)->id, sizeof(q->generation));
+    const cJSON *rule = c->segment[0] ? find_named(q->rules, "name", c->segment[0]) : NULL;
+    q->source = rule ? source_of(sh_live_generation(live), rule) : NULL;
     c->data = q;
     c->drop = question_free;
     sh_api_read(c, fn);

@@ -547,9 +547,10 @@ bool sh_store_view_body(struct sh_store_view *v, const char *id, struct sh_buf *
                         struct sh_error *err) SH_WARN_UNUSED;
 /* [{"collection","records","exact"}]: exact false: at least so many. Caller deletes. */
 cJSON *sh_store_view_counts(struct sh_store_view *v, struct sh_error *err) SH_WARN_UNUSED;
-/* {rule: {outcome: n}} of the newest `last` runs; caller deletes. */
-cJSON *sh_store_view_run_counts(struct sh_store_view *v, size_t last,
-                                struct sh_error *err) SH_WARN_UNUSED;
+/* {rule: {"outcomes": {outcome: n}, "time": {"runs","mean_us","p95_us","max_us"}}} of the newest
+ * `last` runs; time: of those among them that have run; without any, null. Caller deletes. */
+cJSON *sh_store_view_run_sums(struct sh_store_view *v, size_t last,
+                              struct sh_error *err) SH_WARN_UNUSED;
 /* Names of the collections, as strings in an array; caller deletes. */
 cJSON *sh_store_view_collections(struct sh_store_view *v) SH_WARN_UNUSED;
 /* A generation's text by its id, or the first 4 or more characters of it; "live": the one that went

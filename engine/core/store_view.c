@@ -111,31 +111,3 @@ cJSON *sh_store_view_counts(struct sh_store_view *v, struct sh_error *err)
     cJSON_Delete(rows);
     return NULL;
 }
-
-cJSON *sh_store_view_run_counts(struct sh_store_view *v, size_t last, struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_sqlite_prepare(v->db,
-                                         "SELECT rule, outcome, count(*) FROM (SELECT rule, outcome"
-                                         " FROM sh_runs ORDER BY seq DESC, rule DESC LIMIT ?1)"
-                                         " GROUP BY rule, outcome",
-                                         err);
-    if (!st)
-        return NULL;
-    cJSON *all = cJSON_CreateObject();
-    int got;
-    sh_sqlite_bind_int(st, 1, (int64_t)last);
-    while ((got = sh_sqlite_step(st, err)) == 1) {
-        char *rule = sh_sqlite_dup(st, 0), *outcome = sh_sqlite_dup(st, 1);
-        cJSON *of = cJSON_GetObjectItemCaseSensitive(all, rule);
-        if (!of)
-            of = cJSON_AddObjectToObject(all, rule);
-        cJSON_AddNumberToObject(of, outcome, (double)sqlite3_column_int64(st, 2));
-        free(rule);
-        free(outcome);
-    }
-    sqlite3_finalize(st);
-    if (got == 0)
-        return all;
-    cJSON_Delete(all);
-    return NULL;
-}

@@ -235,4 +235,32 @@ describe("the console's data", function()
     local callbacks = engine:request("GET", "/api/v1/status").json.callbacks
     assert.equal(1, callbacks.due + callbacks.missed)
   end)
+
+  it("says how long rules take, how often they fail, and what they say", function()
+    local text = 'rule "Slow" { on = "*", run = function()\n  -- call 0612345678\n' ..
+      '  local n = 0; for i = 1, 300000 do n = n + i end\nend }\n\nrule "Half" { on = "half", run = function(e)\n' ..
+      '  if e.bad then error "no" end\nend }\nrule "Never" { on = "never", run = function() end }\n'
+    support.write_file(engine.dir .. "/rules/r.lua", text)
+    engine:cli("reload")
+    support.write_file(engine.dir .. "/rules/r.lua", "-- not read yet, or never")
+    for i = 1, 4 do send("/hooks/webphone", { event = "half", call_id = "c" .. i, bad = i == 4 or nil }) end
+    engine:wait_events("done", 3)
+    engine:wait_events("dead", 1)
+    local by_name = {}
+    for _, row in ipairs(engine:request("GET", "/api/v1/rules").json.items) do by_name[row.rule] = row end
+    local slow, half, never = by_name.Slow, by_name.Half, by_name.Never
+    assert.same({ 4, 0 }, { slow.time.runs, slow.error_rate })
+    assert.is_true(slow.time.mean_us > 100 and slow.time.max_us >= slow.time.p95_us and
+      slow.time.p95_us >= slow.time.mean_us)
+    assert.is_true(slow.time.mean_us > half.time.mean_us)
+    assert.same({ 0.25, 3, 1 }, { half.error_rate, half.recent.done, half.recent.dead })
+    assert.same({ runs = 0, mean_us = cjson.null, p95_us = cjson.null, max_us = cjson.null }, never.time)
+    assert.equal(cjson.null, never.error_rate)
+    assert.is_nil(slow.source)
+    for _, headers in ipairs { false, (tokens()) } do
+      local one = engine:request("GET", "/api/v1/rules/Half", nil, headers or viewer).json
+      assert.same({ file = "rules/r.lua", line = 6, text = text }, one.source)
+      assert.equal(0.25, one.error_rate)
+    end
+  end)
 end)
