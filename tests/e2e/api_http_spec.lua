@@ -26,6 +26,8 @@ describe("the API without tokens", function()
       assert.equal(200, answer.status, host)
       assert.equal("no-store", answer.headers["cache-control"])
       assert.equal("nosniff", answer.headers["x-content-type-options"])
+      assert.equal("same-origin", answer.headers["cross-origin-resource-policy"])
+      assert.truthy(answer.headers["content-security-policy"]:find("frame-ancestors 'none'", 1, true))
       assert.is_string(answer.json.version)
     end
   end)
