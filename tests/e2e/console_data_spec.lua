@@ -8,7 +8,7 @@ local function url(text)
   return (text:gsub("[^%w%-_.~]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
-local config = [[return { workers = 1, retry = {}, limits = { body = "8MiB" }, country = "31",
+local config = [[return { workers = 1, retry = {}, reload = { watch = false }, limits = { body = "8MiB" }, country = "31",
   mask = { fields = { "analysis.*", "secret_name" } },
   sources = {
     webphone = { path = "/hooks/webphone", auth = "none",
