@@ -8,6 +8,7 @@
 #include "app/config.h"
 #include "app/eraser.h"
 #include "app/live.h"
+#include "app/sampler.h"
 #include "app/sender_gate.h"
 #include "app/status.h"
 #include "core/meter.h"
@@ -57,6 +58,7 @@ struct sh_api_config { /* all borrowed; they outlive the API */
     struct sh_status *status;
     struct sh_gate *gate;
     struct sh_eraser *eraser;
+    struct sh_sampler *sampler;
     struct sh_meter *meter; /* NULL: nothing is counted */
     /* Who may ask is known from here on: until then the answer is 503 `starting`. Once; or NULL. */
     void (*known)(void *arg);

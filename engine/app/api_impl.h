@@ -46,6 +46,7 @@ extern const struct sh_api_routes sh_api_rule_routes;      /* api_rules.c */
 extern const struct sh_api_routes sh_api_write_routes;     /* api_write.c */
 extern const struct sh_api_routes sh_api_privacy_routes;   /* api_privacy.c */
 extern const struct sh_api_routes sh_api_session_routes;   /* api_session.c */
+extern const struct sh_api_routes sh_api_series_routes;    /* api_series.c */
 
 /* docs/openapi.json, in the binary. */
 extern const unsigned char sh_embed_openapi[];

@@ -107,6 +107,7 @@ static void on_tick(void *arg)
     if (!s->live)
         return;
     sh_status_tick(s->status);
+    sh_sampler_tick(s->sampler);
     sh_ingress_tick(s->ingress);
     sh_tls_tick(s->tls, sh_now_ms());
     const char *reason = reason_to_refuse(s);
@@ -232,6 +233,7 @@ static bool start_control(struct server *s, struct sh_error *err)
                                             .refusing = refusing,
                                             .arg = s};
     s->status = sh_status_new(&status);
+    s->sampler = sh_sampler_new(s->store, s->meter, s->dispatch);
     const struct sh_eraser_config eraser = {.base = s->base,
                                             .store = s->store,
                                             .outbox = s->outbox,
@@ -245,6 +247,7 @@ static bool start_control(struct server *s, struct sh_error *err)
                                       .dispatch = s->dispatch,
                                       .outbox = s->outbox,
                                       .timekeeper = s->timekeeper,
+                                      .sampler = s->sampler,
                                       .meter = s->meter,
                                       .status = s->status,
                                       .gate = sh_ingress_gate(s->ingress),
@@ -464,6 +467,7 @@ static void finish(struct server *s)
     sh_live_stop(s->rules, WORKER_END_MS);
     if (s->api)
         sh_api_stop(s->api);
+    sh_sampler_stop(s->sampler);
     sh_store_close(s->store);
     sh_api_free(s->api);
     sh_eraser_free(s->eraser);
@@ -471,6 +475,7 @@ static void finish(struct server *s)
     sh_feed_free(s->feed);
     sh_control_free(s->control);
     sh_status_free(s->status);
+    sh_sampler_free(s->sampler);
     sh_timekeeper_free(s->timekeeper);
     sh_dispatch_free(s->dispatch);
     sh_live_free(s->rules);

@@ -10,6 +10,7 @@
 #include "app/ingress.h"
 #include "app/live.h"
 #include "app/outside.h"
+#include "app/sampler.h"
 #include "app/serve.h"
 #include "app/timekeeper.h"
 #include "core/outbox.h"
@@ -34,6 +35,7 @@ struct server {
     struct sh_eraser *eraser;
     struct sh_api *api;
     struct sh_meter *meter;
+    struct sh_sampler *sampler;
     struct sh_control *control;
     struct sh_op_count count;
     struct sh_op_generation keep;

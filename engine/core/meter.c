@@ -68,6 +68,7 @@ struct sh_meter {
     struct row *types; /* that the live rules name */
     struct source *sources;
     struct sh_meter_waits waits;
+    struct sh_meter_totals totals;
 };
 
 /* --- Rows --------------------------------------------------------------------------------------
@@ -235,14 +236,21 @@ void sh_meter_set_rules(struct sh_meter *m, const cJSON *rules)
 
 void sh_meter_event(struct sh_meter *m, const char *source, const char *type, bool duplicate)
 {
-    if (m)
-        count(event_row(m, source, type), duplicate);
+    if (!m)
+        return;
+    count(event_row(m, source, type), duplicate);
+    if (duplicate)
+        m->totals.duplicates++;
+    else
+        m->totals.events++;
 }
 
 int64_t sh_meter_refused(struct sh_meter *m, const char *source, const char *reason)
 {
     struct row *row =
         m ? row_of(&m->refusals, sh_slice_str(source ? source : ""), sh_slice_str(reason)) : NULL;
+    if (m)
+        m->totals.refused++;
     if (!row)
         return 0;
     const int64_t before = row->last_ms;
@@ -278,8 +286,11 @@ void sh_meter_ran(struct sh_meter *m, struct sh_slice rule, enum sh_meter_run ou
     if (!row)
         row = row_of(&m->rules, SH_SLICE(SH_METER_OTHER), SH_SLICE(""));
     count(row, outcome);
-    if (outcome != SH_METER_RUN_KEPT)
-        note_time(row, &sh_bounds_cpu, (int64_t)cpu_us);
+    m->totals.runs[outcome]++;
+    if (outcome == SH_METER_RUN_KEPT)
+        return;
+    note_time(row, &sh_bounds_cpu, (int64_t)cpu_us);
+    m->totals.cpu_us += cpu_us;
 }
 
 void sh_meter_delivered(struct sh_meter *m, const char *kind, enum sh_meter_sent outcome,
@@ -289,6 +300,7 @@ void sh_meter_delivered(struct sh_meter *m, const char *kind, enum sh_meter_sent
         return;
     struct row *row = row_of(&m->kinds, sh_slice_str(kind), SH_SLICE(""));
     count(row, outcome);
+    m->totals.sent[outcome]++;
     if (outcome == SH_METER_SENT)
         note_time(row, &sh_bounds_wait, us);
 }
@@ -350,6 +362,11 @@ void sh_meter_answers(const struct sh_meter *m, sh_meter_fn *fn, void *arg)
 const struct sh_meter_waits *sh_meter_waits(const struct sh_meter *m)
 {
     return &m->waits;
+}
+
+const struct sh_meter_totals *sh_meter_totals(const struct sh_meter *m)
+{
+    return &m->totals;
 }
 
 /* --- Life --------------------------------------------------------------------------------------

@@ -111,5 +111,12 @@ struct sh_meter_waits {
     struct sh_histogram acknowledged, started, settled;
 };
 const struct sh_meter_waits *sh_meter_waits(const struct sh_meter *m);
+/* Of all labels together, those that are forgotten included: these only grow. */
+struct sh_meter_totals {
+    uint64_t events, duplicates, refused;
+    uint64_t runs[SH_METER_RUNS], sent[SH_METER_SENTS];
+    uint64_t cpu_us; /* of runs */
+};
+const struct sh_meter_totals *sh_meter_totals(const struct sh_meter *m);
 
 #endif

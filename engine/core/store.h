@@ -20,6 +20,7 @@
 #include "core/generation.h"
 #include "core/meter.h"
 #include "core/run.h"
+#include "core/series.h"
 
 #include <cjson/cJSON.h>
 
@@ -79,6 +80,7 @@ enum sh_op_kind {
     SH_OP_SESSION_END,  /* struct sh_op_session_end, store_token.h */
     SH_OP_FORGET,       /* struct sh_op_forget, forget.h */
     SH_OP_SCRUB,        /* struct sh_op_scrub, forget.h: behind the transaction it comes in */
+    SH_OP_SERIES,       /* struct sh_op_series */
     /* reader */
     SH_OP_READ,    /* struct sh_op_read */
     SH_OP_PENDING, /* struct sh_op_pending */
@@ -381,6 +383,15 @@ struct sh_op_prune { /* one small slice of old, finished things */
     bool swept;       /* out: that was its last one */
 };
 
+/* What happened in a minute, or a part of one, for plots; kept for SH_SERIES_KEPT_MS (removed by
+ * SH_OP_PRUNE with retain). */
+struct sh_op_series {
+    struct sh_op op;
+    int64_t at_ms;          /* when it began */
+    int64_t ring;           /* sh_series_span.ring */
+    struct sh_slice counts; /* sh_series_write(); borrowed until done */
+};
+
 struct sh_op_read { /* a run's question; answer encoded as run.h says, always ok unless fatal */
     struct sh_op op;
     struct sh_read_request request; /* borrowed until done */
@@ -551,6 +562,15 @@ cJSON *sh_store_view_counts(struct sh_store_view *v, struct sh_error *err) SH_WA
  * `last` runs; time: of those among them that have run; without any, null. Caller deletes. */
 cJSON *sh_store_view_run_sums(struct sh_store_view *v, size_t last,
                               struct sh_error *err) SH_WARN_UNUSED;
+/* The minutes that began from from_ms on and before before_ms, but for those of `ring` from
+ * since_ms on; oldest first, in slices: no read transaction stays open for all of them. What does
+ * not read as counts is left. */
+struct sh_series_query {
+    int64_t from_ms, before_ms, ring, since_ms;
+};
+typedef void sh_series_fn(void *arg, const struct sh_series_span *minute);
+bool sh_store_view_series(struct sh_store_view *v, const struct sh_series_query *q,
+                          sh_series_fn *fn, void *arg, struct sh_error *err) SH_WARN_UNUSED;
 /* Names of the collections, as strings in an array; caller deletes. */
 cJSON *sh_store_view_collections(struct sh_store_view *v) SH_WARN_UNUSED;
 /* A generation's text by its id, or the first 4 or more characters of it; "live": the one that went

@@ -36,6 +36,7 @@ bool sh_op_is_asked(enum sh_op_kind kind)
     case SH_OP_RESUME:
     case SH_OP_FORGET: /* their audit is an operation of its own */
     case SH_OP_SCRUB:
+    case SH_OP_SERIES:
     case SH_OP_READ:
     case SH_OP_PENDING:
     case SH_OP_RETRIES:

@@ -106,6 +106,8 @@ static bool apply_op(struct sh_store *s, struct sh_op *op, bool safe, struct sh_
         return sh_store_session_end(s, (struct sh_op_session_end *)op, err);
     case SH_OP_FORGET:
         return sh_store_forget(s, (struct sh_op_forget *)op, err);
+    case SH_OP_SERIES:
+        return sh_store_series(s, (struct sh_op_series *)op, err);
     case SH_OP_AUDIT:
     case SH_OP_SCRUB:
         return true;

@@ -503,6 +503,9 @@ bool sh_store_sessions(struct sh_store *s, struct sh_op_sessions *op, struct sh_
 bool sh_store_sessions_of(struct sh_store *s, const char *token, size_t *n, struct sh_error *err);
 bool sh_store_sessions_expire(struct sh_store *s, int64_t now_ms, struct sh_error *err);
 
+/* --- store_series.c ------------------------------------------------------------ */
+bool sh_store_series(struct sh_store *s, const struct sh_op_series *op, struct sh_error *err);
+
 /* --- store_generation.c ------------------------------------------------------ */
 bool sh_store_generation(struct sh_store *s, struct sh_op_generation *op, struct sh_error *err);
 

@@ -101,6 +101,10 @@ static bool prune_rows(struct sh_store *s, const char *sql, int64_t before_ms, s
     "DELETE FROM sh_audit WHERE seq IN (SELECT seq FROM (SELECT seq, at_ms FROM sh_audit ORDER BY" \
     " seq LIMIT ?2) WHERE at_ms < ?1)"
 
+#define OLD_SERIES                                                                                 \
+    "DELETE FROM sh_series WHERE at_ms IN (SELECT at_ms FROM sh_series WHERE at_ms < ?1"           \
+    " ORDER BY at_ms LIMIT ?2)"
+
 static bool prune_callbacks(struct sh_store *s, int64_t before_ms, size_t limit, size_t *removed,
                             struct sh_error *err)
 {
@@ -247,6 +251,9 @@ static bool prune_by_age(struct sh_store *s, struct sh_op_prune *op, struct sh_e
         return false;
     if (r->audit_ms > 0 && op->removed < op->limit &&
         !prune_rows(s, OLD_AUDIT, now - r->audit_ms, op->limit - op->removed, &op->removed, err))
+        return false;
+    if (op->removed < op->limit && !prune_rows(s, OLD_SERIES, now - SH_SERIES_KEPT_MS,
+                                               op->limit - op->removed, &op->removed, err))
         return false;
     return !op->sweep || sweep(s, op, err);
 }

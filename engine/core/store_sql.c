@@ -137,14 +137,13 @@ const char *const sh_store_migrations[SH_STORE_SCHEMA] = {
     " role TEXT NOT NULL, peer TEXT, action TEXT NOT NULL, target TEXT, detail TEXT) STRICT;",
 
     /* 4: the console. id: in the order of log-in; hash: SHA-256 of what the browser holds; token:
-     * sh_tokens.hash of the one it was opened with. at_ms: when the span began; counts: what
-     * happened in it, as series.h has it
-     */
+     * sh_tokens.hash of the one it was opened with. at_ms: when the minute, or the part of one,
+     * began; ring: which series of an engine it was taken from; counts: sh_series_write() */
     "CREATE TABLE sh_sessions("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, token BLOB NOT NULL,"
     " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL) STRICT;"
     "CREATE TABLE sh_series("
-    " at_ms INTEGER PRIMARY KEY, seconds INTEGER NOT NULL, counts TEXT NOT NULL) STRICT;",
+    " at_ms INTEGER PRIMARY KEY, ring INTEGER NOT NULL, counts TEXT NOT NULL) STRICT;",
 };
 
 /* In the order of struct sh_store_call, store_call.h. */
