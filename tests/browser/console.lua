@@ -39,7 +39,8 @@ end
 -- Fill in the log-in form that is shown.
 function console.log_in(page, token)
   page:type("login-token", token):keys "Enter"
-  page:wait("main h1"):wait_gone "login-form"
+  page:wait_gone "login-form"
+  page:wait "main h1"
   return page
 end
 

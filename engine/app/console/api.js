@@ -1,6 +1,7 @@
 // The engine's API (docs/http-api.md): the one source of everything the page shows.
 
 let csrf = "";
+let who = ""; // whose page this is
 
 // What the engine said no to, or that it could not be reached (status 0).
 export class ApiError extends Error {
@@ -42,6 +43,20 @@ async function send(method, path, body, signal) {
   return read(response);
 }
 
+// Another tab of this browser may have logged in anew: then there is another session, with another CSRF
+// token. What was asked for is done if it is the same person's, and not in somebody else's name.
+async function change(method, path, body) {
+  try {
+    return await send(method, path, body);
+  } catch (e) {
+    const before = who;
+    if (e.code !== "csrf" || !before) throw e;
+    const session = await whoami();
+    if (session?.who === before) return send(method, path, body);
+    throw new ApiError(401, "another_session", "This browser has been logged in as somebody else, or out: load the page again.");
+  }
+}
+
 // "/events", {limit: 50, state: undefined} -> "/api/v1/events?limit=50"
 export function address(path, params = {}) {
   const query = new URLSearchParams();
@@ -52,31 +67,32 @@ export function address(path, params = {}) {
 }
 
 export const get = (path, params, signal) => send("GET", address(path, params), undefined, signal);
-export const post = (path, body) => send("POST", address(path), body);
-export const del = (path) => send("DELETE", address(path));
+export const post = (path, body) => change("POST", address(path), body);
+export const del = (path) => change("DELETE", address(path));
 export const segment = encodeURIComponent;
+
+function remember(session) {
+  csrf = session?.csrf ?? "";
+  who = session?.who ?? "";
+  return session;
+}
 
 // Who is logged in: {who, role, csrf, expires_at, open}; null: nobody.
 export async function whoami() {
   try {
-    const session = await get("/session");
-    csrf = session.csrf ?? "";
-    return session;
+    return remember(await get("/session"));
   } catch (e) {
-    if (e.status === 401 || e.status === 403) return null;
+    if (e.status === 401 || e.status === 403) return remember(null);
     throw e;
   }
 }
 
-export async function logIn(token) {
-  const session = await post("/session", { token });
-  csrf = session.csrf ?? "";
-  return session;
-}
+export const logIn = async (token) => remember(await send("POST", address("/session"), { token }));
 
+// Whoever this browser is logged in as by now: it is out afterwards, or this fails.
 export async function logOut() {
-  await del("/session");
-  csrf = "";
+  if (await whoami()) await send("DELETE", address("/session"));
+  remember(null);
 }
 
 const ranks = { viewer: 1, operator: 2, admin: 3 };

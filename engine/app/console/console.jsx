@@ -82,7 +82,12 @@ function App() {
   if (session === undefined) return null;
   if (session === null) return <Door onIn={setSession} />;
   const out = async () => {
-    await api.logOut().catch(() => {});
+    try {
+      await api.logOut();
+    } catch (problem) {
+      setError(problem); // still logged in: nobody is told otherwise
+      return;
+    }
     setSession(null);
     go("/console", { replace: true });
   };
