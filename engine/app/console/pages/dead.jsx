@@ -1,5 +1,204 @@
+import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import * as api from "../api.js";
+import { useList } from "../hooks.js";
+import { act, many } from "../parts/act.js";
+import { useQuestion } from "../parts/dialog.jsx";
 import { Head } from "../parts/frame.jsx";
+import { Icon } from "../parts/icon.jsx";
+import { Link } from "../parts/link.jsx";
+import { More } from "../parts/rows.jsx";
+import { Empty, Failure, Loading } from "../parts/state.jsx";
+import { Sent } from "../parts/text.jsx";
+import { Time } from "../parts/time.jsx";
+import { toast } from "../parts/toast.jsx";
+import { ErrorText } from "./error.jsx";
+import "./dead.css";
 
-export function Dead() {
-  return <Head title="Dead" />;
+const AT_FIRST = 5; // letters of a rule that are shown before one asks for more
+const STEP = 50;
+
+// The API's two kinds of dead letters in one shape.
+function letter({ what, run, item }) {
+  if (what === "run")
+    return { id: `run ${run.event_id} ${run.rule}`, kind: "run", rule: run.rule, event: run.event_id, error: run.error, at: run.started_at,
+      attempts: run.attempts, text: run.type, more: run.key, path: `/events/${run.event_id}`, body: { rule: run.rule } };
+  return { id: item.id, kind: item.kind, rule: item.rule ?? "", event: item.event_id, error: item.error, at: item.created_at, attempts: item.attempts,
+    text: item.to, more: null, path: `/outbox/${api.segment(item.id)}` };
+}
+
+const idOf = (row) => letter(row).id;
+const kindWords = { run: "Run", email: "Email", http: "HTTP call" };
+const kindIcons = { run: "rules", email: "mail", http: "globe" };
+
+// What became of a few that were brought back: asked a little later, told in a corner.
+async function follow(letters) {
+  for (const wait of [700, 1500, 3000, 6000]) {
+    await new Promise((done) => setTimeout(done, wait));
+    const now = await Promise.all(letters.map(fate)).catch(() => null);
+    if (!now || now.includes("busy")) continue;
+    const bad = now.filter((one) => one === "dead").length;
+    if (bad === 0) toast(letters.length === 1 ? `It went well this time: ${letters[0].rule}.` : `All ${letters.length} went well this time.`);
+    else toast(letters.length === 1 ? `It failed again: ${letters[0].rule}. It is back in the list.` : `${bad} of ${letters.length} failed again and are back in the list.`, { bad: true });
+    return;
+  }
+  toast("They are being tried; what fails again comes back to this list.");
+}
+
+async function fate(one) {
+  if (one.kind !== "run") {
+    const { state } = await api.get(one.path);
+    return state === "queued" ? "busy" : state;
+  }
+  const { items } = await api.get("/runs", { event: one.event, rule: one.rule, limit: 1 });
+  const outcome = items[0]?.outcome;
+  return outcome === "done" || outcome === "dead" ? outcome : "busy";
+}
+
+function Letter({ one, writes, chosen, choose, on }) {
+  const name = `${kindWords[one.kind]}: ${one.text}`;
+  return (
+    <li class="letter" data-testid="dead-row" data-id={one.id} data-kind={one.kind}>
+      {writes && <input type="checkbox" checked={chosen} onChange={(e) => choose(one, e.currentTarget.checked)} aria-label={`Choose ${name}`} />}
+      <span class="letter-kind"><Icon name={kindIcons[one.kind]} size={18} /><span class="sr">{kindWords[one.kind]}</span></span>
+      <Link class="letter-what cut" to={one.kind === "run" ? one.path : `/deliveries?id=${api.segment(one.id)}`}>
+        <Sent>{one.text}</Sent>{one.more && <span class="mute"> <Sent>{one.more}</Sent></span>}
+      </Link>
+      <span class="letter-at mute"><Time at={one.at} ago /><span class="letter-tries">, {many(one.attempts, "attempt")}</span></span>
+      {writes && (
+        <span class="letter-do">
+          <button type="button" onClick={() => on.redrive([one])} data-testid="redrive" aria-label={`Redrive ${name}`}>Redrive</button>
+          <button type="button" class="plain danger" onClick={() => on.drop([one])} data-testid="drop" aria-label={`Drop ${name}`}>Drop</button>
+        </span>
+      )}
+    </li>
+  );
+}
+
+// All of a rule: what went wrong is said once, with the line of it.
+function Group({ group, writes, chosen, choose, on }) {
+  const [n, setN] = useState(AT_FIRST);
+  const title = useId();
+  const { rule, letters } = group;
+  const errors = [...new Set(letters.map((one) => one.error))];
+  const shown = letters.slice(0, n);
+  const all = letters.every((one) => chosen.has(one.id));
+  return (
+    <section class="panel dead-group" aria-labelledby={title}>
+      <div class="dead-head">
+        <div class="grow">
+          <h2 id={title}>{rule ? <Link to={`/rules/${api.segment(rule)}`}><Sent>{rule}</Sent></Link> : "No rule"} <span class="mute">{letters.length}{group.open ? "+" : ""}</span></h2>
+          {errors.slice(0, 2).map((error) => <ErrorText key={error} text={error} rule={rule} />)}
+          {errors.length > 2 && <p class="mute">and {many(errors.length - 2, "other error")}</p>}
+        </div>
+        {writes && rule && (
+          <div class="dead-all">
+            <button type="button" class="main" onClick={() => on.rule("redrive", group)} data-testid="redrive-rule" aria-label={`Redrive all of ${rule}`}><Icon name="again" size={18} />Redrive all</button>
+            <button type="button" class="plain danger" onClick={() => on.rule("drop", group)} data-testid="drop-rule" aria-label={`Drop all of ${rule}`}>Drop all</button>
+          </div>
+        )}
+      </div>
+      {writes && letters.length > 1 && (
+        <label class="letter choose-all"><input type="checkbox" checked={all} onChange={() => choose(letters, !all)} />Choose {group.open ? `these ${letters.length}` : `all ${letters.length}`}</label>
+      )}
+      <ul class="letters" aria-label={`Dead letters of ${rule || "no rule"}`}>
+        {shown.map((one) => <Letter key={one.id} one={one} writes={writes} chosen={chosen.has(one.id)} choose={choose} on={on} />)}
+      </ul>
+      {letters.length > n && <button type="button" class="plain more-letters" onClick={() => setN(n + STEP)}>Show {Math.min(STEP, letters.length - n)} more</button>}
+    </section>
+  );
+}
+
+function groupsOf(letters, open) {
+  const groups = new Map();
+  for (const one of letters) {
+    if (!groups.has(one.rule)) groups.set(one.rule, { rule: one.rule, letters: [], open });
+    groups.get(one.rule).letters.push(one);
+  }
+  return [...groups.values()];
+}
+
+const verbs = { redrive: ["Redrive", "tried again", "Brought back"], drop: ["Drop", "dropped: done with, for good", "Dropped"] };
+const counts = ({ runs, items }) => [runs > 0 && many(runs, "run"), items > 0 && many(items, "delivery", "deliveries")].filter(Boolean).join(" and ");
+
+export function Dead({ session }) {
+  const writes = api.may(session, "operator");
+  const list = useList("/dead", { limit: 200 }, ["runs", "outbox"], { id: idOf });
+  const letters = useMemo(() => list.rows.map(letter), [list.data, list.rows.length]);
+  const [chosen, setChosen] = useState(() => new Set());
+  const [question, ask] = useQuestion();
+  const [busy, setBusy] = useState(false);
+  const top = useRef(null);
+  useEffect(() => { // those that are gone are chosen no more
+    const there = new Set(letters.map((one) => one.id));
+    setChosen((old) => ([...old].every((id) => there.has(id)) ? old : new Set([...old].filter((id) => there.has(id)))));
+  }, [letters]);
+
+  const choose = (which, yes) => setChosen((old) => {
+    const next = new Set(old);
+    for (const one of [which].flat()) yes ? next.add(one.id) : next.delete(one.id);
+    return next;
+  });
+  const settle = () => {
+    list.reload();
+    requestAnimationFrame(() => document.activeElement === document.body && top.current?.querySelector("h1")?.focus({ preventScroll: true }));
+  };
+
+  // a few, one by one: each has its own answer
+  const each = async (verb, which) => {
+    if (verb === "drop" || which.length > 1) {
+      const yes = await ask({ title: `${verbs[verb][0]} ${which.length === 1 ? "this one" : `these ${which.length}`}?`, yes: verbs[verb][0], danger: verb === "drop",
+        text: verb === "drop" ? "What is dropped is never tried again. This cannot be taken back." : `${many(which.length, "dead letter")} will be tried again, with all attempts anew.` });
+      if (!yes) return;
+    }
+    setBusy(true);
+    const done = [];
+    let error = null;
+    for (const one of which)
+      await api.post(`${one.path}/${verb}`, one.body).then(() => done.push(one), (e) => {
+        error = e;
+      });
+    setBusy(false);
+    if (done.length > 0) toast(`${verbs[verb][2]}: ${done.length === 1 ? done[0].text : many(done.length, "dead letter")}.`);
+    if (error) toast(error.message, { bad: true });
+    settle();
+    if (verb === "redrive" && done.length > 0 && done.length <= 20) follow(done);
+  };
+  // all of a rule, also those that are not in the list yet
+  const whole = async (verb, { rule, letters: known, open }) => {
+    const yes = await ask({ title: `${verbs[verb][0]} all of “${rule}”?`, yes: `${verbs[verb][0]} all`, danger: verb === "drop",
+      text: `${open ? `${known.length} or more` : known.length} dead ${known.length === 1 && !open ? "letter" : "letters"} of this rule will be ${verbs[verb][1]}.` });
+    if (!yes) return;
+    setBusy(true);
+    const answer = await act("post", `/dead/${verb}`, { rule }, (got) => `${verbs[verb][2]}: ${counts(got) || "nothing"} of “${rule}”.`);
+    setBusy(false);
+    settle();
+    if (answer && verb === "redrive" && known.length <= 20 && !open) follow(known);
+  };
+  const on = { redrive: (which) => each("redrive", which), drop: (which) => each("drop", which), rule: whole };
+  const groups = groupsOf(letters, list.hasMore);
+  const some = letters.filter((one) => chosen.has(one.id));
+  return (
+    <div ref={top} aria-busy={busy || undefined}>
+      <Head title="Dead letters" />
+      {list.error && <Failure error={list.error} retry={list.reload} />}
+      {list.loading && !list.data && <Loading rows={6} />}
+      {list.data && letters.length === 0 && !list.hasMore && (
+        <Empty title="Good news: nothing is dead" icon="check">
+          <p>A run or a delivery that has used up its attempts would be here, to be tried again or dropped.</p>
+        </Empty>
+      )}
+      {groups.map((group) => <Group key={group.rule} group={group} writes={writes} chosen={chosen} choose={choose} on={on} />)}
+      {list.hasMore && <p class="more"><button type="button" onClick={list.more} disabled={list.loadingMore}>Show older ones</button></p>}
+      {list.moreError && <More list={list} />}
+      {some.length > 0 && (
+        <div class="chosen-bar" role="region" aria-label="What is chosen">
+          <b>{some.length} chosen</b>
+          <button type="button" class="main" onClick={() => on.redrive(some)} data-testid="redrive-chosen">Redrive</button>
+          <button type="button" class="danger" onClick={() => on.drop(some)} data-testid="drop-chosen">Drop</button>
+          <button type="button" class="plain square" aria-label="Choose none" onClick={() => setChosen(new Set())}><Icon name="close" /></button>
+        </div>
+      )}
+      {question}
+    </div>
+  );
 }

@@ -1,5 +1,105 @@
+import { may, segment } from "../api.js";
+import { useQuery } from "../hooks.js";
+import { many } from "../parts/act.js";
+import { Code } from "../parts/code.jsx";
 import { Head } from "../parts/frame.jsx";
+import { Link } from "../parts/link.jsx";
+import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { Sent } from "../parts/text.jsx";
+import { Time } from "../parts/time.jsx";
+import { ErrorText, errorParts } from "./error.jsx";
+import { count, microseconds, runsOf, share } from "./rule_words.js";
+import { PauseButton, PausedWords, Reacts, stateWords } from "./rules.jsx";
+import "./rules.css";
 
-export function RulePage() {
-  return <Head title="RulePage" />;
+function Figures({ rule }) {
+  const { runs, failed } = runsOf(rule);
+  const figures = [
+    ["Runs of late", count(runs)],
+    ["Errors", runs > 0 ? share(failed / runs) : "–"],
+    ["Dead", count(rule.recent.dead)],
+    ["Mean", microseconds(rule.time?.mean_us)],
+    ["p95", microseconds(rule.time?.p95_us)],
+    ["Slowest", microseconds(rule.time?.max_us)],
+  ];
+  return <dl class="rule-figures">{figures.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
+}
+
+function Runs({ name }) {
+  const query = useQuery("/runs", { rule: name, limit: 20 }, ["runs"]);
+  const runs = query.data?.items ?? [];
+  return (
+    <section aria-labelledby="runs-title">
+      <h2 id="runs-title">Its latest runs</h2>
+      {query.error && !query.data && <Failure error={query.error} retry={query.reload} />}
+      {!query.data && !query.error && <Loading rows={3} />}
+      {query.data && runs.length === 0 && <Empty title="It has not run yet" icon="clock"><p>It runs when an event comes that it reacts to. Try one in the <Link to="/playground">playground</Link>.</p></Empty>}
+      {runs.length > 0 && (
+        <div class="panel runs-box">
+          <ul class="runs">
+            {runs.map((run) => (
+              <li key={run.event_id + run.rule} data-testid="rule-run" data-outcome={run.outcome}>
+                <Link class="run-link" to={`/events/${run.event_id}`}>
+                  <span><Badge state={run.outcome} /></span>
+                  <span class="cut"><Sent>{run.type}</Sent> {run.key && <Sent class="mute">{run.key}</Sent>}</span>
+                  <span class="n">{run.attempts > 1 ? many(run.attempts, "attempt") : microseconds(run.duration_ms * 1000)}</span>
+                  <span class="at"><Time at={run.started_at} /></span>
+                  {run.error && <span class="run-error cut"><Sent>{errorParts(run.error).words}</Sent></span>}
+                </Link>
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Source({ source, line }) {
+  if (!source) return null;
+  const mark = line ?? source.line;
+  return (
+    <section aria-labelledby="source-title">
+      <h2 id="source-title">Source <span class="mute mono">{source.file}:{mark}</span></h2>
+      <Code key={`${source.file}:${mark}`} text={source.text} language="lua" numbers tall mark={mark} until={line ? line : source.last_line ?? mark} label={`Source of ${source.file}, read-only`} testid="rule-source" />
+    </section>
+  );
+}
+
+export function RulePage({ name, params, session }) {
+  const query = useQuery(`/rules/${segment(name)}`, {}, ["rules", "generations", "runs"]);
+  const rule = query.data;
+  const line = Number.parseInt(params.get("line") ?? "", 10) || undefined;
+  return (
+    <>
+      <Head title={name} isolate>
+        {rule && may(session, "operator") && <PauseButton rule={rule} done={query.reload} />}
+      </Head>
+      {query.error && !rule && (query.error.status === 404
+        ? <Empty title="There is no such rule" icon="rules"><p>{query.error.message}</p><p><Link to="/rules">All rules</Link></p></Empty>
+        : <Failure error={query.error} retry={query.reload} />)}
+      {!rule && !query.error && <Loading rows={8} />}
+      {rule && (
+        <div class="rule-page">
+          <div class="rule-sub">
+            <Badge state={rule.state}>{stateWords[rule.state]}</Badge>
+            <span class="mute"><Reacts rule={rule} /></span>
+            {rule.file && <span class="mute mono">{rule.file}:{rule.line}</span>}
+            {!rule.live && <span class="mute">No file has it any more; only its pause is left.</span>}
+            <PausedWords rule={rule} />
+          </div>
+          {rule.error && rule.failures > 0 && (
+            <section class="panel" aria-labelledby="error-title">
+              <h2 id="error-title">It fails: {many(rule.failures, "time")} in a row</h2>
+              <ErrorText text={rule.error} rule={name} />
+              <p>{rule.event_id && <Link to={`/events/${rule.event_id}`}>The event it failed on last</Link>}{rule.recent.dead > 0 && <>, <Link to="/dead">{many(rule.recent.dead, "dead letter")}</Link></>}</p>
+            </section>
+          )}
+          <Figures rule={rule} />
+          <Source source={rule.source} line={line} />
+          <Runs name={name} />
+        </div>
+      )}
+    </>
+  );
 }

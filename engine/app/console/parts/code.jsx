@@ -1,23 +1,24 @@
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import "./code.css";
 import { lines } from "./prism.js";
+import { shown } from "./text.jsx";
 
 // A text in colours: `language` is "lua", "json" or none. `numbers` counts the lines, from `first` on;
 // line `mark` is lit, and scrolled to when the code scrolls by itself (`tall`).
 export function Code({ text, language, label, numbers = false, first = 1, mark, until = mark, tall = false, testid }) {
   const box = useRef(null);
-  const shown = useMemo(() => lines(text, language), [text, language]);
+  const all = useMemo(() => lines(text, language), [text, language]);
   useLayoutEffect(() => {
     const line = box.current?.querySelector(".lit");
     if (line && tall) box.current.scrollTop = line.offsetTop - box.current.clientHeight / 3;
-  }, [mark, shown, tall]);
+  }, [mark, all, tall]);
   const lit = (n) => mark && n >= mark && n <= until;
   return (
     <pre ref={box} class={`code ${numbers ? "numbered" : ""} ${tall ? "tall" : ""}`} tabIndex={0} role="region" aria-label={label ?? "Code"} data-testid={testid}>
       <code>
-        {shown.map((parts, i) => (
+        {all.map((parts, i) => (
           <span key={i} class={lit(first + i) ? "ln lit" : "ln"} data-n={numbers ? first + i : undefined}>
-            {parts.map(([kind, words], k) => (kind ? <span key={k} class={`t-${kind}`}>{words}</span> : words))}{"\n"}
+            {parts.map(([kind, words], k) => (kind ? <span key={k} class={`t-${kind}`}>{shown(words)}</span> : shown(words)))}{"\n"}
           </span>
         ))}
       </code>

@@ -55,8 +55,8 @@ export function useQuestion() {
     <Dialog title={open.title} role="alertdialog" onClose={() => answer(false)}>
       <p>{open.text}</p>
       <div class="dialog-end">
-        <button type="button" onClick={() => answer(false)} data-testid="dialog-no">{open.no ?? "No, go back"}</button>
-        <button type="button" class={open.danger ? "main bad" : "main"} onClick={() => answer(true)} data-testid="dialog-yes">{open.yes}</button>
+        <button type="button" autofocus={Boolean(open.danger)} onClick={() => answer(false)} data-testid="dialog-no">{open.no ?? "No, go back"}</button>
+        <button type="button" class={open.danger ? "main bad" : "main"} autofocus={!open.danger} onClick={() => answer(true)} data-testid="dialog-yes">{open.yes}</button>
       </div>
     </Dialog>
   );

@@ -5,7 +5,7 @@ const hidden = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200
 
 const point = (c) => `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
-function shown(text) {
+export function shown(text) {
   if (!hidden.test(text)) return text;
   return text.split(hidden).map((part, i) => (i % 2 ? <span class="hidden-char" title="A character that is not seen" key={i}>{point(part)}</span> : part));
 }

@@ -1,0 +1,28 @@
+// An error in words: the rule's file and line lead to its source, the hint stands below.
+import { segment } from "../api.js";
+import { Link } from "../parts/link.jsx";
+import { Sent } from "../parts/text.jsx";
+import "./error.css";
+
+const AT = /^([\w./ -]+\.lua):(\d+): ?/;
+
+// {file, line, words, hint} of "rules/a.lua:3: rule \"A\": no such thing\n  hint: try that"
+export function errorParts(text) {
+  const [first, ...rest] = (text ?? "").split("\n");
+  const at = AT.exec(first);
+  const words = (at ? first.slice(at[0].length) : first).replace(/^rule "(?:[^"\\]|\\.)*": /, "");
+  return { file: at?.[1], line: at ? Number(at[2]) : undefined, words, rest: rest.map((line) => line.trim()).filter(Boolean) };
+}
+
+export function ErrorText({ text, rule }) {
+  if (!text) return null;
+  const { file, line, words, rest } = errorParts(text);
+  const place = file && <span class="mono">{file}:{line}</span>;
+  return (
+    <div class="error-text">
+      <p><Sent>{words}</Sent></p>
+      {rest.map((one) => <p class="mute" key={one}><Sent>{one.replace(/^hint: /, "Hint: ")}</Sent></p>)}
+      {file && <p>{rule ? <Link to={`/rules/${segment(rule)}?line=${line}`}>{place}</Link> : place}</p>}
+    </div>
+  );
+}
