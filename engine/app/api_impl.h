@@ -41,6 +41,7 @@ extern const struct sh_api_routes sh_api_engine_routes;    /* api_engine.c */
 extern const struct sh_api_routes sh_api_list_routes;      /* api_lists.c */
 extern const struct sh_api_routes sh_api_attention_routes; /* api_attention.c */
 extern const struct sh_api_routes sh_api_call_routes;      /* api_calls.c */
+extern const struct sh_api_routes sh_api_day_routes;       /* api_day.c */
 extern const struct sh_api_routes sh_api_one_routes;       /* api_ones.c */
 extern const struct sh_api_routes sh_api_rule_routes;      /* api_rules.c */
 extern const struct sh_api_routes sh_api_write_routes;     /* api_write.c */

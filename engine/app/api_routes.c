@@ -8,6 +8,7 @@ const struct sh_api_routes *const sh_api_all[] = {
     &sh_api_attention_routes,
     &sh_api_list_routes,
     &sh_api_call_routes,
+    &sh_api_day_routes, /* before callbacks/{id} */
     &sh_api_one_routes,
     &sh_api_rule_routes,
     &sh_api_write_routes,

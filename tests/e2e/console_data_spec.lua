@@ -8,7 +8,8 @@ local function url(text)
   return (text:gsub("[^%w%-_.~]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
-local config = [[return { workers = 1, retry = {}, reload = { watch = false }, limits = { body = "8MiB" }, country = "31",
+local config = [[return { workers = 1, retry = {}, reload = { watch = false },
+  zone = "Europe/Amsterdam", limits = { body = "8MiB" }, country = "31",
   mask = { fields = { "analysis.*", "secret_name" } },
   sources = {
     webphone = { path = "/hooks/webphone", auth = "none",
@@ -262,5 +263,51 @@ describe("the console's data", function()
       assert.same({ file = "rules/r.lua", line = 6, text = text }, one.source)
       assert.equal(0.25, one.error_rate)
     end
+  end)
+
+  it("has the callbacks of a day, by the clock of whoever asks", function()
+    support.write_file(engine.dir .. "/rules/r.lua", [[
+      rule "Calls" { on = "call_stop", run = function(e)
+        callback { number = e.remote_number, name = e.remote_name, assignee = e.user_email, due = now() + e.due,
+          email = false }
+      end }]])
+    engine:cli("reload")
+    local function due(name, seconds, who)
+      call(name, name, "030123456" .. name, { due = seconds, user_email = who })
+    end
+    due("1", -3600, "ann@example.org")
+    due("2", -60, "bob@example.org")
+    due("3", 30 * 86400)
+    due("4", -7200, "ann@example.org")
+    local function day(query, headers)
+      return engine:request("GET", "/api/v1/callbacks/day" .. (query or ""), nil, headers)
+    end
+    local all_of = support.wait_for(function()
+      local d = day().json
+      return d.counts.overdue == 3 and d.later == 1 and d
+    end, 10, "the callbacks")
+    assert.equal("Europe/Amsterdam", all_of.zone)
+    assert.same({ "4", "1", "2" }, { all_of.overdue[1].name, all_of.overdue[2].name, all_of.overdue[3].name })
+    assert.same({ { assignee = "ann@example.org", overdue = 2, today = 0, open = 2 },
+                  { assignee = "bob@example.org", overdue = 1, today = 0, open = 1 },
+                  { assignee = cjson.null, overdue = 0, today = 0, open = 1 } }, all_of.assignees)
+    assert.same({ {}, false }, { all_of.more, all_of.incomplete })
+    engine:cli("callbacks", "done", all_of.overdue[1].id)
+    local ann = day("?assignee=ANN%40example.org").json
+    assert.same({ 1, 1, 0 }, { ann.counts.overdue, ann.counts.done_today, ann.later })
+    assert.equal("4", ann.done_today[1].name)
+    assert.equal(1, day("?assignee=").json.later)
+    -- it is the same moment everywhere, and another day
+    local far, near = day("?zone=Pacific%2FKiritimati").json, day("?zone=Pacific%2FPago_Pago").json
+    assert.not_equal(far.day_begins, near.day_begins)
+    assert.is_true(far.day_begins <= far.now and far.now < far.day_ends)
+    assert.is_true(near.day_begins <= near.now and near.now < near.day_ends)
+    assert.equal("10:00:00.000Z", far.day_begins:sub(12)) -- midnight at UTC+14
+    assert.equal("11:00:00.000Z", near.day_begins:sub(12)) -- at UTC-11
+    local wrong = day "?zone=Europe%2FAmsterdan"
+    assert.equal(400, wrong.status)
+    assert.truthy(wrong.json.error.message:find("did you mean Europe/Amsterdam?", 1, true))
+    local as_viewer = tokens()
+    assert.is_nil(day("", as_viewer).body:find("0301234", 1, true))
   end)
 end)

@@ -229,7 +229,8 @@ export function Callbacks({ params, session }) {
   useFocusNext(box, rows);
   const id = params.get("id");
   const shared = { zone, writes, open, act: on };
-  const names = data?.assignees ?? (assignee ? [assignee] : []);
+  const listed = (data?.assignees ?? []).map((one) => one.assignee).filter(Boolean);
+  const names = data ? listed : assignee ? [assignee] : [];
   const nothing = data && rows.length === 0 && data.later === 0;
   return (
     <div ref={box}>

@@ -12,7 +12,7 @@ import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import "./calls.css";
 
-const idOf = (row) => `${row.source} ${row.key || row.events[0]?.id}`;
+const idOf = (row) => row.id;
 
 // What the engine and its rules tell themselves is no call; that it failed is somebody's business.
 const own = new Set(["rules", "clock", "engine"]);
