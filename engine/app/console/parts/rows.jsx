@@ -110,7 +110,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
       </div>
       <ul class={`rows ${className}`} ref={box} aria-label={label} aria-busy={feed?.stale || undefined} data-testid="rows" tabIndex={-1}
         onKeyDown={onKeyDown} onPointerMove={(e) => (pointer.current = e.pointerType === "mouse" ? Date.now() : 0)}
-        style={{ paddingTop: from * row, paddingBottom: Math.max(0, items.length - to) * row }}>
+        style={{ paddingTop: `${from * row}px`, paddingBottom: `${Math.max(0, items.length - to) * row}px` }}>
         {items.slice(from, to).map((item, i) => (
           <li class="row" key={item.hole ? `hole ${from + i}` : id(item)} data-index={from + i} data-row={item.hole ? undefined : id(item)}
             aria-setsize={total ?? items.length} aria-posinset={from + i + 1} {...(item.hole ? {} : rowProps?.(item))}>
