@@ -14,7 +14,8 @@ local function ask(page, url, options)
     var done = arguments[arguments.length - 1];
     fetch(arguments[0], Object.assign({ credentials: "include" }, JSON.parse(arguments[1])))
       .then(function (r) { return r.text().then(function (t) { done({ status: r.status, type: r.type, text: t }); }); })
-      .catch(function (e) { done({ status: -1, text: String(e) }); });]], url, cjson.encode(options or { method = "GET" }))
+      .catch(function (e) { done({ status: -1, text: String(e) }); });]],
+    url, cjson.encode(options or { method = "GET" }))
 end
 
 describe("a session in a browser", function()
@@ -25,7 +26,9 @@ describe("a session in a browser", function()
     assert.equal(200, answer.status, answer.text)
   end
   setup(function()
-    engine = support.engine {}
+    engine = support.engine { rules = { ["a.lua"] = [[rule "Calls back" { on = "call", run = function(e)
+      callback { number = e.number, due = now() - 60, assignee = "ann@example.org", reason = "r" }
+    end }]] } }
     token, other = console.token(engine, "ann", "operator"), console.token(engine, "bob", "admin")
     sink = support.sink()
     sink:answers { ["/"] = { { forever = true, body = "<!doctype html><title>Other</title><h1>Other</h1>",
@@ -81,6 +84,27 @@ describe("a session in a browser", function()
     assert.is_true(tonumber(after) >= tonumber(before) + 3, "the engine has refused them")
     page:go(console.url(engine)):wait "page-title"
     assert.equal("ann", cjson.decode(ask(page, path).text).who)
+  end)
+
+  it("goes on in the first tab when another one logs in again, in nobody else's name", function()
+    local function open_callbacks()
+      return #cjson.decode(ask(page, "/api/v1/callbacks?status=open").text).items
+    end
+    for i = 1, 2 do
+      engine:post("/hooks/webphone", ('{"event":"call","call_id":"c%d","number":"+3120123456%d"}'):format(i, i))
+    end
+    support.wait_for(function() return open_callbacks() == 2 end, 10, "the callbacks")
+    page:go(console.url(engine, "/console/callbacks")):wait "callback-row"
+    log_in_elsewhere(token)
+    page:click "callback-done"
+    support.wait_for(function() return open_callbacks() == 1 end, 10, "one to be done")
+    page:reload():wait "callback-row"
+    log_in_elsewhere(other)
+    page:click "callback-done"
+    page:wait_text("toasts", "somebody else")
+    page:click "callback-done" -- still
+    support.wait_for(function() return page:count "toast" >= 2 end, 10, "the second refusal")
+    assert.equal(1, open_callbacks())
   end)
 
   it("ends at log-out, whichever tab opened it", function()

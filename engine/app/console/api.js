@@ -49,11 +49,13 @@ async function change(method, path, body) {
   try {
     return await send(method, path, body);
   } catch (e) {
-    const before = who;
-    if (e.code !== "csrf" || !before) throw e;
-    const session = await whoami();
-    if (session?.who === before) return send(method, path, body);
-    throw new ApiError(401, "another_session", "This browser has been logged in as somebody else, or out: load the page again.");
+    if (e.code !== "csrf" || !who) throw e;
+    const session = await get("/session");
+    if (session.who === who) {
+      remember(session);
+      return send(method, path, body);
+    }
+    throw new ApiError(401, "another_session", "This browser has been logged in as somebody else: load the page again.");
   }
 }
 
