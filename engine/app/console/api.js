@@ -14,11 +14,19 @@ export class ApiError extends Error {
 
 const lost = () => new ApiError(0, "unreachable", "The engine does not answer.");
 
+// JSON with every digit that was sent: a number that the language cannot hold stays its text (a "raw JSON" of
+// the language's, where the browser has those), and is written again as it came.
+function parse(text) {
+  if (!JSON.rawJSON || !/\d{16}/.test(text)) return JSON.parse(text);
+  return JSON.parse(text, (_name, value, context) => (
+    typeof value === "number" && context?.source && String(value) !== context.source && /\d{16}/.test(context.source) ? JSON.rawJSON(context.source) : value));
+}
+
 async function read(response) {
   const text = await response.text();
   let json = null;
   try {
-    json = text ? JSON.parse(text) : null;
+    json = text ? parse(text) : null;
   } catch {
     throw new ApiError(response.status, "not_json", `The engine answered ${response.status} without JSON.`);
   }

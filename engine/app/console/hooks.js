@@ -261,7 +261,7 @@ history.scrollRestoration = "manual"; // what is to be seen there is not there y
 
 function leave(isBack) {
   leftAt.y = window.scrollY;
-  leftAt.focus = document.activeElement?.closest?.("[data-row]")?.dataset.row ?? null;
+  leftAt.focus = document.querySelector("[data-row] :focus-visible")?.closest("[data-row]").dataset.row ?? null;
   back = isBack;
 }
 window.addEventListener("popstate", () => {

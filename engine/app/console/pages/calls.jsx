@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { setParams, useFeed, useNow, useQuery, useSettled } from "../hooks.js";
 import { Attention } from "../parts/attention.jsx";
-import { Direction, RulesState, Sentiment, Since, Steps, durationText, facts, goesOn, inWay, isMissed, phaseOf } from "../parts/call.jsx";
+import { RulesState, Sentiment, Since, Steps, durationText, facts, goesOn, inWay, isMissed, phaseOf } from "../parts/call.jsx";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
@@ -22,7 +22,7 @@ const isForPeople = (row) => !own.has(row.source) || row.state === "dead";
 function merge(a, b) {
   const known = new Set(a.events.map((e) => e.id));
   const worst = ["dead", "stored", "done"].find((s) => a.state === s || b.state === s);
-  return { ...a, state: worst, first_at: b.first_at < a.first_at ? b.first_at : a.first_at, show: { ...b.show, ...a.show },
+  return { ...a, state: worst, first_at: [a.first_at, b.first_at].sort()[0], show: { ...b.show, ...a.show },
     events: [...b.events.filter((e) => !known.has(e.id)), ...a.events] };
 }
 
@@ -32,7 +32,7 @@ function CallRow({ row, now }) {
   const on = goesOn(row, now);
   const way = inWay(what.direction);
   return (
-    <Link to={`/events/${newest?.id}`} class={`call ${row.state === "dead" ? "failed" : ""}`}>
+    <Link to={`/events/${newest?.id}`} {...rowProps(row)} class={`call ${row.state === "dead" ? "failed" : ""}`}>
       <span class={`call-icon ${on ? "on" : isMissed(what.result) ? "missed" : ""}`}>
         {way ? <Icon name={way === "in" ? "incoming" : "outgoing"} /> : <Icon name={what.isCall ? "phone" : "activity"} />}
       </span>
@@ -82,7 +82,7 @@ export function Calls({ params }) {
       {!list.loading && !list.error && rows.length === 0 && !list.hasMore && <NoCalls q={q} clear={() => setTyped("")} />}
       {rows.length > 0 && (
         <Rows items={rows} feed={list} id={idOf} label="Calls, the newest first" className="calls" onEnd={list.more}
-          total={list.hasMore ? -1 : rows.length} rowProps={rowProps} render={(row) => <CallRow row={row} now={now} />} />
+          total={list.hasMore ? -1 : rows.length} render={(row) => <CallRow row={row} now={now} />} />
       )}
       <More list={list} />
     </>

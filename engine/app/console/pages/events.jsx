@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { go, setParams, useFeed, useQuery, useSettled } from "../hooks.js";
-import { facts, phaseOf } from "../parts/call.jsx";
+import { facts } from "../parts/call.jsx";
 import { Head } from "../parts/frame.jsx";
 import { Link } from "../parts/link.jsx";
 import { More, Rows } from "../parts/rows.jsx";
@@ -11,15 +11,15 @@ import { Time } from "../parts/time.jsx";
 import "./events.css";
 
 const sinces = [["", "Any time"], ["1h", "Last hour"], ["24h", "Last 24 hours"], ["7d", "Last 7 days"]];
-const states = [["", "Any state"], ["stored", "At work"], ["done", "Done"], ["dead", "A rule failed"]];
-const stateWords = { stored: "at work", done: "done", dead: "failed" };
+const states = [["", "Any state"], ["stored", "Waiting"], ["done", "Done"], ["dead", "A rule failed"]];
+const stateWords = { stored: "waiting", done: "done", dead: "failed" };
 const isId = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function EventRow({ event }) {
   const what = facts(event.show);
   const more = [what.isCall ? what.title : what.title, what.isCall ? what.number : undefined, ...what.rest.slice(0, 2)].filter((v) => v !== undefined);
   return (
-    <Link to={`/events/${event.id}`} class="event">
+    <Link to={`/events/${event.id}`} class="event" {...rowProps(event)}>
       <span class="event-type cut"><Sent>{event.type}</Sent></span>
       <span class="event-what cut">{more.length > 0 && <Sent>{more.join(" · ")}</Sent>}</span>
       <span class="event-key cut mute mono"><Sent>{event.key}</Sent></span>
@@ -92,7 +92,7 @@ export function Events({ params }) {
       {list.loading && <Loading rows={10} />}
       {!list.loading && !list.error && list.rows.length === 0 && !list.hasMore && <NoEvents filtered={filtered} clear={clear} />}
       {list.rows.length > 0 && (
-        <Rows items={list.rows} feed={list} label="Events, the newest first" className="events" onEnd={list.more} rowProps={rowProps}
+        <Rows items={list.rows} feed={list} label="Events, the newest first" className="events" onEnd={list.more}
           total={list.hasMore ? -1 : list.rows.length} render={(event) => <EventRow event={event} />} />
       )}
       <More list={list} />

@@ -1,5 +1,219 @@
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import * as api from "../api.js";
+import { setParams, useQuery } from "../hooks.js";
+import { many } from "../parts/act.js";
+import { Editor } from "../parts/editor.jsx";
 import { Head } from "../parts/frame.jsx";
+import { Icon } from "../parts/icon.jsx";
+import { pretty } from "../parts/json.jsx";
+import { Empty, Failure } from "../parts/state.jsx";
+import { Sent } from "../parts/text.jsx";
+import { Time } from "../parts/time.jsx";
+import { Trace } from "../parts/trace.jsx";
+import { World } from "../parts/world.jsx";
+import "./playground.css";
+import { samples } from "./samples.js";
 
-export function Playground() {
-  return <Head title="Playground" />;
+const advances = [["", "Nothing more"], ["15m", "15 minutes pass"], ["1h", "1 hour passes"], ["2h", "2 hours pass"], ["1d", "1 day passes"], ["3d", "3 days pass"]];
+
+// The newest event of each type, to begin with.
+function useRecent(may) {
+  const events = useQuery(may ? "/events" : null, { limit: 200 });
+  return useMemo(() => {
+    const types = new Map();
+    for (const event of events.data?.items ?? []) {
+      const name = `${event.source} ${event.type}`;
+      if (!types.has(name) && ["rules", "clock", "engine"].indexOf(event.source) < 0) types.set(name, event);
+    }
+    return [...types.values()];
+  }, [events.data]);
+}
+
+const steps = (entry) => (entry.runs ?? []).filter((run) => run.outcome !== "skipped_on" && run.outcome !== "skipped_when");
+// A run that is tried again and fails as before is one line, with the number of its attempts.
+function joined(entries) {
+  const all = entries.map((entry) => ({ ...entry, runs: entry.runs?.map((run) => ({ ...run })) }));
+  const before = new Map(); // event and rule -> its run that failed
+  return all.filter((entry) => {
+    const left = (entry.runs ?? []).filter((run) => {
+      const name = `${entry.event?.id} ${run.rule}`;
+      const old = before.get(name);
+      if (old && run.error === old.error) {
+        Object.assign(old, { attempt: run.attempt, outcome: run.outcome, retry_at: run.retry_at });
+        return false;
+      }
+      if (run.error) before.set(name, run);
+      return true;
+    });
+    const gone = entry.runs?.length > 0 && left.length === 0;
+    entry.runs = left;
+    return !gone;
+  });
+}
+
+const rest = (entry) => (entry.runs ?? []).filter((run) => run.outcome === "skipped_on" || run.outcome === "skipped_when");
+
+function Refused({ refused, onPlace }) {
+  return (
+    <div class="problem" role="alert">
+      <p class="strong">The engine would refuse this</p>
+      <p><Sent>{refused.message}</Sent></p>
+      {refused.line && <p><button type="button" class="small" onClick={onPlace}>Go to line {refused.line}{refused.column ? `, column ${refused.column}` : ""}</button></p>}
+    </div>
+  );
+}
+
+function Entry({ entry, n, onPlace }) {
+  if (entry.refused) return <Refused refused={entry.refused} onPlace={onPlace} />;
+  const { event } = entry;
+  const ran = steps(entry);
+  const first = n === 0;
+  return (
+    <section class="panel entry">
+      <h2>{first ? "" : event?.source === "clock" ? "By the clock: " : "Then: "}<Sent>{event?.type}</Sent> <span class="entry-at">{event?.at && <Time at={event.at} />}</span></h2>
+      {entry.duplicate && <p class="mute">It was seen before: nothing is done a second time.</p>}
+      {!entry.duplicate && ran.length === 0 && <p class="mute nothing">No rule does anything with it.</p>}
+      <Trace steps={ran} not={first ? rest(entry) : rest(entry).filter((r) => r.outcome === "skipped_when")} links={{ key: event?.key }} />
+    </section>
+  );
+}
+
+function Result({ answer, onPlace, box }) {
+  const entries = useMemo(() => joined(answer.entries ?? []), [answer]);
+  return (
+    <div class="stack" ref={box} tabIndex={-1} role="region" aria-label="What it would do" data-testid="playground-result">
+      <p class="mute said" role="status">{summary(entries)} Nothing was stored, nothing sent.</p>
+      {entries.map((entry, i) => <Entry key={i} entry={entry} n={i} onPlace={() => onPlace(entry.refused)} />)}
+      {answer.world && !entries[0]?.refused && <World world={answer.world} />}
+    </div>
+  );
+}
+
+function summary(entries) {
+  const runs = entries.flatMap(steps);
+  const failed = runs.filter((run) => run.error).length;
+  const effects = runs.reduce((n, run) => n + (run.effects?.length ?? 0), 0);
+  if (entries[0]?.refused) return "Refused.";
+  return `${many(runs.length, "rule")} would run${failed ? `, ${failed} would fail` : ""}, asking for ${many(effects, "thing")}.`;
+}
+
+export function Playground({ params, session }) {
+  const may = api.may(session, "operator");
+  const recent = useRecent(may);
+  const given = params.get("event");
+  const [text, setText] = useState("");
+  const [source, setSource] = useState("");
+  const [from, setFrom] = useState(given ?? "");
+  const [advance, setAdvance] = useState("");
+  const [at, setAt] = useState("");
+  const [state, set] = useState({ busy: false, answer: null, error: null });
+  const [mark, setMark] = useState(null);
+  const editor = useRef(null);
+  const result = useRef(null);
+
+  const begin = async (id) => {
+    setFrom(id);
+    setMark(null);
+    const sample = samples[id];
+    setParams({ event: sample ? "" : id });
+    if (sample) {
+      setText(pretty(sample));
+      return;
+    }
+    try {
+      const event = await api.get(`/events/${api.segment(id)}`);
+      setText(pretty(event.body));
+      setSource(["rules", "clock", "engine"].includes(event.source) ? "" : event.source);
+      set((old) => ({ ...old, error: null }));
+    } catch (error) {
+      set({ busy: false, answer: null, error });
+    }
+  };
+  useEffect(() => {
+    if (may) begin(given ?? Object.keys(samples)[0]);
+  }, []);
+
+  const place = ({ line, column }) => {
+    setMark(line);
+    editor.current?.goTo(line, column ?? 1);
+  };
+  const run = async () => {
+    if (state.busy || !text.trim()) return;
+    set((old) => ({ ...old, busy: true, error: null }));
+    setMark(null);
+    const asked = { body: text };
+    if (source) asked.source = source;
+    if (advance) asked.advance = advance;
+    if (at) asked.now = new Date(at).toISOString();
+    try {
+      const answer = await api.post("/try", asked);
+      set({ busy: false, answer, error: null });
+      const refused = answer.entries?.[0]?.refused;
+      if (refused?.line) setMark(refused.line);
+      requestAnimationFrame(() => {
+        if (matchMedia("(max-width: 1100px)").matches) result.current?.scrollIntoView({ block: "start" });
+      });
+    } catch (error) {
+      set({ busy: false, answer: null, error });
+    }
+  };
+  const onKeyDown = (e) => {
+    if (e.key !== "Enter" || !(e.ctrlKey || e.metaKey)) return;
+    e.preventDefault();
+    run();
+  };
+  if (!may)
+    return (
+      <>
+        <Head title="Playground" />
+        <Empty title="For operators" icon="flask">
+          <p>Here one tries what the rules would do with an event. That runs rules and shows telephone numbers, so it takes the role operator; {session.who} is a {session.role}.</p>
+          <p>Who has access to the engine makes a token: <code>switchhook token new NAME --role operator</code></p>
+        </Empty>
+      </>
+    );
+  const sources = [...new Set(recent.map((event) => event.source))];
+  return (
+    <>
+      <Head title="Playground" />
+      <p class="sentence">Try what the live rules would do with an event. Nothing is stored and nothing is sent.</p>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: a key for all that is in it */}
+      <div class="try" onKeyDown={onKeyDown}>
+        <section class="panel stack try-in" aria-label="The event">
+          <label class="try-from">Start from
+            <select value={from} onChange={(e) => begin(e.target.value)} data-testid="playground-from">
+              <optgroup label="Examples">{Object.keys(samples).map((name) => <option key={name}>{name}</option>)}</optgroup>
+              {given && !samples[from] && !recent.some((event) => event.id === from) && <option value={from}>The event {from.slice(0, 13)}…</option>}
+              {recent.length > 0 && <optgroup label="The newest of each type">{recent.map((event) => <option key={event.id} value={event.id}>{event.type} ({event.source})</option>)}</optgroup>}
+            </select>
+          </label>
+          <Editor value={text} onInput={setText} mark={mark} api={editor} label="The event, as JSON" />
+          <div class="try-options">
+            {sources.length > 1 && (
+              <label>Sent to
+                <select value={source} onChange={(e) => setSource(e.target.value)}>
+                  <option value="">The usual source</option>
+                  {sources.map((name) => <option key={name}>{name}</option>)}
+                </select>
+              </label>
+            )}
+            <label>At <input type="datetime-local" value={at} onInput={(e) => setAt(e.target.value)} aria-describedby="at-hint" /><span id="at-hint" class="hint">{at ? "" : "now"}</span></label>
+            <label>Then
+              <select value={advance} onChange={(e) => setAdvance(e.target.value)} data-testid="playground-advance">{advances.map(([v, words]) => <option key={v} value={v}>{words}</option>)}</select>
+            </label>
+          </div>
+          <button type="button" class="main try-run" disabled={state.busy || !text.trim()} onClick={run} data-testid="playground-run">
+            <Icon name="play" size={18} />{state.busy ? "Running…" : "Run"}<span class="key" aria-hidden="true">Ctrl Enter</span>
+          </button>
+        </section>
+        <div class="try-out" aria-busy={state.busy}>
+          {state.error && <Failure error={state.error} />}
+          {state.answer && <Result answer={state.answer} onPlace={place} box={result} />}
+          {!state.answer && !state.error && (
+            <Empty title="Not run yet" icon="flask"><p>What each rule would do is shown here, and the records, callbacks and emails that would be there afterwards.</p></Empty>
+          )}
+        </div>
+      </div>
+    </>
+  );
 }

@@ -80,12 +80,6 @@ export function Steps({ events, on }) {
   );
 }
 
-export function Direction({ way, size = 18 }) {
-  if (way === "in") return <><Icon name="incoming" size={size} /><span class="way-word">Incoming</span></>;
-  if (way === "out") return <><Icon name="outgoing" size={size} /><span class="way-word">Outgoing</span></>;
-  return null;
-}
-
 const feelings = [[/^neg|slecht|boos/i, "bad"], [/^pos|goed|blij/i, "good"]];
 
 export function Sentiment({ value }) {
@@ -112,6 +106,6 @@ export const isMissed = (result) => /miss|no.?answer|busy|fail|voicemail|reject|
 // What the rules have done with it, in a word.
 export function RulesState({ state }) {
   if (state === "dead") return <Badge state="dead">Rule failed</Badge>;
-  if (state === "stored") return <Badge state="stored">At work</Badge>;
+  if (state === "stored") return <Badge state="stored">Waiting</Badge>;
   return <span class="rules-done"><Icon name="check" size={16} />Done</span>;
 }

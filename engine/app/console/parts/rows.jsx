@@ -3,14 +3,15 @@ import "./rows.css";
 import { Failure } from "./state.jsx";
 
 const SPARE = 8; // rows beyond what is seen, each way
+const SOON = 60; // rows before the end at which more are asked for
 const REST_MS = 2500; // a pointer that has not moved for so long does not aim at a row
 
 // A list of any length of which only what is seen is in the page. All rows are equally high (the style
 // sheet's --row of the list). `render(item, index)` makes what is in a row; `id` tells them apart; onEnd is
 // called when the end comes into sight. When rows come in above what is read, it stays where it is. Arrow
-// keys go from row to row. rowProps(item): more attributes of a row. feed: what useFeed() made of the items; then new ones wait behind a button
-// while somebody reads.
-export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, rowProps, className = "" }) {
+// keys go from row to row. feed: what useFeed() made of the items; then new ones wait behind a button while
+// somebody reads.
+export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, className = "" }) {
   const box = useRef(null);
   const [range, setRange] = useState({ from: 0, to: 40, row: 56 });
   const anchor = useRef({ id: null, index: 0 });
@@ -30,7 +31,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
     if (focused >= 0 && (focused < from || focused >= to)) list.focus({ preventScroll: true }); // its row leaves the page
     setRange((old) => (old.from === from && old.to === to && old.row === row ? old : { from, to, row }));
     feed?.see(from, to);
-    if (onEnd && to >= items.length) onEnd();
+    if (onEnd && to + SOON >= items.length) onEnd();
   };
   const latest = useRef(look);
   latest.current = look;
@@ -58,8 +59,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
     feed.held.current = () => {
       const list = box.current;
       if (!list) return false;
-      return list.getBoundingClientRect().top < -range.row / 2 || (list.contains(document.activeElement) && document.activeElement.matches(":focus-visible"))
-        || Date.now() - pointer.current < REST_MS;
+      return list.getBoundingClientRect().top < 0 || list.contains(document.activeElement) || Date.now() - pointer.current < REST_MS;
     };
     if (!feed.restored) return;
     window.scrollTo(0, feed.restored.y);
@@ -113,7 +113,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
         style={{ paddingTop: `${from * row}px`, paddingBottom: `${Math.max(0, items.length - to) * row}px` }}>
         {items.slice(from, to).map((item, i) => (
           <li class="row" key={item.hole ? `hole ${from + i}` : id(item)} data-index={from + i} data-row={item.hole ? undefined : id(item)}
-            aria-setsize={total ?? items.length} aria-posinset={from + i + 1} {...(item.hole ? {} : rowProps?.(item))}>
+            aria-setsize={total ?? items.length} aria-posinset={from + i + 1}>
             {item.hole ? <div class="bone" /> : render(item, from + i)}
           </li>
         ))}

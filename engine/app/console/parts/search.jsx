@@ -13,7 +13,7 @@ export function Search({ value, onInput, label, hint }) {
       <Icon name="search" size={18} />
       <input ref={field} type="search" value={value} placeholder={hint} aria-keyshortcuts="/" autocomplete="off" spellcheck={false} data-testid="search"
         onInput={(e) => onInput(e.target.value)} onKeyDown={(e) => e.key === "Escape" && onInput("")} />
-      <kbd aria-hidden="true">/</kbd>
+      <span class="key" aria-hidden="true">/</span>
     </label>
   );
 }

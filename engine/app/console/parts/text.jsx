@@ -1,13 +1,14 @@
 import "./text.css";
 
 // Characters that say nothing, or turn what stands around them: U+202E makes "exe.gpj" of "jpg.exe".
-const hidden = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb])/u;
+const hidden = /((?![\t\n\r])\p{Cc}|[\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb])/u;
 
 const point = (c) => `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
+// The text is what it was, each such character in a box of its own that says which it is.
 export function shown(text) {
   if (!hidden.test(text)) return text;
-  return text.split(hidden).map((part, i) => (i % 2 ? <span class="hidden-char" title="A character that is not seen" key={i}>{point(part)}</span> : part));
+  return text.split(hidden).map((part, i) => (i % 2 ? <span class="hidden-char" data-point={point(part)} key={i}>{part}</span> : part));
 }
 
 // A text that somebody else wrote: it stands for itself, in its own direction, and hides nothing.
