@@ -14,8 +14,10 @@
 
 #include "core/meter.h"
 
-#define SH_SERIES_SLOT_S   5
-#define SH_SERIES_SLOTS    720 /* kept: an hour of them */
+#define SH_SERIES_SLOT_S 5
+/* Kept: an hour, and two minutes more: so that of an hour back from now, begun at a whole minute,
+ * no minute is missing that is whole in them. */
+#define SH_SERIES_SLOTS    744
 #define SH_SERIES_MINUTE_S 60
 #define SH_SERIES_RULES    200 /* that have slots of their own; the first ones */
 #define SH_SERIES_POINTS   500 /* steps of a frame, at most */

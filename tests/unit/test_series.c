@@ -231,6 +231,23 @@ static void test_the_ring_keeps_an_hour(void **state)
     sh_series_copy_free(&c);
 }
 
+/* Whenever one asks: a full ring has the last hour from the whole minute on that begins it, so that
+ * it is shown in fine steps. */
+static void test_a_full_ring_has_the_last_hour(void **state)
+{
+    (void)state;
+    int64_t now_ms = T0;
+    for (int i = 0; i < 2 * SH_SERIES_SLOTS + 100; i++) {
+        struct sh_series_copy c;
+        now_ms += 4700; /* every place within a slot and a minute */
+        (void)note(now_ms);
+        sh_series_copy(s, now_ms, now_ms, &c);
+        if (i > SH_SERIES_SLOTS + 100)
+            assert_true(c.since_ms <= (now_ms - 3600000) / 60000 * 60000);
+        sh_series_copy_free(&c);
+    }
+}
+
 static void test_a_young_ring_has_all_since_its_start(void **state)
 {
     (void)state;
@@ -563,6 +580,7 @@ int main(void)
         TEST(test_slots_and_minutes),
         TEST(test_backlog_is_the_most),
         TEST(test_the_ring_keeps_an_hour),
+        TEST(test_a_full_ring_has_the_last_hour),
         TEST(test_a_young_ring_has_all_since_its_start),
         TEST(test_a_jump_forward_is_a_gap),
         TEST(test_a_small_step_back_stands_still),
