@@ -2,6 +2,7 @@
  * api.c: from a request to its handler, and answers. */
 #include "app/api_impl.h"
 
+#include "app/api_live.h"
 #include "app/api_token.h"
 #include "app/session.h"
 #include "base/clock.h"
@@ -181,6 +182,20 @@ void sh_api_fail_at(struct sh_api_call *c, int status, const char *code, const c
     va_start(args, fmt);
     fail(c, status, code, member, name, fmt, args);
     va_end(args);
+}
+
+struct sh_http_stream *sh_api_stream(struct sh_api_call *c, const char *type, sh_http_gone_fn *gone,
+                                     void *arg)
+{
+    safe_headers(c->req);
+    struct sh_http_stream *st = sh_http_stream_begin(c->req, 200, type, gone, arg);
+    if (!st) {
+        sh_api_fail(c, 503, "stopping", "the engine is stopping");
+        return NULL;
+    }
+    tally(c, 200);
+    call_free(c);
+    return st;
 }
 
 void sh_api_fail_store(struct sh_api_call *c, const struct sh_error *err)
@@ -400,6 +415,7 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
         free(api);
         return NULL;
     }
+    api->live = sh_api_live_new(api);
     api->sessions = sh_sessions_new(config->base, config->store);
     api->tokens = sh_api_tokens_new(config->base, config->store, config->known, config->arg);
     return api;
@@ -413,6 +429,7 @@ size_t sh_api_pending(const struct sh_api *api)
 void sh_api_stop(struct sh_api *api)
 {
     api->stopped = true;
+    sh_api_live_stop(api->live);
     sh_api_reader_stop(api->reader);
     sh_api_tokens_stop(api->tokens);
     sh_sessions_stop(api->sessions);
@@ -423,6 +440,7 @@ void sh_api_free(struct sh_api *api)
     struct sh_api_call *c, *next;
     if (!api)
         return;
+    sh_api_live_free(api->live);
     sh_api_reader_free(api->reader);
     for (c = TAILQ_FIRST(&api->calls); c; c = next) {
         next = TAILQ_NEXT(c, link);

@@ -48,6 +48,7 @@ extern const struct sh_api_routes sh_api_write_routes;     /* api_write.c */
 extern const struct sh_api_routes sh_api_privacy_routes;   /* api_privacy.c */
 extern const struct sh_api_routes sh_api_session_routes;   /* api_session.c */
 extern const struct sh_api_routes sh_api_series_routes;    /* api_series.c */
+extern const struct sh_api_routes sh_api_live_routes;      /* api_live.c */
 
 /* docs/openapi.json, in the binary. */
 extern const unsigned char sh_embed_openapi[];
@@ -58,6 +59,7 @@ struct sh_api {
     struct sh_api_reader *reader;
     struct sh_api_tokens *tokens; /* api_token.h */
     struct sh_sessions *sessions; /* session.h */
+    struct sh_api_live *live;     /* api_live.h */
     TAILQ_HEAD(, sh_api_call) calls;
     size_t n_calls;
     bool stopped;
@@ -136,6 +138,9 @@ void sh_api_fail(struct sh_api_call *c, int status, const char *code, const char
 /* The same with a member more: "parameter" or "field", and its name. */
 void sh_api_fail_at(struct sh_api_call *c, int status, const char *code, const char *member,
                     const char *name, const char *fmt, ...) SH_PRINTF(6, 7);
+/* Leave the answer open (http_server.h). The call is gone afterwards. NULL: it is answered. */
+struct sh_http_stream *sh_api_stream(struct sh_api_call *c, const char *type, sh_http_gone_fn *gone,
+                                     void *arg) SH_WARN_UNUSED;
 /* What a failed operation of the store means to a caller: 404, 409, 400, 503. */
 void sh_api_fail_store(struct sh_api_call *c, const struct sh_error *err);
 

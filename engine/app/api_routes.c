@@ -15,6 +15,7 @@ const struct sh_api_routes *const sh_api_all[] = {
     &sh_api_privacy_routes,
     &sh_api_session_routes,
     &sh_api_series_routes,
+    &sh_api_live_routes,
     NULL,
     /* clang-format on */
 };

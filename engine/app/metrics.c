@@ -168,5 +168,7 @@ void sh_metrics_write(const struct sh_metrics *m, struct sh_buf *out)
     put_store(out, m->store);
     one(out, "connections_open", "gauge", "Connections to the engine's address.",
         sh_ingress_connections(m->ingress));
+    one(out, "live_streams", "gauge", "Open streams of /api/v1/live.",
+        (int64_t)sh_meter_live(m->meter));
     sh_metrics_write_process(m->started_ms, out);
 }

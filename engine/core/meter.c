@@ -69,6 +69,7 @@ struct sh_meter {
     struct source *sources;
     struct sh_meter_waits waits;
     struct sh_meter_totals totals;
+    size_t live;
 };
 
 /* --- Rows --------------------------------------------------------------------------------------
@@ -314,6 +315,17 @@ void sh_meter_api(struct sh_meter *m, const char *route, int status)
     if (row)
         row->status = status;
     count(row, 0);
+}
+
+void sh_meter_set_live(struct sh_meter *m, size_t n)
+{
+    if (m)
+        m->live = n;
+}
+
+size_t sh_meter_live(const struct sh_meter *m)
+{
+    return m ? m->live : 0;
 }
 
 /* --- Reading -----------------------------------------------------------------------------------

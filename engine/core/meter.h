@@ -86,6 +86,9 @@ void sh_meter_ran(struct sh_meter *m, struct sh_slice rule, enum sh_meter_run ou
 /* us: since it was asked for (only looked at if it was sent). kind: of a carrier. */
 void sh_meter_delivered(struct sh_meter *m, const char *kind, enum sh_meter_sent outcome,
                         int64_t us);
+/* So many streams of /api/v1/live are open. */
+void sh_meter_set_live(struct sh_meter *m, size_t n);
+size_t sh_meter_live(const struct sh_meter *m);
 /* An answer of the API. route: a pattern of its own table, or NULL: none fits. */
 void sh_meter_api(struct sh_meter *m, const char *route, int status);
 

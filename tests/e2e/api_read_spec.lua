@@ -140,7 +140,8 @@ describe("the API", function()
       seen[answer.path] = seen[answer.path] or answer.status == 200
     end
     for path, operations in pairs(served.json.paths) do
-      if operations.get and not seen[path] then
+      -- an answer without an end: live_spec.lua reads it
+      if operations.get and not seen[path] and path ~= v1 .. "live" then
         assert.is_nil(path:find "{", path .. " was not asked")
         assert.equal(200, get(path).status, path)
       end
