@@ -8,6 +8,7 @@ import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import { ErrorText, errorParts } from "./error.jsx";
+import { Graph, line, useSeries } from "./graphs.jsx";
 import { count, microseconds, runsOf, share } from "./rule_words.js";
 import { PauseButton, PausedWords, Reacts, stateWords } from "./rules.jsx";
 import "./rules.css";
@@ -55,13 +56,22 @@ function Runs({ name }) {
   );
 }
 
-function Source({ source, line }) {
+const graph = { name: "rule", title: "Its last hour", series: [line("runs", "runs", "--accent", { fill: true }), line("failed", "failed", "--warn"), line("dead", "given up", "--bad", { thick: 2.5 })] };
+
+// Of the first 200 rules the engine knows the last hour.
+function LastHour({ name }) {
+  const query = useSeries({ rule: name, step: 30 }, 10);
+  if (query.error && !query.data) return null;
+  return <Graph graph={graph} data={query.data} />;
+}
+
+function Source({ source, at }) {
   if (!source) return null;
-  const mark = line ?? source.line;
+  const mark = at ?? source.line;
   return (
     <section aria-labelledby="source-title">
       <h2 id="source-title">Source <span class="mute mono">{source.file}:{mark}</span></h2>
-      <Code key={`${source.file}:${mark}`} text={source.text} language="lua" numbers tall mark={mark} until={line ? line : source.last_line ?? mark} label={`Source of ${source.file}, read-only`} testid="rule-source" />
+      <Code key={`${source.file}:${mark}`} text={source.text} language="lua" numbers tall mark={mark} until={at ?? source.last_line ?? mark} label={`Source of ${source.file}, read-only`} testid="rule-source" />
     </section>
   );
 }
@@ -69,7 +79,7 @@ function Source({ source, line }) {
 export function RulePage({ name, params, session }) {
   const query = useQuery(`/rules/${segment(name)}`, {}, ["rules", "generations", "runs"]);
   const rule = query.data;
-  const line = Number.parseInt(params.get("line") ?? "", 10) || undefined;
+  const at = Number.parseInt(params.get("line") ?? "", 10) || undefined;
   return (
     <>
       <Head title={name} isolate>
@@ -83,7 +93,7 @@ export function RulePage({ name, params, session }) {
         <div class="rule-page">
           <div class="rule-sub">
             <Badge state={rule.state}>{stateWords[rule.state]}</Badge>
-            <span class="mute"><Reacts rule={rule} /></span>
+            <span class="mute"><Reacts rule={rule} words="reacts to" /></span>
             {rule.file && <span class="mute mono">{rule.file}:{rule.line}</span>}
             {!rule.live && <span class="mute">No file has it any more; only its pause is left.</span>}
             <PausedWords rule={rule} />
@@ -96,8 +106,9 @@ export function RulePage({ name, params, session }) {
             </section>
           )}
           <Figures rule={rule} />
-          <Source source={rule.source} line={line} />
+          <Source source={rule.source} at={at} />
           <Runs name={name} />
+          {rule.live && <LastHour name={name} />}
         </div>
       )}
     </>

@@ -13,9 +13,9 @@ import { count, microseconds, runsOf, share } from "./rule_words.js";
 import "./rules.css";
 
 // What makes a rule run.
-export function Reacts({ rule }) {
-  if (rule.every) return <span>every <Sent>{rule.every}</Sent></span>;
-  return <span>on <Sent>{(rule.on ?? []).join(", ") || "nothing"}</Sent></span>;
+export function Reacts({ rule, words = "on" }) {
+  if (rule.every) return <span>runs at <Sent>{rule.every}</Sent></span>;
+  return <span>{words} <Sent>{(rule.on ?? []).join(", ") || "nothing"}</Sent></span>;
 }
 
 // Pause it, or let it go on; what waited meanwhile runs then.
