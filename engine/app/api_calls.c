@@ -21,7 +21,6 @@
 #define LIMIT       50
 #define LIMIT_MAX   200 /* calls in a page */
 #define LOOKS       SH_STORE_LOOKS
-#define LOOKS_FOUND 3000 /* with q: what of a call does not fit is kept until the page ends */
 #define CLOCK_EVERY 16
 #define BODIES_EACH 3  /* of one call, without q */
 #define EVENTS_EACH 50 /* of one call in a page */
@@ -38,8 +37,8 @@ struct call {
     char *name; /* source, NUL, key (or, without one, NUL and the event's id) */
     size_t name_len;
     int64_t first_ms, last_ms;
-    cJSON *show, *events; /* events: oldest first; of each "id", "type", "received_at", its seq */
-    size_t n_events, n_bodies;
+    cJSON *show, *events;   /* events: oldest first; of each "id", "type", "received_at", its seq */
+    size_t n_events, bytes; /* bytes: of the bodies that are shown of */
     bool found, cut;
     UT_hash_handle hh;
 };
@@ -120,29 +119,44 @@ static void merge(cJSON *into, cJSON *show)
     cJSON_Delete(show);
 }
 
-static void look_into(struct page *p, struct call *call, const struct sh_recent_event *e)
+/* Is q in what would be shown of it? */
+static bool is_found(struct page *p, const struct sh_recent_event *e)
+{
+    const char *q = p->question->q;
+    if (sh_show_names(p->config, p->mask, q, e->id, e->type, e->key))
+        return true;
+    const struct sh_slice raw = sh_recent_text(p->walk, e->seq, SH_SHOW_BODY_BYTES);
+    if (e->bytes > (int64_t)SH_SHOW_BODY_BYTES || (raw.n && !sh_show_may_have(p->config, q, raw)))
+        return false;
+    cJSON *body = sh_recent_json(p->walk, e->seq, SH_SHOW_BODY_BYTES);
+    cJSON *show = sh_show(p->config, p->mask, e->source, body);
+    const bool found = sh_show_has(p->config, q, show);
+    p->bytes += (size_t)e->bytes;
+    cJSON_Delete(body);
+    cJSON_Delete(show);
+    return found;
+}
+
+/* What is to be read of it once the page is known. */
+static void note_body(struct page *p, struct call *call, const struct sh_recent_event *e)
 {
     const bool too_long = e->bytes > (int64_t)SH_SHOW_BODY_BYTES;
-    if (!p->question->q && call->n_bodies == BODIES_EACH)
-        return;
-    call->n_bodies++;
-    call->cut = call->cut || too_long;
-    p->bytes += too_long ? 0 : (size_t)e->bytes;
-    cJSON *body = too_long ? NULL : sh_recent_json(p->walk, e->seq, SH_SHOW_BODY_BYTES);
-    cJSON *show = sh_show(p->config, p->mask, e->source, body);
-    if (!call->found &&
-        sh_show_finds(p->config, p->mask, p->question->q, e->id, e->type, e->key, show)) {
-        call->found = true;
-        p->found++;
-    }
-    merge(call->show, show);
-    cJSON_Delete(body);
+    const bool was_found = call->found;
+    if (call->n_events < BODIES_EACH && !too_long)
+        call->bytes += (size_t)e->bytes;
+    call->cut = call->cut || (too_long && call->n_events < BODIES_EACH);
+    call->found = call->found || is_found(p, e);
+    p->found += call->found && !was_found;
+    if (call->found && !was_found)
+        p->bytes += call->bytes;
+    else if (call->found && call->n_events < BODIES_EACH && !too_long)
+        p->bytes += (size_t)e->bytes;
 }
 
 static void add_event(struct page *p, struct call *call, const struct sh_recent_event *e)
 {
     char text[SH_TIME_TEXT];
-    look_into(p, call, e);
+    note_body(p, call, e);
     call->first_ms = e->received_ms;
     if (call->n_events++ >= EVENTS_EACH) {
         call->cut = true;
@@ -161,8 +175,7 @@ static void add_event(struct page *p, struct call *call, const struct sh_recent_
 
 static bool is_full(const struct page *p)
 {
-    const size_t most = p->question->q ? LOOKS_FOUND : LOOKS;
-    return p->looks >= most || p->bytes >= SH_SHOW_PAGE_BYTES ||
+    return p->looks >= LOOKS || p->bytes >= SH_SHOW_PAGE_BYTES ||
            (p->looks % CLOCK_EVERY == CLOCK_EVERY - 1 && sh_mono_us() > p->end_us);
 }
 
@@ -210,6 +223,21 @@ static int rank(const char *state)
     return strcmp(state, "dead") == 0 ? 2 : strcmp(state, "stored") == 0;
 }
 
+static void add_show(const struct page *p, struct call *call)
+{
+    const cJSON *row = call->events->child ? call->events->child->prev : NULL; /* the newest */
+    for (int i = 0; row && i < BODIES_EACH; i++, row = row->prev) {
+        int64_t seq = 0;
+        cJSON *body = sh_json_get_int(sh_json_member(row, "seq"), &seq)
+                          ? sh_recent_json(p->walk, seq, SH_SHOW_BODY_BYTES)
+                          : NULL;
+        merge(call->show, sh_show(p->config, p->mask, call->name, body));
+        cJSON_Delete(body);
+        if (row == call->events->child)
+            break;
+    }
+}
+
 /* Each event's, in place of its seq; returns the worst. */
 static const char *add_states(const struct page *p, cJSON *events)
 {
@@ -255,6 +283,7 @@ static void add_id(const struct page *p, cJSON *row, const struct call *call)
 static cJSON *row_of(const struct page *p, struct call *call)
 {
     cJSON *row = cJSON_CreateObject();
+    add_show(p, call);
     add_id(p, row, call);
     cJSON_AddStringToObject(row, "source", call->name);
     cJSON_AddStringToObject(row, "key", call->name + strlen(call->name) + 1);

@@ -143,35 +143,52 @@ struct shown {
     char *last; /* owned: id of the last one looked at */
 };
 
-/* Takes row. */
-static void add_shown(struct shown *s, cJSON *row)
+/* Its show, if the row is wanted: else NULL. Bodies in which nothing can be found are not parsed.
+ */
+static cJSON *show_of(struct shown *s, const cJSON *row)
 {
     const struct sh_config *config = s->c->api->config.config;
-    const char *id = sh_json_string(row, "id");
+    const char *id = sh_json_string(row, "id"), *text = s->q->text;
     int64_t bytes = 0;
     struct sh_id order;
     cJSON *body = NULL;
+    bool found = !text || sh_show_names(config, s->mask, text, id, sh_json_string(row, "type"),
+                                        sh_json_string(row, "key"));
     if (sh_json_get_int(sh_json_member(row, "bytes"), &bytes) &&
         bytes <= (int64_t)SH_SHOW_BODY_BYTES && sh_id_parse(id, strlen(id), &order)) {
+        const int64_t seq = sh_id_order(order);
+        const struct sh_slice raw =
+            found ? sh_slice("", 0) : sh_recent_text(s->bodies, seq, SH_SHOW_BODY_BYTES);
+        if (raw.n && !sh_show_may_have(config, text, raw))
+            return NULL;
         s->bytes += (size_t)bytes;
-        body = sh_recent_json(s->bodies, sh_id_order(order), SH_SHOW_BODY_BYTES);
+        body = sh_recent_json(s->bodies, seq, SH_SHOW_BODY_BYTES);
     }
     cJSON *show = sh_show(config, s->mask, sh_json_string(row, "source"), body);
-    const bool found =
-        !s->q->text || sh_show_finds(config, s->mask, s->q->text, id, sh_json_string(row, "type"),
-                                     sh_json_string(row, "key"), show);
+    cJSON_Delete(body);
+    found = found || sh_show_has(config, text, show);
+    if (found)
+        return show;
+    cJSON_Delete(show);
+    return NULL;
+}
+
+/* Takes row. */
+static void add_shown(struct shown *s, cJSON *row)
+{
+    cJSON *show = show_of(s, row);
     free(s->last);
-    s->last = sh_strdup(id);
+    s->last = sh_strdup(sh_json_string(row, "id"));
+    if (!show) {
+        cJSON_Delete(row);
+        return;
+    }
     if (s->q->show)
         cJSON_AddItemToObject(row, "show", show);
     else
         cJSON_Delete(show);
-    if (found)
-        cJSON_AddItemToArray(s->rows, row);
-    else
-        cJSON_Delete(row);
-    s->n += found;
-    cJSON_Delete(body);
+    cJSON_AddItemToArray(s->rows, row);
+    s->n++;
 }
 
 static bool has_enough(const struct shown *s)

@@ -199,48 +199,65 @@ static bool digits_of(const char *text, char out[DIGITS_TEXT])
     return n >= MIN_DIGITS;
 }
 
-/* The digits of the value one after the other, whatever is between them. */
-static bool has_digits(const char *value, const char *digits)
-{
-    char all[SH_SHOW_CHARS * 4 + 8];
-    size_t n = 0;
-    for (; *value && n < sizeof(all) - 1; value++)
-        if (isdigit((unsigned char)*value))
-            all[n++] = *value;
-    all[n] = '\0';
-    return strstr(all, digits) != NULL;
-}
-
-static bool has_number(const char *value, const char *text, const char *country)
+/* What of q, if it is a number, is looked for: "612345678" of "+31 6-12345678"; false: it is none.
+ */
+static bool number_of(const char *q, const char *country, char out[DIGITS_TEXT])
 {
     char digits[DIGITS_TEXT];
-    if (!digits_of(text, digits))
+    if (!digits_of(q, digits))
         return false;
     const char *at = digits + strspn(digits, "0");
     const size_t n = country ? strlen(country) : 0;
-    const bool whole = *text == '+' || strncmp(text, "00", 2) == 0;
+    const bool whole = *q == '+' || strncmp(q, "00", 2) == 0;
     if (whole && n && strncmp(at, country, n) == 0)
         at += n;
-    return strlen(at) >= MIN_DIGITS && has_digits(value, at);
+    strcpy(out, at);
+    return strlen(at) >= MIN_DIGITS;
 }
 
-static bool has_text(const char *value, const char *text, const char *country)
+/* The digits of the text one after the other, whatever is between them. */
+static bool has_digits(struct sh_slice text, const char *digits)
 {
-    for (const char *p = value; *p; p++)
-        if (begins(p, text))
-            return true;
-    return has_number(value, text, country);
+    char *all = sh_alloc(text.n + 1, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] >= '0' && text.p[i] <= '9')
+            all[n++] = text.p[i];
+    const bool has = strstr(all, digits) != NULL;
+    free(all);
+    return has;
 }
 
-static bool has_value(const cJSON *show, const char *text, const char *country)
+static bool has_number(struct sh_slice text, const char *q, const char *country)
+{
+    char digits[DIGITS_TEXT];
+    return number_of(q, country, digits) && has_digits(text, digits);
+}
+
+static bool has_letters(struct sh_slice text, const char *q)
+{
+    const size_t n = strlen(q);
+    const char first = lower(*q);
+    for (size_t i = 0; i + n <= text.n; i++)
+        if (lower(text.p[i]) == first && begins(text.p + i, q))
+            return true;
+    return false;
+}
+
+static bool has_text(struct sh_slice text, const char *q, const char *country)
+{
+    return has_letters(text, q) || has_number(text, q, country);
+}
+
+bool sh_show_has(const struct sh_config *c, const char *q, const cJSON *show)
 {
     const cJSON *value;
     cJSON_ArrayForEach(value, show)
     {
-        if (cJSON_IsString(value) && has_text(value->valuestring, text, country))
+        if (cJSON_IsString(value) && has_text(sh_slice_str(value->valuestring), q, c->country))
             return true;
         char *number = sh_json_is_number(value) ? cJSON_PrintUnformatted(value) : NULL;
-        const bool has = number && has_text(number, text, country);
+        const bool has = number && has_text(sh_slice_str(number), q, c->country);
         free(number);
         if (has)
             return true;
@@ -248,22 +265,30 @@ static bool has_value(const cJSON *show, const char *text, const char *country)
     return false;
 }
 
-/* Type and key as a row of the answer has them. */
-static bool is_named(const struct sh_config *c, const struct sh_masking *mask, const char *q,
-                     const char *type, const char *key)
+bool sh_show_names(const struct sh_config *c, const struct sh_masking *mask, const char *q,
+                   const char *id, const char *type, const char *key)
 {
-    cJSON *row = cJSON_CreateObject();
+    if (strcmp(id, q) == 0 || (!mask && (has_text(sh_slice_str(type), q, c->country) ||
+                                         has_text(sh_slice_str(key), q, c->country))))
+        return true;
+    if (!mask)
+        return false;
+    cJSON *row = cJSON_CreateObject(); /* as a row of the answer has them */
     cJSON_AddStringToObject(row, "type", type);
     cJSON_AddStringToObject(row, "key", key);
-    if (mask)
-        sh_mask_json(mask, row);
-    const bool has = has_value(row, q, c->country);
+    sh_mask_json(mask, row);
+    const bool has = sh_show_has(c, q, row);
     cJSON_Delete(row);
     return has;
 }
 
-bool sh_show_finds(const struct sh_config *c, const struct sh_masking *mask, const char *q,
-                   const char *id, const char *type, const char *key, const cJSON *show)
+/* A text stands in JSON as it is, but for what is escaped: if q has nothing of that, nor of what is
+ * put in the place of others (the mask's, the end of a cut), and no \u is there, which may be
+ * anything, then q is there or in none of the values. */
+bool sh_show_may_have(const struct sh_config *c, const char *q, struct sh_slice json)
 {
-    return has_value(show, q, c->country) || strcmp(id, q) == 0 || is_named(c, mask, q, type, key);
+    for (const char *p = q; *p; p++)
+        if ((unsigned char)*p < ' ' || strchr("\"\\/*", *p))
+            return true;
+    return strstr(q, "…") || memmem(json.p, json.n, "\\u", 2) || has_text(json, q, c->country);
 }

@@ -19,11 +19,14 @@ const char *const *sh_show_paths(const struct sh_config *c, const char *source);
 cJSON *sh_show(const struct sh_config *c, const struct sh_masking *mask, const char *source,
                const cJSON *body) SH_WARN_UNUSED;
 
-/* Is the text q in one of the values, the type or the key of an event (as they are seen with that
- * mask), or its whole id? Letters of ASCII are alike in both cases. A q that is written as a number
- * is ("+31 30-987", three digits at least) is also looked for among the digits alone of values and
- * key, without zeros or the country's own code before it. */
-bool sh_show_finds(const struct sh_config *c, const struct sh_masking *mask, const char *q,
-                   const char *id, const char *type, const char *key, const cJSON *show);
+/* Is the text q in one of the values? Letters of ASCII are alike in both cases. A q that is written
+ * as a number is ("+31 30-987", three digits at least) is also looked for among the digits alone of
+ * each, without zeros or the country's own code before it. */
+bool sh_show_has(const struct sh_config *c, const char *q, const cJSON *show);
+/* The same in the type and key of an event, as they are seen with that mask; or is q its id? */
+bool sh_show_names(const struct sh_config *c, const struct sh_masking *mask, const char *q,
+                   const char *id, const char *type, const char *key);
+/* A quick look into a text of JSON: false: sh_show_has() finds nothing, whatever is shown of it. */
+bool sh_show_may_have(const struct sh_config *c, const char *q, struct sh_slice json);
 
 #endif

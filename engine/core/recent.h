@@ -24,6 +24,10 @@ struct sh_recent *sh_recent_open(struct sh_store_view *v, int64_t before_seq,
 /* 1: *e is the next older one; 0: there is none; -1: failed, *err says why. */
 int sh_recent_next(struct sh_recent *r, struct sh_recent_event *e,
                    struct sh_error *err) SH_WARN_UNUSED;
+/* The JSON of any event of the store as it is stored, not parsed; borrowed until the next question
+ * about a body. Empty: its body is longer than most bytes (not read then), is not JSON by itself (a
+ * form, a token), or is not there any more. */
+struct sh_slice sh_recent_text(struct sh_recent *r, int64_t seq, size_t most);
 /* The JSON of any event of the store as a tree (event_body.h); caller deletes. NULL: its body is
  * longer than most bytes (not read then), is not JSON, or is not there any more. */
 cJSON *sh_recent_json(struct sh_recent *r, int64_t seq, size_t most) SH_WARN_UNUSED;

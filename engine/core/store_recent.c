@@ -56,15 +56,30 @@ int sh_recent_next(struct sh_recent *r, struct sh_recent_event *e, struct sh_err
     return 1;
 }
 
+/* The row with the body; it stays until the next one is asked for. */
+static bool find_body(struct sh_recent *r, int64_t seq, size_t most)
+{
+    struct sh_error err;
+    sqlite3_reset(r->body);
+    sh_sqlite_bind_int(r->body, 1, seq);
+    sh_sqlite_bind_int(r->body, 2, (int64_t)most);
+    return sh_sqlite_step(r->body, &err) == 1;
+}
+
+struct sh_slice sh_recent_text(struct sh_recent *r, int64_t seq, size_t most)
+{
+    if (!find_body(r, seq, most) || sqlite3_column_int(r->body, 1) != SH_BODY_JSON)
+        return sh_slice("", 0);
+    return sh_sqlite_text(r->body, 0);
+}
+
 cJSON *sh_recent_json(struct sh_recent *r, int64_t seq, size_t most)
 {
     struct sh_error err;
     struct sh_slice json;
     struct sh_buf made;
     cJSON *tree = NULL;
-    sh_sqlite_bind_int(r->body, 1, seq);
-    sh_sqlite_bind_int(r->body, 2, (int64_t)most);
-    if (sh_sqlite_step(r->body, &err) != 1)
+    if (!find_body(r, seq, most))
         return NULL;
     const enum sh_body_format format = (enum sh_body_format)sqlite3_column_int(r->body, 1);
     if (sh_event_json(format, sh_sqlite_text(r->body, 0), &made, &json, NULL) && json.n)

@@ -59,7 +59,8 @@ static cJSON *times(struct sums *s)
 {
     cJSON *o = cJSON_CreateObject();
     int64_t all = 0;
-    qsort(s->us, s->n_us, sizeof(*s->us), by_size);
+    if (s->n_us)
+        qsort(s->us, s->n_us, sizeof(*s->us), by_size);
     for (size_t i = 0; i < s->n_us; i++)
         all += s->us[i];
     const int64_t n = (int64_t)s->n_us;

@@ -114,6 +114,12 @@ static void long_texts_are_cut_between_characters(void **state)
     expect(NULL, "hook", strcat(body, "\"}"), strcat(wanted, "\"}"));
 }
 
+static bool finds_it(const struct sh_masking *mask, const char *q, const char *id, const char *type,
+                     const char *key, const cJSON *show)
+{
+    return sh_show_names(&config, mask, q, id, type, key) || sh_show_has(&config, q, show);
+}
+
 static char *fields_of(const char *text)
 {
     return sh_strdup(text);
@@ -141,17 +147,17 @@ static void as_the_body_is_masked(void **state)
     assert_null(strstr(sh_json_string(show, "people.0.number"), "123456"));
     assert_null(strstr(sh_json_string(show, "caller.number"), "123456"));
     assert_null(strstr(sh_json_string(show, "text"), "123456"));
-    assert_true(sh_show_finds(&config, &mask, "BOB", "id", "t", "k", show));
+    assert_true(finds_it(&mask, "BOB", "id", "t", "k", show));
     static const char *const unseen[] = {"negative", "Ann", "0612345678", "12345678",
                                          "31612345678"};
     cJSON_DeleteItemFromObjectCaseSensitive(show, "call_id");
     for (size_t i = 0; i < sizeof(unseen) / sizeof(*unseen); i++) {
-        if (sh_show_finds(&config, &mask, unseen[i], "id", "t", "k", show))
+        if (finds_it(&mask, unseen[i], "id", "t", "k", show))
             fail_msg("\"%s\" is found by who may not see it", unseen[i]);
-        if (sh_show_finds(&config, &mask, unseen[i], "id", "t", "+31612345678", show))
+        if (finds_it(&mask, unseen[i], "id", "t", "+31612345678", show))
             fail_msg("\"%s\" is found in a key that is masked", unseen[i]);
     }
-    assert_true(sh_show_finds(&config, NULL, "0612345678", "id", "t", "+31612345678", NULL));
+    assert_true(finds_it(NULL, "0612345678", "id", "t", "+31612345678", NULL));
     cJSON_Delete(show);
     for (char **f = fields; *f; f++)
         free(*f);
@@ -171,11 +177,14 @@ static void masked_before_it_is_cut(void **state)
     cJSON_Delete(show);
 }
 
+/* The quick look never says no to what is found. */
 static bool finds(const char *q, const char *country, const char *body)
 {
     cJSON *show = shown(NULL, "hook", body);
     config.country = (char *)(uintptr_t)country;
-    const bool has = sh_show_finds(&config, NULL, q, "the-id", "call_stop", "key-9", show);
+    if (sh_show_has(&config, q, show) && !sh_show_may_have(&config, q, sh_slice_str(body)))
+        fail_msg("\"%s\" would not be looked for", q);
+    const bool has = finds_it(NULL, q, "the-id", "call_stop", "key-9", show);
     config.country = NULL;
     cJSON_Delete(show);
     return has;
@@ -203,6 +212,28 @@ static void finding(void **state)
     assert_false(finds("+31 30 9876543", NULL, "{\"number\":\"0309876543\"}"));
 }
 
+static void a_quick_look(void **state)
+{
+    (void)state;
+    SHOW("name", "n");
+    config.country = NULL;
+    const struct sh_slice plain =
+        SH_SLICE("{\"name\":\"M\\nZo\303\251\",\"n\":1.50,\"x\":\"06-12\"}");
+    static const char *const may[] = {"zo",  "1.5",  "50", "0612", "150",
+                                      "a/b", "a\"b", "\t", "*",    "x…"};
+    static const char *const not [] = {"zoo", "9", "0613", "none"};
+    for (size_t i = 0; i < sizeof(may) / sizeof(*may); i++)
+        assert_true(sh_show_may_have(&config, may[i], plain));
+    for (size_t i = 0; i < sizeof(not ) / sizeof(*not ); i++)
+        assert_false(sh_show_may_have(&config, not [i], plain));
+    assert_true(sh_show_may_have(&config, "none", SH_SLICE("{\"name\":\"\\u006eone\"}")));
+    assert_true(finds("none", NULL, "{\"name\":\"\\u006eone\"}"));
+    assert_true(finds("a/b \"c", NULL, "{\"name\":\"a\\/b \\\"c\\\"\"}"));
+    assert_true(finds("b\nc", NULL, "{\"name\":\"ab\\nc\"}"));
+    assert_true(finds("1.50", NULL, "{\"n\":1.50}"));
+    assert_true(finds("123", NULL, "{\"name\":\"1\\n2\\t3\"}"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +243,7 @@ int main(void)
         cmocka_unit_test(as_the_body_is_masked),
         cmocka_unit_test(masked_before_it_is_cut),
         cmocka_unit_test(finding),
+        cmocka_unit_test(a_quick_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

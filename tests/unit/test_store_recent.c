@@ -102,6 +102,11 @@ static void bodies_within_a_length(void **state)
     assert_true(big == INT64_C(9007199254740993));
     cJSON_Delete(tree);
     assert_null(sh_recent_json(r, sh_id_order(json), 23));
+    assert_true(sh_slice_eq(sh_recent_text(r, sh_id_order(json), 24),
+                            SH_SLICE("{\"big\":9007199254740993}")));
+    assert_int_equal(sh_recent_text(r, sh_id_order(json), 23).n, 0);
+    assert_int_equal(sh_recent_text(r, sh_id_order(form), 100).n, 0);
+    assert_int_equal(sh_recent_text(r, 1, 100).n, 0);
     tree = sh_recent_json(r, sh_id_order(form), 100);
     assert_string_equal(sh_json_string(tree, "b"), "x y");
     cJSON_Delete(tree);
