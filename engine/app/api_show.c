@@ -211,7 +211,7 @@ static bool number_of(const char *q, const char *country, char out[DIGITS_TEXT])
     const bool whole = *q == '+' || strncmp(q, "00", 2) == 0;
     if (whole && n && strncmp(at, country, n) == 0)
         at += n;
-    strcpy(out, at);
+    memcpy(out, at, strlen(at) + 1);
     return strlen(at) >= MIN_DIGITS;
 }
 
