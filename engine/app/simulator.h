@@ -42,8 +42,9 @@ void sh_simulator_free(struct sh_simulator *s); /* NULL is a no-op */
  *   {"event":{"id","source","type","key","at","cause"?},
  *    "runs":[{"rule","file","line","outcome","why","error","effects":[..],"logs":[..]}]}
  *   outcome: "done", "failed" (error says why; retry_at when it will be tried again), "dead",
- *   "skipped_on", "skipped_when" (why says it). effects: as effect.h prints them, only of a run
- *   that is done. logs: {"level","text"}.
+ *   "skipped_on", "skipped_when" (why says it, with what the condition looked at). effects: as
+ *   effect.h prints them, only of a run that is done. logs: {"level","text"}. when: of a rule whose
+ *   condition was asked, as run.h says of `seen`.
  *   {"event":{..}, "duplicate":true}  the body was seen before; event is the first one
  *   {"refused":{"code","message","line"?,"column"?,"byte"?,"field"?}}  what ingress would answer
  * What is due without the clock being moved follows, as in the engine.

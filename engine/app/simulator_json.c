@@ -2,6 +2,7 @@
  * simulator_json.c: events, runs and refusals as trees. */
 #include "app/simulator_json.h"
 
+#include "app/why.h"
 #include "base/clock.h"
 
 #include <stdlib.h>
@@ -150,8 +151,14 @@ void sh_sim_fill(cJSON *entry, const struct sh_run *run, const char *refused)
     bool done = run->outcome == SH_RUN_DONE && !refused;
     set(entry, "outcome",
         cJSON_CreateString(skipped || done ? sh_outcome_name(run->outcome) : "failed"));
+    if (run->seen.n)
+        set(entry, "when", tree_of(run->seen.p, run->seen.n));
     if (skipped) {
-        set_text(entry, "why", run->error);
+        char *base = sh_slice_dup(run->error);
+        char *why = sh_why_text(base, sh_json_member(entry, "when"));
+        set(entry, "why", cJSON_CreateString(why));
+        free(why);
+        free(base);
         return;
     }
     set(entry, "attempt", sh_json_int(run->attempt));

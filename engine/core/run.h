@@ -13,13 +13,14 @@ struct sh_job {
     struct sh_id id;
     struct sh_slice source, type, key, body;
     int64_t received_ms;
-    int64_t due_ms;              /* a timer's event: when it was due; 0 = none */
-    int64_t now_ms;              /* the run's clock: now() */
-    int64_t occurred_ms;         /* event.h; 0 = none */
-    enum sh_body_format format;  /* of body */
-    struct sh_slice trace;       /* trace.h; "" = none */
-    uint32_t attempt;            /* 1 = first */
-    bool explain;                /* report rules that did not match, with the reason */
+    int64_t due_ms;             /* a timer's event: when it was due; 0 = none */
+    int64_t now_ms;             /* the run's clock: now() */
+    int64_t occurred_ms;        /* event.h; 0 = none */
+    enum sh_body_format format; /* of body */
+    struct sh_slice trace;      /* trace.h; "" = none */
+    uint32_t attempt;           /* 1 = first */
+    bool explain;               /* report rules that did not match, with the reason */
+    bool look;                  /* ask `when` alone: DONE is a rule that would run. Not in frames */
     const struct sh_slice *only; /* if n_only: these rules alone (a retry) */
     size_t n_only;
     const struct sh_slice *skip; /* never these (already settled) */
@@ -63,6 +64,15 @@ struct sh_run {
     uint32_t n_reads;
     struct sh_slice reads; /* n_reads times sh_read_mark_write() */
     struct sh_slice logs;  /* JSON array of {"level","text"}; "" = none */
+    /* explain only, of a rule whose `when` was asked; not in frames:
+     * {"file","line","last_line","returned","looked_at":[..],"more"}: where the condition stands,
+     * what it returned ("false", "nil", "true", "a table"; absent: it came to no end), and what it
+     * read of the event and the envelope, at most 32, and how many more there were:
+     *   {"path":"analysis.sentiment","value":"neutral"}, {"path":"a.b","absent":true}; "cut":true
+     *   when there was more of a text; of a table that is too long value is the beginning of its
+     *   JSON as a text, and "json":true. A path is also `records.get("calls", "12")` ("read":true),
+     *   `#items` and "(event)", the whole of it. */
+    struct sh_slice seen;
     /* Between dispatch and store, not in frames: */
     int64_t retry_at_ms; /* FAILED: when again; 0 = never, a dead letter */
     bool conflict; /* set by the store: a read had changed, or PAUSED and its rule is not any more:

@@ -57,6 +57,8 @@ static void inner_view(lua_State *L, const struct sh_lua_run *r)
     if (lua_rawget(L, -2) == LUA_TNIL) {
         lua_pop(L, 1);
         sh_lua_push_view(L, -2); /* value proxies view */
+        if (r->job->explain)
+            sh_lua_name_view(L);
         lua_pushvalue(L, -3);
         lua_pushvalue(L, -2);
         lua_rawset(L, -4);
@@ -70,6 +72,8 @@ static int view_index(lua_State *L)
     struct sh_host *h = sh_lua_host(L);
     if (lua_rawget(L, -2) == LUA_TTABLE && h->run)
         inner_view(L, h->run);
+    if (sh_lua_explains(h))
+        sh_lua_look_member(L);
     return 1;
 }
 
@@ -83,6 +87,8 @@ static int view_len(lua_State *L)
 {
     lua_rawgetp(L, 1, &behind);
     lua_pushinteger(L, (lua_Integer)lua_rawlen(L, -1));
+    if (sh_lua_explains(sh_lua_host(L)))
+        sh_lua_look_length(L, lua_tointeger(L, -1));
     return 1;
 }
 

@@ -13,9 +13,10 @@
 #define SCRATCH_MAX (4U * 1024 * 1024)
 #define MAX_READS   (8U * 1024 * 1024 + SH_LUA_LOOKUP_BYTES) /* bytes of read marks of one run */
 #define MAX_ANSWER  (SH_MAX_FRAME_BYTES)
-#define UNTIMED_US  1000 /* a first stretch below it is not charged */
-#define GC_PAUSE    200  /* percent */
-#define MUCH        16   /* a run that holds this part of the memory, while it waits, holds much */
+#define MAX_SEEN    (256U * 1024) /* bytes of what one `when` looked at, as JSON */
+#define UNTIMED_US  1000          /* a first stretch below it is not charged */
+#define GC_PAUSE    200           /* percent */
+#define MUCH        16 /* a run that holds this part of the memory, while it waits, holds much */
 
 struct sh_host *sh_host_new(const struct sh_budgets *budgets, const struct sh_host_calls *calls)
 {
@@ -26,6 +27,7 @@ struct sh_host *sh_host_new(const struct sh_budgets *budgets, const struct sh_ho
     sh_buf_init(&h->scratch, SCRATCH_MAX);
     sh_buf_init(&h->scratch2, SCRATCH_MAX);
     sh_buf_init(&h->fill, SCRATCH_MAX);
+    sh_buf_init(&h->look, SCRATCH_MAX);
     sh_buf_init(&h->text, SCRATCH_MAX);
     sh_buf_init(&h->marks, SCRATCH_MAX);
     h->L = lua_newstate(sh_lua_alloc, h);
@@ -59,6 +61,7 @@ void sh_host_free(struct sh_host *h)
     sh_buf_free(&h->scratch);
     sh_buf_free(&h->scratch2);
     sh_buf_free(&h->fill);
+    sh_buf_free(&h->look);
     sh_buf_free(&h->text);
     sh_buf_free(&h->marks);
     cJSON_Delete(h->tree);
@@ -90,6 +93,7 @@ struct sh_lua_run *sh_lua_run_new(struct sh_host *h, struct sh_job_state *js, si
         sh_buf_init(&r->error, (size_t)2 * SH_MAX_ERROR_BYTES); /* with its rule and hint */
         sh_buf_init(&r->ask, SCRATCH_MAX + SH_MAX_COLLECTION_BYTES);
         sh_buf_init(&r->answer, MAX_ANSWER);
+        sh_buf_init(&r->seen, MAX_SEEN);
     }
     r->job = js;
     r->rule = rule;
@@ -114,8 +118,10 @@ void sh_lua_run_release(struct sh_host *h, struct sh_lua_run *r)
     drop_coroutine(h, r);
     free(r->gone);
     free(r->new_type);
+    sh_lua_looks_clear(r);
     struct sh_buf effects = r->effects, reads = r->reads, logs = r->logs, error = r->error,
-                  ask = r->ask, answer = r->answer;
+                  ask = r->ask, answer = r->answer, seen = r->seen;
+    struct sh_look *looks = r->looks;
     struct sh_own *own = r->own;
     size_t cap_own = r->cap_own;
     buf_rest(&effects);
@@ -124,12 +130,15 @@ void sh_lua_run_release(struct sh_host *h, struct sh_lua_run *r)
     buf_rest(&error);
     buf_rest(&ask);
     buf_rest(&answer);
+    buf_rest(&seen);
     *r = (struct sh_lua_run){.effects = effects,
                              .reads = reads,
                              .logs = logs,
                              .error = error,
                              .ask = ask,
                              .answer = answer,
+                             .seen = seen,
+                             .looks = looks,
                              .own = own,
                              .cap_own = cap_own,
                              .next = h->free_runs};
@@ -147,6 +156,8 @@ void sh_lua_runs_free(struct sh_host *h)
         sh_buf_free(&r->error);
         sh_buf_free(&r->ask);
         sh_buf_free(&r->answer);
+        sh_buf_free(&r->seen);
+        free(r->looks);
         free(r->own);
         free(r);
     }
@@ -163,6 +174,8 @@ static void push_views(lua_State *L, struct sh_job_state *js)
         lua_rawgeti(L, LUA_REGISTRYINDEX, js->event_ref);
         if (lua_istable(L, -1)) {
             sh_lua_push_view(L, -1);
+            if (js->explain)
+                sh_lua_name_root(L, "");
             lua_remove(L, -2);
         }
         js->view_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -193,6 +206,8 @@ static int run_phase(lua_State *L)
     struct sh_lua_run *r = h->run;
     const struct sh_rule *rule = &h->rules[r->rule];
     r->phase = SH_PHASE_RUN;
+    if (r->job->look)
+        return 0;
     lua_settop(L, 0);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rule->run);
     sh_lua_push_own(L, r->job->event_ref);
@@ -207,12 +222,16 @@ static int when_done(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct sh_lua_run *r = sh_lua_host(L)->run;
+    r->returned = lua_isnil(L, -1)        ? "nil"
+                  : !lua_isboolean(L, -1) ? sh_lua_kind(L, -1)
+                  : lua_toboolean(L, -1)  ? "true"
+                                          : "false";
     if (lua_toboolean(L, -1))
         return run_phase(L);
     const struct sh_rule *rule = &sh_lua_host(L)->rules[r->rule];
     r->outcome = SH_RUN_SKIPPED_WHEN;
-    sh_buf_addf(&r->error, "when returned %s (%s:%d)", lua_isnil(L, -1) ? "nil" : "false",
-                rule->file, rule->when_line);
+    sh_buf_addf(&r->error, "when returned %s (%s:%d)", r->returned, rule->when_file,
+                rule->when_line);
     return 0;
 }
 
@@ -229,8 +248,11 @@ static int run_body(lua_State *L)
     if (rule->when_envelope) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, r->job->envelope_ref);
         sh_lua_push_view(L, -1);
+        if (r->job->explain)
+            sh_lua_name_root(L, "envelope");
         lua_remove(L, -2);
     }
+    r->asked = true;
     lua_callk(L, rule->when_envelope ? 2 : 1, 1, 0, when_done);
     return when_done(L, LUA_OK, 0);
 }
@@ -360,6 +382,7 @@ static void stretch(struct sh_host *h, struct sh_lua_run *r, bool first)
         r->start_us = t0;
     h->run = r;
     h->n_keys = 0;
+    h->look_quiet = false;
     buf_rest(&h->fill);
     pulse_on(h, r, t0);
     const size_t before = h->used_bytes;
@@ -456,7 +479,8 @@ static bool start_over(struct sh_host *h, struct sh_lua_run *r)
     r->n_effects = r->n_reads = r->n_logs = r->n_lookups = 0;
     r->n_own = r->own_seen = r->lookup_bytes = 0;
     r->cpu_used_us = r->asked_us = r->held_bytes = 0;
-    r->over = r->seeded = r->answered = false;
+    r->over = r->seeded = r->answered = r->asked = false;
+    sh_lua_looks_clear(r);
     if (sh_lua_take_coroutine(h, r))
         return true;
     sh_lua_run_fail(r);

@@ -30,7 +30,8 @@ struct sh_rule {
     int line;                         /* of the rule's definition */
     int last_line;                    /* of its functions */
     int when, run;                    /* registry references; LUA_NOREF = none */
-    int when_line;                    /* where the function `when` begins */
+    int when_line, when_last;         /* where the function `when` begins and ends */
+    char *when_file;                  /* and in which file; owned, NULL: no `when` */
     bool run_envelope, when_envelope; /* the function takes a second argument */
     char **on;                        /* owned patterns */
     size_t n_on;
@@ -64,6 +65,14 @@ struct sh_own {
     double n_double;
 };
 
+/* Something that `when` looked at (explain.c). */
+struct sh_look {
+    char *path, *value; /* owned; value: JSON, or text if is_text; NULL: absent */
+    bool is_text, is_table;
+    bool cut;   /* there was more of the value */
+    bool whole; /* all of a table was looked at, not only what is behind it */
+};
+
 enum sh_phase { SH_PHASE_NORMALISE, SH_PHASE_WHEN, SH_PHASE_RUN, SH_PHASE_OVER };
 
 struct sh_job_state;
@@ -91,9 +100,14 @@ struct sh_lua_run {
     struct sh_buf ask, answer;
     int64_t asked_us, wait_ms; /* http.get: since when it waits, and how long it may */
     size_t lookup_bytes;
-    char *gone;              /* name of a rule that is not there, or "*": all of them (run.h) */
-    char *new_type;          /* a normaliser's: the type it gave, or NULL */
-    struct sh_lua_run *next; /* free list */
+    struct sh_look *looks;      /* explain: what `when` looked at; owned, SH_LUA_LOOKS of them */
+    size_t n_looks, more_looks; /* and how many more there were */
+    const char *returned;       /* what `when` returned: constant, NULL = not come to its end */
+    bool asked;                 /* `when` was called */
+    struct sh_buf seen;         /* the same as JSON, for the result */
+    char *gone;                 /* name of a rule that is not there, or "*": all of them (run.h) */
+    char *new_type;             /* a normaliser's: the type it gave, or NULL */
+    struct sh_lua_run *next;    /* free list */
 };
 
 struct sh_job_state {
@@ -101,7 +115,7 @@ struct sh_job_state {
     struct sh_id id;
     int64_t now_ms, received_ms;
     uint32_t attempt;
-    bool explain, starting;
+    bool explain, look, starting;
     int event_ref, view_ref, envelope_ref, proxies_ref;
     char *type; /* that a normaliser gave, or NULL */
     struct sh_lua_run **runs;
@@ -152,6 +166,8 @@ struct sh_host {
         scratch2; /* for code that may raise; never across a call of the author's */
     struct sh_buf
         fill; /* templates being filled, one behind the other: their values may fill more */
+    struct sh_buf look;        /* a path or a value that `when` looks at */
+    bool look_quiet;           /* get() is on its way along a path */
     struct sh_buf text, marks; /* a text for a call, and the places of secrets in it */
     /* registry references */
     int globals, view_mt, array_mt, object_mt, secret_mt;
@@ -285,6 +301,31 @@ void sh_lua_meta_front(lua_State *L);
  * environment also the second, with its variables. */
 extern const char sh_lua_own_mark, sh_lua_env_mark;
 void sh_lua_own(lua_State *L); /* mark the metatable on top of L as the host's own */
+
+/* --- explain.c: what `when` looks at, for a job that explains -------------------------------- */
+#define SH_LUA_LOOKS 32 /* that are kept of one `when` */
+/* Is the code that runs a `when` to be explained? */
+static inline bool sh_lua_explains(const struct sh_host *h)
+{
+    return h->run && h->run->job->explain && h->run->phase == SH_PHASE_WHEN && !h->look_quiet;
+}
+/* The view on top of L is of the member with the key at index 2 of the one at index 1; or is the
+ * root of that name. [-0, +0, m] */
+void sh_lua_name_view(lua_State *L);
+void sh_lua_name_root(lua_State *L, const char *name);
+/* Read from a view: the member with the key at index 2 of the one at 1, its value is on top; the
+ * length of the one at 1; all of the one at idx; a path from the one at idx, its value is on top.
+ * idx may be no view. [-0, +0, v] */
+void sh_lua_look_member(lua_State *L);
+void sh_lua_look_length(lua_State *L, lua_Integer n);
+void sh_lua_look_whole(lua_State *L, int idx);
+void sh_lua_look_path(lua_State *L, int idx, const char *path, size_t n);
+/* A read was answered with the value on top: `records.get("calls", "12")`. [-0, +0, v] */
+void sh_lua_look_read(lua_State *L, const char *what, struct sh_slice first,
+                      struct sh_slice second);
+void sh_lua_looks_clear(struct sh_lua_run *r);
+/* What run.h says of sh_run.seen; empty: nothing was asked. */
+struct sh_slice sh_lua_looks_json(const struct sh_host *h, struct sh_lua_run *r);
 
 /* --- watch.c -------------------------------------------------------------------------------- */
 /* Note, for each rule, every upvalue it can reach that its file assigns. [-0, +0, v] */

@@ -276,6 +276,7 @@ void sh_host_job(struct sh_host *h, const struct sh_job *job)
                                 .received_ms = job->received_ms,
                                 .attempt = job->attempt,
                                 .explain = job->explain,
+                                .look = job->look,
                                 .starting = true,
                                 .event_ref = LUA_NOREF,
                                 .view_ref = LUA_NOREF,
@@ -336,6 +337,8 @@ static struct sh_run report(struct sh_host *h, struct sh_lua_run *r)
         out.outcome = SH_RUN_DONE; /* it read: the store must see whether that still holds */
     else
         out.error = sh_slice(r->error.data, r->error.len);
+    if (r->job->explain)
+        out.seen = sh_lua_looks_json(h, r);
     if (r->n_logs) {
         sh_buf_addc(&r->logs, ']');
         out.logs = sh_slice(r->logs.data, r->logs.len);

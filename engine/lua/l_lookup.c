@@ -126,6 +126,8 @@ static int answered(lua_State *L, int status, lua_KContext context)
         malformed(L);
     keep(L, r, doc);
     push_answer(L, doc);
+    if (sh_lua_explains(sh_lua_host(L)))
+        sh_lua_look_read(L, "http.get", (struct sh_slice){0}, (struct sh_slice){0});
     return 1;
 }
 

@@ -372,6 +372,8 @@ static int get_done(lua_State *L, int status, lua_KContext context)
         sh_lua_push_json(L, sh_read_bytes(&reader), false);
     }
     overlay(L, r, slice_at(L, 1), slice_at(L, 2));
+    if (sh_lua_explains(sh_lua_host(L)))
+        sh_lua_look_read(L, "records.get", slice_at(L, 1), slice_at(L, 2));
     return 1;
 }
 
@@ -406,6 +408,8 @@ static int find_done(lua_State *L, int status, lua_KContext context)
         sh_lua_push_json(L, doc, false);
         lua_rawseti(L, 2, (lua_Integer)i);
     }
+    if (sh_lua_explains(sh_lua_host(L)))
+        sh_lua_look_read(L, "records.find", r->request.collection, (struct sh_slice){0});
     return 2;
 }
 

@@ -55,7 +55,13 @@ static int l_get(lua_State *L)
         sh_lua_raise(L, "get: the path must be a text such as \"a.b.c\", got %s",
                      sh_lua_kind(L, 2));
     const char *path = lua_tolstring(L, 2, &n);
+    struct sh_host *h = sh_lua_host(L);
+    const bool explains = sh_lua_explains(h);
+    h->look_quiet = explains;
     sh_lua_push_path(L, 1, path, n);
+    h->look_quiet = false;
+    if (explains)
+        sh_lua_look_path(L, 1, path, n);
     return 1;
 }
 

@@ -18,6 +18,7 @@ void sh_lua_rule_clear(struct sh_rule *r)
     free(r->on);
     free(r->name);
     free(r->file);
+    free(r->when_file);
     free(r->every);
     free(r->zone);
     free(r->watch);

@@ -111,6 +111,8 @@ static int l_next(lua_State *L)
     if (after.kind == 1 && whole)
         after = (struct sh_key){.i = i};
     bool found = false;
+    if (sh_lua_explains(sh_lua_host(L)))
+        sh_lua_look_whole(L, 1);
     sh_lua_resolve(L, 1); /* 3 */
     lua_pushnil(L);
     while (lua_next(L, 3)) {
@@ -177,6 +179,8 @@ static int l_pairs(lua_State *L)
         sh_lua_raise(L, "pairs: a table expected, got %s", sh_lua_kind(L, 1));
     struct sh_host *h = sh_lua_host(L);
     lua_settop(L, 1);
+    if (sh_lua_explains(h))
+        sh_lua_look_whole(L, 1);
     sh_lua_resolve(L, 1); /* 2 */
     h->n_keys = 0;        /* an error on the way to the order leaves some behind */
     size_t base = h->n_keys, n = sh_lua_keys(L, 2);

@@ -149,9 +149,14 @@ static bool read_zone(struct sh_host *h, lua_State *L, struct sh_rule *rule)
     return ok;
 }
 
+struct place {  /* of a function */
+    char *file; /* owned */
+    int line, last;
+};
+
 /* Registry reference of a function field; *envelope: it takes a second argument. */
 static bool read_function(struct sh_host *h, lua_State *L, struct sh_rule *rule, const char *name,
-                          bool required, int *ref, bool *envelope, int *line)
+                          bool required, int *ref, bool *envelope, struct place *at)
 {
     *ref = LUA_NOREF;
     int type = lua_getfield(L, 2, name);
@@ -160,7 +165,9 @@ static bool read_function(struct sh_host *h, lua_State *L, struct sh_rule *rule,
         lua_pushvalue(L, -1);
         lua_getinfo(L, ">uS", &ar);
         *envelope = ar.nparams >= 2 || ar.isvararg;
-        *line = ar.linedefined;
+        const bool named = *ar.source == '=' || *ar.source == '@'; /* perhaps a script's */
+        *at = (struct place){sh_strdup(named ? ar.source + 1 : rule->file), ar.linedefined,
+                             ar.lastlinedefined};
         if (ar.lastlinedefined > rule->last_line)
             rule->last_line = ar.lastlinedefined;
         *ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -238,7 +245,7 @@ static int caller_line(lua_State *L)
 /* The table of a rule is at index 2, its name at 1. */
 static void define(struct sh_host *h, lua_State *L)
 {
-    int dummy;
+    struct place when = {0}, run = {0};
     bool ok = true;
     size_t n;
     const char *name = lua_tolstring(L, 1, &n);
@@ -259,10 +266,12 @@ static void define(struct sh_host *h, lua_State *L)
     ok = read_zone(h, L, &rule) && ok;
     if (ok && rule.n_on == 0 && !rule.every)
         warn(h, &rule, rule.line, "has no 'on' and no 'every': it never runs");
-    ok = read_function(h, L, &rule, "when", false, &rule.when, &rule.when_envelope,
-                       &rule.when_line) &&
-         ok;
-    ok = read_function(h, L, &rule, "run", true, &rule.run, &rule.run_envelope, &dummy) && ok;
+    ok = read_function(h, L, &rule, "when", false, &rule.when, &rule.when_envelope, &when) && ok;
+    ok = read_function(h, L, &rule, "run", true, &rule.run, &rule.run_envelope, &run) && ok;
+    free(run.file);
+    rule.when_file = when.file;
+    rule.when_line = when.line;
+    rule.when_last = when.last;
     if (!ok) {
         sh_lua_rule_clear(&rule);
         return;

@@ -29,6 +29,7 @@ struct kit_run {
     char rule[200], whole[2 * SH_MAX_ERROR_BYTES + 1]; /* the error as people see it */
     char error[2 * SH_MAX_ERROR_BYTES + 1]; /* the same without the rule's name and the hint */
     char *logs, *effects;                   /* effects: one JSON a line */
+    char *seen;                             /* what `when` looked at; "" = nothing is said */
     enum sh_outcome outcome;
     uint32_t n_effects, n_reads;
     uint64_t duration_us;
@@ -144,6 +145,7 @@ __attribute__((unused)) static void kit_keep(struct kit_run *to, const struct sh
     if (r->outcome == SH_RUN_FAILED)
         kit_plain(to);
     to->logs = sh_slice_dup(r->logs);
+    to->seen = sh_slice_dup(r->seen);
     to->outcome = r->outcome;
     to->n_effects = r->n_effects;
     to->n_reads = r->n_reads;
@@ -174,6 +176,7 @@ __attribute__((unused)) static void kit_clear(void)
 {
     for (size_t i = 0; i < kit.n_runs; i++) {
         free(kit.runs[i].logs);
+        free(kit.runs[i].seen);
         free(kit.runs[i].effects);
     }
     kit.n_runs = 0;
