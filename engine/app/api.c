@@ -4,6 +4,7 @@
 
 #include "app/api_live.h"
 #include "app/api_token.h"
+#include "app/playground.h"
 #include "app/session.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -417,6 +418,7 @@ struct sh_api *sh_api_new(const struct sh_api_config *config, struct sh_error *e
     }
     api->live = sh_api_live_new(api);
     api->sessions = sh_sessions_new(config->base, config->store);
+    api->playground = sh_playground_new(config->base, config->config);
     api->tokens = sh_api_tokens_new(config->base, config->store, config->known, config->arg);
     return api;
 }
@@ -426,11 +428,17 @@ size_t sh_api_pending(const struct sh_api *api)
     return api->n_calls;
 }
 
+void sh_api_leave(struct sh_api *api)
+{
+    sh_playground_stop(api->playground);
+}
+
 void sh_api_stop(struct sh_api *api)
 {
     api->stopped = true;
     sh_api_live_stop(api->live);
     sh_api_reader_stop(api->reader);
+    sh_playground_stop(api->playground);
     sh_api_tokens_stop(api->tokens);
     sh_sessions_stop(api->sessions);
 }
@@ -442,6 +450,7 @@ void sh_api_free(struct sh_api *api)
         return;
     sh_api_live_free(api->live);
     sh_api_reader_free(api->reader);
+    sh_playground_free(api->playground);
     for (c = TAILQ_FIRST(&api->calls); c; c = next) {
         next = TAILQ_NEXT(c, link);
         call_free(c);

@@ -84,6 +84,8 @@ void sh_api_handle(struct sh_api *api, struct sh_http_request *req,
                    const struct sh_api_caller *caller);
 /* Requests not answered yet. */
 size_t sh_api_pending(const struct sh_api *api);
+/* The engine begins to stop: what is being tried is ended, and answered 503 `stopping`. */
+void sh_api_leave(struct sh_api *api);
 /* Stop the thread: what it has not begun is answered 503. Before the store is closed. */
 void sh_api_stop(struct sh_api *api);
 /* After the store is closed and before the servers are freed: what is still open goes unanswered.

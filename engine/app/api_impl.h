@@ -28,6 +28,7 @@ struct sh_api_route {
     enum sh_role role;          /* the least one; NONE: also who is not known (log-in alone) */
     const char *const *params;  /* known in the query, NULL-terminated; NULL: none */
     const char *const *fields;  /* known in the body's object, NULL-terminated; NULL: no body */
+    size_t body_bytes;          /* of the body at most; 0: SH_API_BODY_BYTES */
     sh_api_fn *fn;              /* answers, now or later, exactly once */
     const char *summary;
 };
@@ -49,6 +50,7 @@ extern const struct sh_api_routes sh_api_privacy_routes;   /* api_privacy.c */
 extern const struct sh_api_routes sh_api_session_routes;   /* api_session.c */
 extern const struct sh_api_routes sh_api_series_routes;    /* api_series.c */
 extern const struct sh_api_routes sh_api_live_routes;      /* api_live.c */
+extern const struct sh_api_routes sh_api_try_routes;       /* api_try.c */
 
 /* docs/openapi.json, in the binary. */
 extern const unsigned char sh_embed_openapi[];
@@ -57,6 +59,7 @@ extern const size_t sh_embed_openapi_size;
 struct sh_api {
     struct sh_api_config config;
     struct sh_api_reader *reader;
+    struct sh_playground *playground;
     struct sh_api_tokens *tokens; /* api_token.h */
     struct sh_sessions *sessions; /* session.h */
     struct sh_api_live *live;     /* api_live.h */

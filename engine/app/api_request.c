@@ -258,9 +258,9 @@ bool sh_api_read_body(struct sh_api_call *c)
     const cJSON *member;
     if (text.n == 0 && sh_http_method(c->req) != SH_HTTP_POST)
         return true;
-    if (text.n > SH_API_BODY_BYTES) {
-        sh_api_fail(c, 413, "body_too_large", "a body of %zu bytes; at most %zu", text.n,
-                    SH_API_BODY_BYTES);
+    const size_t most = c->route->body_bytes ? c->route->body_bytes : SH_API_BODY_BYTES;
+    if (text.n > most) {
+        sh_api_fail(c, 413, "body_too_large", "a body of %zu bytes; at most %zu", text.n, most);
         return false;
     }
     if (!is_json(sh_http_header(c->req, "Content-Type"))) {

@@ -16,6 +16,7 @@ const struct sh_api_routes *const sh_api_all[] = {
     &sh_api_session_routes,
     &sh_api_series_routes,
     &sh_api_live_routes,
+    &sh_api_try_routes,
     NULL,
     /* clang-format on */
 };

@@ -45,7 +45,8 @@ static const struct entry commands[] = {
     {"token", sh_cmd_token, "list who may come in through the API; new, revoke"},
     {"forget", sh_cmd_forget, "remove or make blank everything about a caller"},
     {"api", sh_cmd_api, "print the rule API, for editors and for people"},
-    {"worker", sh_cmd_worker, NULL}, /* started by serve */
+    {"worker", sh_cmd_worker, NULL},         /* started by serve */
+    {"playground", sh_cmd_playground, NULL}, /* likewise */
     {"version", sh_cmd_version, "say the version, and those of the libraries"},
     {"help", cmd_help, "this list"},
 };

@@ -10,6 +10,7 @@ int sh_main(int argc, char **argv);
 /* Subcommands; argv[0] is the subcommand's name. */
 int sh_cmd_serve(int argc, char **argv);
 int sh_cmd_worker(int argc, char **argv);
+int sh_cmd_playground(int argc, char **argv);
 int sh_cmd_check(int argc, char **argv);
 int sh_cmd_reload(int argc, char **argv);
 int sh_cmd_status(int argc, char **argv);

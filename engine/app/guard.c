@@ -132,6 +132,8 @@ struct sh_pulse *sh_guard_pulse(struct sh_guard *g)
 
 void sh_guard_set_rules(struct sh_guard *g, const cJSON *report)
 {
+    if (!g)
+        return;
     pthread_mutex_lock(&g->lock);
     g->rules = sh_json_member(report, "rules");
     g->normalisers = sh_json_member(report, "normalisers");
@@ -141,10 +143,12 @@ void sh_guard_set_rules(struct sh_guard *g, const cJSON *report)
 
 void sh_guard_enter(struct sh_guard *g)
 {
-    atomic_store(&g->busy_since_us, sh_mono_us());
+    if (g)
+        atomic_store(&g->busy_since_us, sh_mono_us());
 }
 
 void sh_guard_leave(struct sh_guard *g)
 {
-    atomic_store(&g->busy_since_us, 0);
+    if (g)
+        atomic_store(&g->busy_since_us, 0);
 }

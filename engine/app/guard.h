@@ -19,7 +19,7 @@ void sh_guard_free(struct sh_guard *g); /* NULL is a no-op */
 struct sh_pulse *sh_guard_pulse(struct sh_guard *g);
 /* Where the rules are named: the load's report, borrowed; NULL while files are being loaded. */
 void sh_guard_set_rules(struct sh_guard *g, const cJSON *report);
-/* Between these two, Lua runs. */
+/* Between these two, Lua runs. In these three a guard of NULL is a no-op. */
 void sh_guard_enter(struct sh_guard *g);
 void sh_guard_leave(struct sh_guard *g);
 

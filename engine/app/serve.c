@@ -181,6 +181,7 @@ static void on_signal(void *arg)
     sh_info("stopping");
     sh_ingress_set_refusing(s->ingress, "the engine is stopping");
     sh_ingress_stop(s->ingress);
+    sh_api_leave(s->api);
     sh_reload_stop(sh_live_reload(s->rules));
     sh_control_stop(s->control);
     sh_timekeeper_stop(s->timekeeper);

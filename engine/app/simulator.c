@@ -52,7 +52,7 @@ static void answer_lookup(struct sh_simulator *s, uint64_t read_id, struct sh_sl
     sh_buf_free(&answer);
 }
 
-static void answer_read(void *arg, uint64_t read_id, const struct sh_read_request *q)
+void sh_sim_on_read(void *arg, uint64_t read_id, const struct sh_read_request *q)
 {
     struct sh_simulator *s = arg;
     if (q->kind == SH_READ_HTTP) {
@@ -88,7 +88,7 @@ static int64_t retry_at(const struct sh_simulator *s, uint32_t attempt)
     return attempt >= 1 && attempt <= s->n_retry ? s->now_ms + s->retry_ms[attempt - 1] : 0;
 }
 
-static void clear_again(struct sh_simulator *s)
+void sh_sim_clear_again(struct sh_simulator *s)
 {
     for (size_t i = 0; i < s->n_again; i++)
         free((char *)(uintptr_t)s->again[i].p);
@@ -155,9 +155,13 @@ static struct sh_run close_unmatched(const struct sh_simulator *s, const struct 
         .rule = skipped->rule, .outcome = SH_RUN_DONE, .attempt = s->attempt, .now_ms = s->now_ms};
 }
 
-static void on_finished(void *arg, const struct sh_result *r)
+void sh_sim_on_finished(void *arg, const struct sh_result *r)
 {
     struct sh_simulator *s = arg;
+    if (s->look) {
+        sh_sim_looked(s, r);
+        return;
+    }
     struct sh_run *runs = sh_alloc(r->n_runs + 2, sizeof(*runs));
     size_t n = 0;
     bool retried = !s->first;
@@ -189,7 +193,7 @@ static void on_finished(void *arg, const struct sh_result *r)
 
 /* --- one event ------------------------------------------------------------------------------- */
 
-static void give(struct sh_simulator *s, const struct sh_slice *only, size_t n_only)
+void sh_sim_give(struct sh_simulator *s, const struct sh_slice *only, size_t n_only)
 {
     const struct sh_event *e = s->event;
     const struct sh_job job = {
@@ -207,8 +211,11 @@ static void give(struct sh_simulator *s, const struct sh_slice *only, size_t n_o
         .trace = sh_slice_str(e->trace),
         .attempt = s->attempt,
         .explain = true,
-        .only = only,
-        .n_only = n_only,
+        .look = s->look,
+        .only = only        ? only
+                : s->rule.n ? &s->rule
+                            : NULL,
+        .n_only = only ? n_only : s->rule.n > 0,
     };
     s->finished = false;
     sh_guard_enter(s->guard);
@@ -219,7 +226,7 @@ static void give(struct sh_simulator *s, const struct sh_slice *only, size_t n_o
 
 static void run_job(struct sh_simulator *s, const struct sh_slice *only, size_t n_only)
 {
-    give(s, only, n_only);
+    sh_sim_give(s, only, n_only);
     for (int rerun = 0; s->n_again > 0 && rerun < MAX_RERUNS; rerun++) {
         struct sh_slice *names = s->again;
         size_t n = s->n_again;
@@ -227,7 +234,7 @@ static void run_job(struct sh_simulator *s, const struct sh_slice *only, size_t 
         s->again = NULL;
         s->n_again = 0;
         s->first = false; /* the event is closed; these rules' rows are due again */
-        give(s, names, n);
+        sh_sim_give(s, names, n);
         s->first = was_first;
         for (size_t i = 0; i < n; i++)
             free((char *)(uintptr_t)names[i].p);
@@ -472,118 +479,4 @@ cJSON *sh_simulator_advance_ms(struct sh_simulator *s, int64_t ms)
 int64_t sh_simulator_now_ms(const struct sh_simulator *s)
 {
     return s->now_ms;
-}
-
-/* --- life ------------------------------------------------------------------------------------ */
-
-/* The clock rules of the report get their times, counted from where the clock stands. */
-static bool set_clocks(struct sh_simulator *s, struct sh_error *err)
-{
-    const cJSON *rules = sh_json_member(s->report, "rules"), *rule;
-    struct sh_clock *clocks = sh_alloc((size_t)cJSON_GetArraySize(rules), sizeof(*clocks));
-    struct sh_op_clocks op = {.op.kind = SH_OP_CLOCKS, .clocks = clocks, .now_ms = s->now_ms};
-    cJSON_ArrayForEach(rule, rules)
-    {
-        if (sh_json_string(rule, "every"))
-            clocks[op.n_clocks++] =
-                (struct sh_clock){sh_json_string(rule, "name"), sh_json_string(rule, "every"),
-                                  sh_json_string(rule, "zone")};
-    }
-    sh_sim_carry_out(s, &op.op);
-    free(clocks);
-    if (!op.op.ok)
-        *err = op.op.err;
-    return op.op.ok;
-}
-
-static bool load(struct sh_simulator *s, const struct sh_generation *g, cJSON **report,
-                 struct sh_error *err)
-{
-    sh_guard_enter(s->guard);
-    bool ok = sh_host_load(s->host, g, report);
-    sh_guard_leave(s->guard);
-    if (!ok)
-        return sh_error_set(err, SH_EINVAL, "the rules do not load");
-    s->report = cJSON_Duplicate(*report, true);
-    sh_guard_set_rules(s->guard, s->report);
-    return true;
-}
-
-/* A store with nothing in it but when the clock rules run. */
-static bool open_store(struct sh_simulator *s, struct sh_error *err)
-{
-    s->store = sh_store_open(&s->store_config, err);
-    return s->store && set_clocks(s, err);
-}
-
-struct sh_simulator *sh_simulator_new(const struct sh_simulator_config *config, cJSON **report,
-                                      struct sh_error *err)
-{
-    struct sh_simulator *s = sh_alloc(1, sizeof(*s));
-    s->zone = sh_strdup(config->settings ? config->settings->zone : NULL);
-    s->store_config = (struct sh_store_config){
-        .callback_email = config->callback_email,
-        .callback_missed_ms = config->callback_missed_ms,
-        .zone = s->zone,
-    };
-    *report = NULL;
-    s->now_ms = config->start_ms;
-    s->n_retry = config->n_retry;
-    s->replies = config->replies;
-    s->retry_ms = sh_alloc(config->n_retry + 1, sizeof(*s->retry_ms));
-    for (size_t i = 0; i < config->n_retry; i++)
-        s->retry_ms[i] = config->retry_ms[i];
-    memcpy(s->generation, config->generation->id, sizeof(s->generation));
-    s->collections = cJSON_CreateObject();
-    s->guard = sh_guard_new(config->budgets.wall_ms, config->generation);
-    const struct sh_host_calls calls = {.arg = s,
-                                        .settings = config->settings,
-                                        .read = answer_read,
-                                        .finished = on_finished,
-                                        .pulse = sh_guard_pulse(s->guard),
-                                        .cover = config->cover};
-    s->host = sh_host_new(&config->budgets, &calls);
-    bool ok = load(s, config->generation, report, err) && open_store(s, err);
-    if (!*report)
-        *report = cJSON_CreateObject();
-    if (ok)
-        return s;
-    sh_simulator_free(s);
-    return NULL;
-}
-
-bool sh_simulator_reset(struct sh_simulator *s, int64_t start_ms, struct sh_error *err)
-{
-    cJSON_Delete(s->collections);
-    s->collections = cJSON_CreateObject();
-    s->now_ms = start_ms;
-    return sh_store_clear(s->store, err) && set_clocks(s, err);
-}
-
-void sh_simulator_set_replies(struct sh_simulator *s, const cJSON *replies)
-{
-    s->replies = replies;
-}
-
-const cJSON *sh_simulator_report(const struct sh_simulator *s)
-{
-    return s->report;
-}
-
-void sh_simulator_free(struct sh_simulator *s)
-{
-    if (!s)
-        return;
-    for (size_t i = 0; i < s->n_queue; i++)
-        sh_event_free(s->queue[i]);
-    free(s->queue);
-    clear_again(s);
-    sh_host_free(s->host);
-    sh_guard_free(s->guard);
-    sh_store_close(s->store);
-    free(s->zone);
-    cJSON_Delete(s->report);
-    cJSON_Delete(s->collections);
-    free(s->retry_ms);
-    free(s);
 }

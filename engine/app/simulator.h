@@ -29,6 +29,14 @@ struct sh_simulator_config {
     struct sh_cover *cover;             /* lines that run are counted; likewise, or NULL */
     bool callback_email;                /* as in the configuration */
     int64_t callback_missed_ms;
+    const char *rule; /* copied: this rule alone; NULL: every one */
+    /* Somebody else watches this page and ends the process when a rule is stuck (frame.h); no
+     * thread is started. NULL: the simulator does it itself. */
+    struct sh_pulse *pulse;
+    /* Called when everything is there that takes files, timers or threads, before the first line of
+     * a rule's file runs; false: no simulator. NULL: none. */
+    bool (*lock)(void *arg, struct sh_error *err);
+    void *lock_arg;
 };
 
 /* Load the rules. *report (owned by the caller, never NULL) is what sh_host_load() says. NULL: a
@@ -52,6 +60,12 @@ void sh_simulator_free(struct sh_simulator *s); /* NULL is a no-op */
  * max_bytes: limits.body. */
 cJSON *sh_simulator_send(struct sh_simulator *s, const struct sh_source_config *source,
                          const struct sh_sent *sent, int64_t max_bytes) SH_WARN_UNUSED;
+
+/* What each rule says of an event, without running it: an array (caller deletes) of
+ *   {"rule","file","line","outcome","why","error","logs","when"}
+ * as above; "done": it would run. The event is borrowed and nothing is stored; the clock is the
+ * simulator's. */
+cJSON *sh_simulator_look(struct sh_simulator *s, const struct sh_event *e) SH_WARN_UNUSED;
 
 /* Move the clock and let everything happen that falls due on the way, each at its own time: timers,
  * clock rules, callbacks, retries. The result is as above, one entry an event or retried run. */

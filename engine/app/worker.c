@@ -6,34 +6,27 @@
  * from then on knows nothing but frames in and frames out. */
 #include "app/app.h"
 
+#include "app/locked_child.h"
 #include "base/limits.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/zone.h"
 #include "lua/host.h"
-#include "svc/lockup.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { SOCKET = 3, PAGE = 4, ZONES = 5 };
+#define SOCKET SH_CHILD_SOCKET
 
 #define READ_BYTES  (256U * 1024)
 #define FLUSH_BYTES (64U * 1024)
 #define MAX_IN      (SH_MAX_FRAME_BYTES + READ_BYTES + 16)
 #define MAX_OUT     (3U * SH_MAX_FRAME_BYTES)
 #define KEEP_BYTES  (1024U * 1024) /* a buffer that grew past it is given back when empty */
-#define WORKER_NICE 5
 #define EXPIRE_MS   100
 
 struct worker {
@@ -49,53 +42,6 @@ static _Noreturn void die(const char *why)
 {
     sh_log(SH_LOG_ERROR, "worker ends", "reason", why, NULL);
     _exit(1);
-}
-
-/* --- locking up ------------------------------------------------------------------------------ */
-
-/* The engine made the socket: its pid is the peer's. Dead already means nobody would ever stop a
- * runaway rule here, so leave at once. */
-static void tie_to_parent(void)
-{
-    struct ucred peer;
-    socklen_t n = sizeof(peer);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
-        getsockopt(SOCKET, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0)
-        die("cannot tie itself to the engine");
-    if (peer.pid != getppid())
-        _exit(0);
-}
-
-/* What would ask the system for something at its first use, when that is refused: the C library's
- * own time zone opens a file, and its qsort() wants to know how much memory the machine has. */
-static int by_byte(const void *a, const void *b)
-{
-    return *(const unsigned char *)a - *(const unsigned char *)b;
-}
-
-static void warm_up(void)
-{
-    unsigned char bytes[2048] = {1}; /* qsort() asks from 1024 bytes on */
-    qsort(bytes, sizeof(bytes), 1, by_byte);
-    tzset();
-}
-
-/* Give up everything that running rules does not need. NULL: *err says what does not hold. */
-static cJSON *lock_up(struct sh_error *err)
-{
-    /* Rules yield the processor to ingress and the store: acknowledgements first. */
-    if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) != 0)
-        sh_debug("worker: priority unchanged");
-    warm_up();
-    const struct sh_lockup_config everything = sh_lockup_everything(SOCKET);
-    return sh_lockup(&everything, err);
-}
-
-static void ignore_signals(void)
-{
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};
-    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
-        signal(ignored[i], SIG_IGN); /* the engine decides when a worker ends */
 }
 
 /* --- the stream ------------------------------------------------------------------------------ */
@@ -228,7 +174,7 @@ static cJSON *refuse(const struct sh_generation *g, const struct sh_error *err)
 static cJSON *load(struct worker *w, const struct sh_generation *g)
 {
     struct sh_error err;
-    cJSON *report, *sandbox = lock_up(&err);
+    cJSON *report, *sandbox = sh_locked_child_lock(&err);
     if (!sandbox)
         return refuse(g, &err);
     if (!sh_host_load(w->host, g, &report))
@@ -364,18 +310,10 @@ int sh_cmd_worker(int argc, char **argv)
               help ? stdout : stderr);
         return help ? 0 : 2;
     }
-    w.pulse = mmap(NULL, sizeof(*w.pulse), PROT_READ | PROT_WRITE, MAP_SHARED, PAGE, 0);
-    if (w.pulse == MAP_FAILED) {
-        fputs("switchhook worker: started by the engine, not by hand\n", stderr);
-        return 2;
-    }
     sh_log_set_format(format);
-    ignore_signals();
-    tie_to_parent();
-    close(PAGE);
-    if (!sh_zones_open(ZONES))
-        sh_zones_load(NULL); /* while there still are files */
-    close(ZONES);
+    w.pulse = sh_locked_child_start("worker");
+    if (!w.pulse)
+        return 2;
     sh_buf_init(&w.in, MAX_IN);
     sh_buf_init(&w.out, MAX_OUT);
     serve(&w);

@@ -16,10 +16,12 @@ enum sh_frame_type {
     SH_FRAME_LOAD = 1,   /* budgets and a generation: first frame */
     SH_FRAME_JOB = 2,    /* an event to run */
     SH_FRAME_ANSWER = 3, /* the answer to a READ */
+    SH_FRAME_TRY = 4,    /* to a playground alone: what is to be tried, behind LOAD */
     /* worker to engine */
     SH_FRAME_LOADED = 10, /* the load's report, JSON */
     SH_FRAME_READ = 11,   /* a run asks */
-    SH_FRAME_RESULT = 12  /* a job is finished */
+    SH_FRAME_RESULT = 12, /* a job is finished */
+    SH_FRAME_TRIED = 13   /* of a playground: what came of it */
 };
 
 /* Budgets of a run; all positive. */

@@ -82,8 +82,8 @@ static bool set_up(sqlite3 *db, const struct sh_sqlite_config *c, struct sh_erro
     /* secure_delete FAST: what is deleted is overwritten wherever that costs no extra write */
     snprintf(sql, sizeof(sql),
              "PRAGMA cell_size_check=ON; PRAGMA cache_size=-%d; PRAGMA foreign_keys=OFF;"
-             "PRAGMA mmap_size=0;%s",
-             c->cache_kib,
+             "PRAGMA mmap_size=0;%s%s",
+             c->cache_kib, c->path ? "" : " PRAGMA temp_store=MEMORY;", /* no file at all */
              c->read_only ? " PRAGMA query_only=ON;"
                           : " PRAGMA page_size=4096; PRAGMA journal_mode=WAL;"
                             " PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"

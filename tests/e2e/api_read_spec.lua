@@ -100,6 +100,7 @@ describe("the API", function()
     end
     get(v1 .. "events/{id}", { event })
     get(v1 .. "events/{id}/raw", { event })
+    assert.equal(200, get(v1 .. "events/{id}/why", { event }).status)
     for _, query in ipairs { "?outcome=dead", "?outcome=done&limit=1", "?event=" .. event, "?outcome=dropped" } do
       get(v1 .. "runs", nil, query)
     end
@@ -125,7 +126,8 @@ describe("the API", function()
       assert.equal(400, get(v1 .. path, nil, "?limit=501").status)
       assert.equal(403, get(v1 .. path, nil, nil, { Origin = "http://example.org" }).status)
     end
-    for path, segments in pairs { ["events/{id}"] = { "x" }, ["events/{id}/raw"] = { hostile },
+    for path, segments in pairs { ["events/{id}"] = { "x" }, ["events/{id}/why"] = { "x" },
+                                  ["events/{id}/raw"] = { hostile },
                                   ["records/{collection}"] = { "x" }, ["records/{collection}/{id}"] = { "x", "y" },
                                   ["callbacks/{id}"] = { "x" }, ["outbox/{id}"] = { "x" }, ["rules/{name}"] = { "x" },
                                   ["generations/{id}"] = { "0123456789abcdef" } } do
