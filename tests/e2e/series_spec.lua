@@ -161,6 +161,16 @@ describe("the series", function()
     check(get "?from=2020-01-01T00:00:00%2B01:00&to=2020-01-01T00:00:01%2B01:00")
   end)
 
+  it("are a viewer's too, and times are no telephone numbers", function()
+    start()
+    local token = engine:cli("token", "new", "look", "--role", "viewer", "--json")[1].token
+    assert.equal(401, engine:request("GET", "/api/v1/series").status)
+    local answer = engine:request("GET", "/api/v1/series", nil, { Authorization = "Bearer " .. token })
+    assert.equal(200, answer.status)
+    check(answer.json)
+    assert.is_true(math.abs(answer.json.at[#answer.json.at] - os.time()) <= 2 * answer.json.step_s)
+  end)
+
   describe("with a clock that is set", function()
     local function set(offset)
       support.write_file(stamp .. ".new", offset .. "\n")
