@@ -6,6 +6,7 @@ import "./console.css";
 import { go, useAddress } from "./hooks.js";
 import { connect, disconnect } from "./live.js";
 import { Door } from "./pages/door.jsx";
+import { Fence } from "./parts/fence.jsx";
 import { Frame, Head } from "./parts/frame.jsx";
 import { Empty, Failure } from "./parts/state.jsx";
 import { Toasts } from "./parts/toast.jsx";
@@ -93,7 +94,7 @@ function App() {
   };
   return (
     <Frame session={session} path={path} onOut={out} mainRef={main} onLost={ask}>
-      <Page key={path} name={name} params={params} session={session} onOut={out} />
+      <Fence key={path}><Page name={name} params={params} session={session} onOut={out} /></Fence>
       <Toasts />
     </Frame>
   );

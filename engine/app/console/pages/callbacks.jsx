@@ -34,8 +34,8 @@ function Row({ row, zone, late, writes, open, act: on }) {
     <li class="callback" data-testid="callback-row" data-id={row.id} data-number={row.number}>
       <Due row={row} zone={zone} late={late} />
       <div class="callback-what">
-        <a class="callback-name" href={open.href(row)} onClick={open.click(row)} aria-label={row.name ? undefined : name}>
-          {row.name ? <Sent>{row.name}</Sent> : <span class="mute">No name</span>}
+        <a class="callback-name" href={open.href(row)} onClick={open.click(row)}>
+          {row.name ? <Sent>{row.name}</Sent> : <span class="mute">No name<span class="sr">, {row.number}</span></span>}
         </a>
         <PhoneNumber number={row.number} name={name} />
         {row.reason && <p class="callback-why"><Sent>{row.reason}</Sent></p>}
@@ -59,24 +59,25 @@ function Row({ row, zone, late, writes, open, act: on }) {
   );
 }
 
-function Section({ title, rows, tone, ...rest }) {
+function Section({ title, rows, count, tone, ...rest }) {
   if (rows.length === 0) return null;
   return (
-    <section class="callback-part" aria-label={`${title}: ${rows.length}`}>
-      <h2 class={tone}>{title} <span class="mute">{rows.length}</span></h2>
+    <section class="callback-part" aria-label={`${title}: ${count}`}>
+      <h2 class={tone}>{title} <span class="mute">{count}</span></h2>
       <ul class="callback-list panel">
         {rows.map((row) => <Row key={row.id} row={row} late={tone === "late"} {...rest} />)}
       </ul>
+      {count > rows.length && <p class="mute callback-rest">{count - rows.length} more come when some of these are done.</p>}
     </section>
   );
 }
 
 // What is due behind tomorrow: asked for when it is opened.
-function Later({ count, zone, assignee, ...rest }) {
+function Later({ count, zone, whose, ...rest }) {
   const [open, set] = useState(false);
   const from = new Date(dayStart(zone, Date.now(), 2)).toISOString();
-  const list = useQuery(open ? "/callbacks" : null, { status: "open", due_after: from, assignee, limit: 200 }, ["callbacks"]);
-  const rows = (list.data?.items ?? []).slice().sort((a, b) => (a.due_at < b.due_at ? -1 : 1));
+  const list = useQuery(open ? "/callbacks" : null, { status: "open", due_after: from, limit: 200, assignee: whose || undefined }, ["callbacks"]);
+  const rows = (list.data?.items ?? []).filter((row) => whose !== null || !row.assignee).sort((a, b) => (a.due_at < b.due_at ? -1 : 1));
   if (count === 0) return null;
   return (
     <details class="callback-part" onToggle={(e) => set(e.currentTarget.open)}>
@@ -88,11 +89,11 @@ function Later({ count, zone, assignee, ...rest }) {
   );
 }
 
-function Done({ rows, zone, open }) {
+function Done({ rows, count, zone, open }) {
   if (rows.length === 0) return null;
   return (
     <details class="callback-part">
-      <summary>Done today <span class="mute">{rows.length}</span></summary>
+      <summary>Done today <span class="mute">{count}</span></summary>
       <ul class="callback-list panel">
         {rows.map((row) => (
           <li class="callback closed" key={row.id} data-testid="callback-closed" data-id={row.id}>
@@ -189,7 +190,8 @@ const noRows = [];
 export function Callbacks({ params, session }) {
   const writes = may(session, "operator");
   const assignee = params.get("assignee") ?? "";
-  const day = useQuery("/callbacks/day", { assignee }, ["callbacks"]);
+  const nobody = params.has("nobody"); // those that are assigned to nobody
+  const day = useQuery(nobody ? "/callbacks/day?assignee=" : "/callbacks/day", nobody ? {} : { assignee }, ["callbacks"]);
   const [asked, setAsked] = useState(null); // {what, row}: a dialog that is open
   const gone = useRef(new Map()); // id -> the state of it that was changed here
   const [, turn] = useState(0);
@@ -199,6 +201,7 @@ export function Callbacks({ params, session }) {
   const here = (rows) => (rows ?? noRows).filter((row) => gone.current.get(row.id) !== row.updated_at);
   const parts = [here(data?.overdue), here(data?.today), here(data?.tomorrow)];
   const rows = parts.flat();
+  const counted = (name, i) => (data.counts?.[name] ?? data[name].length) - (data[name].length - parts[i].length);
 
   const address = (change) => {
     const next = new URLSearchParams(params);
@@ -229,34 +232,38 @@ export function Callbacks({ params, session }) {
   useFocusNext(box, rows);
   const id = params.get("id");
   const shared = { zone, writes, open, act: on };
-  const listed = (data?.assignees ?? []).map((one) => one.assignee).filter(Boolean);
-  const names = data ? listed : assignee ? [assignee] : [];
+  const people = data?.assignees ?? [];
+  const names = people.map((one) => one.assignee).filter(Boolean);
+  if (assignee && !names.includes(assignee)) names.push(assignee);
+  const openOf = (name) => people.find((one) => one.assignee === name)?.open ?? 0;
+  const choose = (value) => go(address(value === " " ? { assignee: "", nobody: "1" } : { assignee: value, nobody: "" }), { replace: true });
   const nothing = data && rows.length === 0 && data.later === 0;
   return (
     <div ref={box}>
       <Head title="Callbacks">
         <label class="of" for="assignee">Assigned to</label>
-        <select id="assignee" value={assignee} onChange={(e) => go(address({ assignee: e.target.value }), { replace: true })} data-testid="callback-assignee">
+        <select id="assignee" value={nobody ? " " : assignee} onChange={(e) => choose(e.target.value)} data-testid="callback-assignee">
           <option value="">Everybody</option>
-          {(names.includes(assignee) || !assignee ? names : [assignee, ...names]).map((name) => <option key={name} value={name}>{name}</option>)}
+          {names.map((name) => <option key={name} value={name}>{name} ({openOf(name)})</option>)}
+          {(nobody || openOf(null) > 0) && <option value=" ">Nobody ({openOf(null)})</option>}
         </select>
       </Head>
       {day.error && !data && <Failure error={day.error} retry={day.reload} />}
       {!data && !day.error && <Loading rows={5} />}
       {nothing && (
-        <Empty title={assignee ? "Nobody to call" : "Nobody to call back"}>
-          {assignee ? <><p>Nothing is open for <Sent>{assignee}</Sent>.</p><p><a href={address({ assignee: "" })} onClick={(e) => { e.preventDefault(); go(address({ assignee: "" })); }}>Look at everybody's</a></p></>
+        <Empty title={assignee || nobody ? "Nobody to call" : "Nobody to call back"}>
+          {assignee || nobody ? <><p>Nothing is open for {nobody ? "nobody in particular" : <Sent>{assignee}</Sent>}.</p><p><button type="button" onClick={() => choose("")}>Show everybody's</button></p></>
             : <p>A rule asks for a call with <code>callback{"{}"}</code>, for example after a missed one. It is then here until somebody has called.</p>}
         </Empty>
       )}
       {data && !nothing && rows.length === 0 && <Empty title="Done for today and tomorrow"><p>What is due later is below.</p></Empty>}
       {data && (
         <>
-          <Section title="Overdue" tone="late" rows={parts[0]} {...shared} />
-          <Section title="Today" rows={parts[1]} {...shared} />
-          <Section title="Tomorrow" rows={parts[2]} {...shared} />
-          <Later count={data.later} assignee={assignee} {...shared} />
-          <Done rows={data.done_today ?? noRows} zone={zone} open={open} />
+          <Section title="Overdue" tone="late" rows={parts[0]} count={counted("overdue", 0)} {...shared} />
+          <Section title="Today" rows={parts[1]} count={counted("today", 1)} {...shared} />
+          <Section title="Tomorrow" rows={parts[2]} count={counted("tomorrow", 2)} {...shared} />
+          <Later count={data.later} whose={nobody ? null : assignee} {...shared} />
+          <Done rows={data.done_today ?? noRows} count={data.counts?.done_today ?? data.done_today.length} zone={zone} open={open} />
         </>
       )}
       {rows.length > 0 && (

@@ -14,7 +14,7 @@ import "./rules.css";
 
 // What makes a rule run.
 export function Reacts({ rule, words = "on" }) {
-  if (rule.every) return <span>runs at <Sent>{rule.every}</Sent></span>;
+  if (rule.every) return <span>by the clock: <Sent>{rule.every}</Sent></span>;
   return <span>{words} <Sent>{(rule.on ?? []).join(", ") || "nothing"}</Sent></span>;
 }
 

@@ -38,6 +38,8 @@ const second = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-di
 export const atText = (s, step) => (step < 60 ? second : both).format(new Date(s * 1000));
 
 const dashes = [undefined, [6, 4], [2, 3], [10, 3, 2, 3]]; // lines differ by more than their colour
+// a value alone between gaps is no line: it is a dot
+const alone = (u, i) => u.data[0].map((_, k) => k).filter((k) => u.data[i][k] !== null && (u.data[i][k - 1] ?? null) === null && (u.data[i][k + 1] ?? null) === null);
 const FONT = "12px system-ui, sans-serif";
 
 function options(series, unit, width, height, onCursor) {
@@ -54,7 +56,7 @@ function options(series, unit, width, height, onCursor) {
       { ...axis, size: unit === "ms" ? 58 : 46, gap: 4, space: 32, incrs: unit === "ms" ? undefined : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7, 1e8], values: (_u, at) => at.map(text) },
     ],
     series: [{}, ...series.map((one, i) => ({
-      stroke: () => colour(one.colour), width: one.thick ?? 1.5, dash: dashes[i], points: { show: false },
+      stroke: () => colour(one.colour), width: one.thick ?? 1.5, dash: dashes[i], points: { show: true, size: 5, fill: () => colour(one.colour), filter: alone },
       fill: one.fill ? () => colour(one.colour, 0.14) : undefined,
       paths: unit === "ms" ? undefined : uPlot.paths.stepped({ align: 1 }),
     }))],
