@@ -20,6 +20,7 @@
 #define MAX_REFUSAL_BYTES 4096
 #define MAX_HEAD_BYTES    512
 #define SMALL_REQUEST     ((size_t)16 * 1024)
+#define HELD_BYTES        ((size_t)64 * 1024) /* behind an answer that has not left, about */
 
 /* --- Between socket and evhttp ---------------------------------------------------------------- */
 
@@ -215,6 +216,15 @@ static void read_on(struct sh_http_conn *c)
     }
 }
 
+/* evhttp does not read now; if it did, what came belongs to later requests. Of these there is no
+ * need for more before the answer has left: evhttp then reads on by itself. */
+static void hold(struct sh_http_conn *c)
+{
+    hold_beyond(c, c->state == CONN_FED ? c->guard.total_bytes : 0);
+    if (c->state == CONN_WRITING && evbuffer_get_length(held_of(c)) > HELD_BYTES)
+        bufferevent_disable(c->bev, EV_READ);
+}
+
 static bool is_stream(const struct sh_http_conn *c)
 {
     return c->state == CONN_STREAM || c->state == CONN_ENDING;
@@ -235,8 +245,8 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
         throw_away(c);
     else if (c->state == CONN_READING)
         read_on(c);
-    else /* evhttp does not read now; if it did, what came belongs to later requests */
-        hold_beyond(c, c->state == CONN_FED ? c->guard.total_bytes : 0);
+    else
+        hold(c);
 }
 
 /* Give evhttp the first n of the held bytes. It goes on reading by itself when its input is not

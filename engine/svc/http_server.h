@@ -4,7 +4,8 @@
  * Guards (libevent 2.1.12 has none of them): total input per request capped whatever its framing
  * (an endless chunk-size line costs at most body + headers + 64 KiB, no quadratic rescans);
  * absolute deadlines for headers and body, however steadily bytes trickle; connection caps in
- * total and per peer address; two or differing Content-Length, any Transfer-Encoding but exactly
+ * total and per peer address; no more than about 64 KiB is read of what comes behind an answer that
+ * has not left; two or differing Content-Length, any Transfer-Encoding but exactly
  * `chunked`, TE together with CL, odd chunk sizes, empty or spaced header names, NUL or bare CR
  * in a value, obs-fold, missing or doubled Host on HTTP/1.1: 400 and close; EMFILE pauses the
  * listener instead of spinning. */

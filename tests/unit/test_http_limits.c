@@ -164,6 +164,63 @@ static void unread_answer_is_dropped(void **state)
 /* --- Caps --------------------------------------------------------------------------------------
  */
 
+/* Somebody who does not read the answer, and sends and sends: what is held for later is bounded. */
+static void input_behind_an_unread_answer_is_bounded(void **state)
+{
+    (void)state;
+    char block[65536];
+    memset(block, 'x', sizeof(block));
+    assert_alive();
+    int fd = dial();
+    puts_to(fd, "GET /big HTTP/1.1\r\n" HOST "\r\n");
+    pause_ms(100);
+    const long peak = peak_kib();
+    size_t sent = 0;
+    for (const int64_t until = now_ms() + 500; now_ms() < until && sent < (size_t)64 << 20;) {
+        ssize_t n = send(fd, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0)
+            sent += (size_t)n;
+        else
+            pause_ms(5);
+    }
+    assert_true(peak_kib() - peak <= (SANITIZED ? 65536 : 4096));
+    close(fd);
+    assert_alive();
+}
+
+/* The same of somebody honest: all of it is answered, once the answer in front is read. */
+static void much_behind_a_large_answer_is_answered(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 4000 };
+    static const char one[] = "GET /p HTTP/1.1\r\n" HOST "\r\n";
+    static char text[65536];
+    int fd = dial(), answers = 0;
+    size_t sent = 0, kept = 0;
+    puts_to(fd, "GET /big HTTP/1.1\r\n" HOST "\r\n");
+    pause_ms(100);
+    while (answers <= REQUESTS) {
+        if (sent < REQUESTS * (sizeof(one) - 1)) {
+            const char *p = one + sent % (sizeof(one) - 1);
+            ssize_t n = send(fd, p, strlen(p), MSG_DONTWAIT | MSG_NOSIGNAL);
+            sent += n > 0 ? (size_t)n : 0;
+            if (n > 0 && sent < 200000 && sent < REQUESTS * (sizeof(one) - 1))
+                continue; /* first much of it, unread */
+        }
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        ssize_t r = recv(fd, text + kept, sizeof(text) - 1 - kept, 0);
+        assert_true(r > 0);
+        text[kept + (size_t)r] = '\0';
+        answers += count(text, "HTTP/1.1 200");
+        const size_t n = kept + (size_t)r, tail = n < 11 ? n : 11; /* one may be cut in two */
+        memmove(text, text + n - tail, tail);
+        kept = tail;
+    }
+    assert_int_equal(answers, REQUESTS + 1);
+    close(fd);
+}
+
 static void connections_are_capped(void **state)
 {
     (void)state;
@@ -415,6 +472,8 @@ int main(void)
         USUAL(client_vanishes),
         USUAL(half_closed_client_gets_its_answer),
         USUAL(unread_answer_is_dropped),
+        USUAL(input_behind_an_unread_answer_is_bounded),
+        USUAL(much_behind_a_large_answer_is_answered),
         cmocka_unit_test(connections_are_capped),
         cmocka_unit_test(one_address_does_not_keep_others_out),
         cmocka_unit_test(connections_of_a_peer_are_capped),

@@ -169,6 +169,41 @@ static void ends_with_answers_owed(void **state)
         hang_up(ssl[i]);
 }
 
+/* Much behind an answer that is not read yet: it waits in the socket, and is answered in the end.
+ */
+static void much_behind_a_large_answer_is_answered(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 6000 };
+    static char text[65536];
+    const struct timeval patience = {.tv_sec = 5};
+    struct sh_buf all;
+    int answers = 0;
+    size_t kept = 0;
+    SSL *ssl = dial_tls();
+    setsockopt(SSL_get_fd(ssl), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    ask(ssl, "GET /big HTTP/1.1\r\n" HOST "\r\n");
+    pause_ms(100);
+    sh_buf_init(&all, 1 << 20);
+    for (int i = 0; i < REQUESTS; i++)
+        sh_buf_adds(&all, "GET /p HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(SSL_write(ssl, all.data, (int)all.len), (int)all.len);
+    sh_buf_free(&all);
+    pause_ms(100);
+    while (answers <= REQUESTS) {
+        const int r = SSL_read(ssl, text + kept, (int)(sizeof(text) - 1 - kept));
+        if (r <= 0)
+            fail_msg("%d answers came", answers);
+        text[kept + (size_t)r] = '\0';
+        answers += count(text, "HTTP/1.1 200");
+        const size_t n = kept + (size_t)r, tail = n < 11 ? n : 11; /* one may be cut in two */
+        memmove(text, text + n - tail, tail);
+        kept = tail;
+    }
+    assert_int_equal(answers, REQUESTS + 1);
+    hang_up(ssl);
+}
+
 /* Past the cap for one address there is not even a handshake, and those within are served. */
 static void one_address_has_so_many(void **state)
 {
@@ -226,6 +261,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(continue_is_said_within, start_usual, stop_it),
         cmocka_unit_test_setup_teardown(clients_go_at_any_moment, start_usual, stop_it),
         cmocka_unit_test_setup_teardown(who_does_not_read_is_ended, start_usual, stop_it),
+        cmocka_unit_test_setup_teardown(much_behind_a_large_answer_is_answered, start_usual,
+                                        stop_it),
         cmocka_unit_test_setup_teardown(one_address_has_so_many, start_two, stop_it),
         cmocka_unit_test_setup(ends_with_answers_owed, start_usual),
     };
