@@ -73,7 +73,7 @@ export function Calls({ params }) {
   return (
     <>
       <Head title="Calls">
-        <Search value={typed} onInput={setTyped} label="Search calls" hint="Name, number or colleague" />
+        <Search value={typed} onInput={setTyped} label="Search calls" hint="Name or number" />
         <Link to="/events" class="button all-events">All events</Link>
       </Head>
       <Attention data={attention.data} />

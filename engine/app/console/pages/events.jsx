@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { go, setParams, useFeed, useQuery, useSettled } from "../hooks.js";
 import { facts } from "../parts/call.jsx";
 import { Head } from "../parts/frame.jsx";
@@ -17,11 +17,12 @@ const isId = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function EventRow({ event }) {
   const what = facts(event.show);
-  const more = [what.isCall ? what.title : what.title, what.isCall ? what.number : undefined, ...what.rest.slice(0, 2)].filter((v) => v !== undefined);
+  const number = what.isCall && what.number !== what.title ? what.number : undefined;
+  const more = [what.title, number, ...(what.isCall ? [] : what.rest.slice(0, 2))].filter((v) => v !== undefined);
   return (
     <Link to={`/events/${event.id}`} class="event" {...rowProps(event)}>
       <span class="event-type cut"><Sent>{event.type}</Sent></span>
-      <span class="event-what cut">{more.length > 0 && <Sent>{more.join(" · ")}</Sent>}</span>
+      <span class="event-what cut">{more.map((value, i) => <span key={i}>{i > 0 && " · "}<Sent>{value}</Sent></span>)}</span>
       <span class="event-key cut mute mono"><Sent>{event.key}</Sent></span>
       <span class="event-source cut mute"><Sent>{event.source}</Sent></span>
       <span class="event-row-state"><Badge state={event.state}>{stateWords[event.state]}</Badge></span>
@@ -46,25 +47,27 @@ function Filter({ name, label, value, options }) {
 
 // Types and sources to choose from: what rules listen for, and what is in the list.
 function useChoices(rows) {
-  const rules = useQuery("/rules", { limit: 500 }, ["generations"]);
-  const types = new Set();
-  const sources = new Set();
-  for (const rule of rules.data?.items ?? []) for (const type of rule.on ?? []) if (!/[*?]/.test(type)) types.add(type);
-  for (const row of rows) {
-    if (row.hole) continue;
-    types.add(row.type);
-    sources.add(row.source);
-    if (types.size > 200) break;
-  }
-  const list = (set, any) => [["", any], ...[...set].sort().map((v) => [v, v])];
-  return { types: list(types, "Any type"), sources: list(sources, "Any source") };
+  const rules = useQuery("/rules", {}, ["generations"]);
+  return useMemo(() => {
+    const types = new Set();
+    const sources = new Set();
+    for (const rule of rules.data?.items ?? []) for (const type of rule.on ?? []) if (!/[*?]/.test(type)) types.add(type);
+    for (const row of rows.slice(0, 1000)) {
+      if (row.hole) continue;
+      types.add(row.type);
+      sources.add(row.source);
+      if (types.size > 200) break;
+    }
+    const list = (set, any) => [["", any], ...[...set].sort().map((v) => [v, v])];
+    return { types: list(types, "Any type"), sources: list(sources, "Any source") };
+  }, [rules.data, rows]);
 }
 
 export function Events({ params }) {
   const given = Object.fromEntries(["type", "source", "state", "since", "key", "cause"].map((name) => [name, params.get(name) ?? ""]));
   const [typed, setTyped] = useState(given.key);
   const key = useSettled(typed.trim());
-  const list = useFeed("/events", { ...given, key }, ["events", "runs"], { size: 200 });
+  const list = useFeed("/events", { ...given, key, show: true }, ["events", "runs"], { size: 200 });
   const choices = useChoices(list.rows);
   useEffect(() => {
     if (isId.test(key)) go(`/console/events/${key.toLowerCase()}`);

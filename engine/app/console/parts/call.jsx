@@ -67,7 +67,8 @@ export function Steps({ events, on }) {
   const types = [...new Set(events.map((e) => e.type))];
   const phone = types.some((t) => phaseWords[t]);
   const all = phone ? [...Object.keys(phaseWords), ...types.filter((t) => !phaseWords[t])] : types;
-  const last = on ? "on the line" : phaseOf(types[types.length - 1] ?? "");
+  const furthest = Object.keys(phaseWords).findLast((t) => types.includes(t)) ?? types[types.length - 1] ?? "";
+  const last = on ? "on the line" : phaseOf(furthest);
   const said = types.map(phaseOf).join(", ");
   return (
     <span class="steps">

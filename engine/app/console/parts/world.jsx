@@ -11,13 +11,13 @@ const list = (value) => (Array.isArray(value) ? value.join(", ") : value ?? "");
 function Email({ item }) {
   const { payload = {} } = item;
   return (
-    <article class="letter">
+    <article class="would-be">
       <dl>
         <div><dt>To</dt><dd><Sent>{list(payload.to ?? item.to)}</Sent></dd></div>
         {payload.cc && <div><dt>Copy</dt><dd><Sent>{list(payload.cc)}</Sent></dd></div>}
         <div><dt>Subject</dt><dd><Sent class="strong">{payload.subject}</Sent></dd></div>
       </dl>
-      <Sent class="letter-text">{payload.text ?? payload.html ?? ""}</Sent>
+      <Sent class="would-be-text">{payload.text ?? payload.html ?? ""}</Sent>
       {payload.invitation && <p class="mute">With an invitation for the calendar: <Sent>{payload.invitation.summary}</Sent></p>}
     </article>
   );
@@ -26,7 +26,7 @@ function Email({ item }) {
 function Call({ item }) {
   const { payload = {} } = item;
   return (
-    <article class="letter">
+    <article class="would-be">
       <p><span class="strong">{payload.method ?? "POST"}</span> <Sent class="mono">{payload.url ?? item.to}</Sent></p>
       {payload.body && <pre><Sent>{typeof payload.body === "string" ? payload.body : pretty(payload.body)}</Sent></pre>}
     </article>
