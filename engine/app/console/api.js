@@ -5,10 +5,11 @@ let who = ""; // whose page this is
 
 // What the engine said no to, or that it could not be reached (status 0).
 export class ApiError extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, detail = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.detail = detail; // what else the engine said: line, column, field, rule
   }
 }
 
@@ -32,7 +33,7 @@ async function read(response) {
   }
   if (response.ok) return json;
   const error = json?.error ?? {};
-  throw new ApiError(response.status, error.code ?? "error", error.message ?? `The engine answered ${response.status}.`);
+  throw new ApiError(response.status, error.code ?? "error", error.message ?? `The engine answered ${response.status}.`, error);
 }
 
 async function send(method, path, body, signal) {

@@ -51,8 +51,8 @@ function Sentence({ event, what }) {
 }
 
 function Siblings({ event }) {
-  const all = event.same_key?.length ? event.same_key : [];
-  if (all.length < 2) return null;
+  if (!event.same_key?.length) return null;
+  const all = [...event.same_key.filter((e) => e.id !== event.id), event].sort((a, b) => (a.id < b.id ? -1 : 1));
   return (
     <nav aria-label="What else came of it">
       <ol class="siblings">
@@ -72,17 +72,26 @@ function Siblings({ event }) {
 // Runs that are there, then rules that wait, in the order of the rules; and those that did nothing.
 export function sorted(event, why) {
   const order = new Map((why?.items ?? []).map((item, i) => [item.rule, { ...item, i }]));
-  const runs = (event.runs ?? []).map((run) => ({ ...run, file: order.get(run.rule)?.file }));
+  const runs = (event.runs ?? []).map((run) => {
+    const { file, when } = order.get(run.rule) ?? {};
+    return { ...run, file, when };
+  });
   const ran = new Set(runs.map((run) => run.rule));
   const waits = [];
   const not = [];
   for (const item of why?.items ?? []) {
     if (ran.has(item.rule)) continue;
     if (item.outcome === "skipped_on" || item.outcome === "skipped_when") not.push(item);
-    else waits.push({ ...item, outcome: item.outcome === "would_run" && event.state === "stored" ? "waiting" : item.outcome });
+    else waits.push({ ...item, outcome: outcomeNow(item, event) });
   }
   const place = (step) => order.get(step.rule)?.i ?? 1e6;
   return { steps: [...runs, ...waits].sort((a, b) => place(a) - place(b)), not };
+}
+
+// Of a rule that has no run on the event.
+function outcomeNow({ outcome }, event) {
+  if (outcome === "failed") return "would_fail";
+  return outcome === "would_run" && event.state === "stored" ? "waiting" : outcome;
 }
 
 function Actions({ event, ask }) {
@@ -97,7 +106,7 @@ function Actions({ event, ask }) {
 function Facts({ event }) {
   return (
     <dl class="event-facts">
-      <div><dt>Rules</dt><dd data-testid="event-state" data-state={event.state}><Badge state={event.state}>{stateText(event)}</Badge></dd></div>
+      <div><dt>Rules</dt><dd data-testid="event-state" data-state={event.state}><Badge state={event.state === "stored" && event.runs.some((run) => run.outcome !== "done") ? "retry" : event.state}>{stateText(event)}</Badge></dd></div>
       <div><dt>Received</dt><dd><Time at={event.received_at} /> <span class="mute">(<Time at={event.received_at} ago />)</span></dd></div>
       {event.occurred_at && <div><dt>Happened</dt><dd><Time at={event.occurred_at} /></dd></div>}
       {event.due_at && <div><dt>Was due</dt><dd><Time at={event.due_at} /></dd></div>}
@@ -186,7 +195,8 @@ export function EventPage({ name, params, session }) {
           <section class="panel" aria-labelledby="rules">
             <h2 id="rules">What the rules did</h2>
             {steps.length === 0 && <p class="mute nothing">{event.state === "stored" ? "No rule has run yet." : why.data ? "No rule has done anything with it." : ""}</p>}
-            <Trace steps={steps} not={not} links={event} actions={actions} chosen={params.get("rule")} />
+            <Trace steps={steps} not={not} links={{ ...event, noun: what.isCall ? "call" : "key" }} actions={actions} chosen={params.get("rule")} />
+            {why.data?.note && not.length > 0 && <p class="mute nothing"><Sent>{why.data.note}</Sent></p>}
             {why.error && <p class="mute nothing">Why the others did not run cannot be said: {why.error.message}</p>}
             {event.incomplete?.includes("runs") && <p class="mute nothing">There are more runs than the 100 shown.</p>}
           </section>

@@ -29,6 +29,19 @@ function useRecent(may) {
   }, [events.data]);
 }
 
+// What a sender would be told, too; everything else is about the question.
+const refusals = /^(invalid_(json|form|jwt|envelope)|too_large|not_found)$/;
+
+// "X-GitHub-Event: push" a line -> {"X-GitHub-Event": "push"}
+function readHeaders(text) {
+  const found = {};
+  for (const line of text.split("\n")) {
+    const at = line.indexOf(":");
+    if (at > 0) found[line.slice(0, at).trim()] = line.slice(at + 1).trim();
+  }
+  return found;
+}
+
 const steps = (entry) => (entry.runs ?? []).filter((run) => run.outcome !== "skipped_on" && run.outcome !== "skipped_when");
 // A run that is tried again and fails as before is one line, with the number of its attempts.
 function joined(entries) {
@@ -106,6 +119,8 @@ export function Playground({ params, session }) {
   const [from, setFrom] = useState(given ?? "");
   const [advance, setAdvance] = useState("");
   const [at, setAt] = useState("");
+  const [headers, setHeaders] = useState("");
+  const [path, setPath] = useState("");
   const [state, set] = useState({ busy: false, answer: null, error: null });
   const [mark, setMark] = useState(null);
   const editor = useRef(null);
@@ -145,16 +160,18 @@ export function Playground({ params, session }) {
     if (source) asked.source = source;
     if (advance) asked.advance = advance;
     if (at) asked.now = new Date(at).toISOString();
+    if (headers.trim()) asked.headers = readHeaders(headers);
+    if (path.trim()) asked.path = path.trim();
     try {
       const answer = await api.post("/try", asked);
       set({ busy: false, answer, error: null });
-      const refused = answer.entries?.[0]?.refused;
-      if (refused?.line) setMark(refused.line);
       requestAnimationFrame(() => {
         if (matchMedia("(max-width: 1100px)").matches) result.current?.scrollIntoView({ block: "start" });
       });
     } catch (error) {
-      set({ busy: false, answer: null, error });
+      const refused = error.status === 400 && refusals.test(error.code) ? { message: error.message, ...error.detail } : null;
+      if (refused?.line) setMark(refused.line);
+      set(refused ? { busy: false, answer: { entries: [{ refused }] }, error: null } : { busy: false, answer: null, error });
     }
   };
   const onKeyDown = (e) => {
@@ -202,6 +219,12 @@ export function Playground({ params, session }) {
               <select value={advance} onChange={(e) => setAdvance(e.target.value)} data-testid="playground-advance">{advances.map(([v, words]) => <option key={v} value={v}>{words}</option>)}</select>
             </label>
           </div>
+          <details class="try-request">
+            <summary>Path and headers of the request</summary>
+            <p class="mute">Where the source looks there for the type or key of an event.</p>
+            <label>Path <input value={path} onInput={(e) => setPath(e.target.value)} placeholder="/hooks/github" spellcheck={false} autocapitalize="off" /></label>
+            <label>Headers, one a line <textarea rows={2} value={headers} onInput={(e) => setHeaders(e.target.value)} placeholder="X-GitHub-Event: push" spellcheck={false} autocapitalize="off" /></label>
+          </details>
           <button type="button" class="main try-run" disabled={state.busy || !text.trim()} onClick={run} data-testid="playground-run">
             <Icon name="play" size={18} />{state.busy ? "Running…" : "Run"}<span class="key" aria-hidden="true">Ctrl Enter</span>
           </button>

@@ -31,7 +31,7 @@ const said = {
   "records.incr": (e) => <>Record <Name of={e} />: <Sent>{e.field}</Sent> {e.n < 0 ? "less" : "more"} by {Math.abs(e.n)}</>,
 };
 
-const Name = ({ of }) => <><Strong>{of.collection}</Strong> {of.own ? "of this key" : <>/ <Sent class="mono">{of.id}</Sent></>}</>;
+const Name = ({ of }) => <><Strong>{of.collection}</Strong> {of.own ? `of this ${of.own}` : <>/ <Sent class="mono">{of.id}</Sent></>}</>;
 
 // The row that became of it: each effect takes the first of its kind that no other has taken.
 function rowsOf(effects, rule, links) {
@@ -66,7 +66,7 @@ export function Effects({ effects, rule, links = {} }) {
           <li key={i}>
             <Icon name={icons[effect.kind] ?? "record"} size={17} />
             <div class="grow">
-              {said[effect.kind]?.({ ...effect, own: links.key && effect.id === links.key }) ?? <Sent>{effect.kind}</Sent>}
+              {said[effect.kind]?.({ ...effect, own: links.key && effect.id === links.key && (links.noun ?? "key") }) ?? <Sent>{effect.kind}</Sent>}
               {data !== undefined && data !== null && (
                 <details class="effect-data"><summary>{typeof data === "string" ? "Text" : "Data"}</summary>
                   <pre><Sent>{typeof data === "string" ? data : JSON.stringify(data, null, 2)}</Sent></pre></details>

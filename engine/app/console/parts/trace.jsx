@@ -18,6 +18,7 @@ const outcomes = {
   paused: ["warn", "pause", "Waits: its rule is paused"],
   waiting: ["busy", "clock", "Waits for its turn"],
   would_run: ["mute", "clock", "Would run now"],
+  would_fail: ["warn", "alert", "Its condition fails"],
 };
 
 const ruleAt = (rule, line) => `/rules/${encodeURIComponent(rule)}${line ? `?line=${line}` : ""}`;
@@ -80,12 +81,14 @@ function Step({ step, links, actions, chosen }) {
         <span class="step-outcome">{words}</span>
         <Attempts step={step} />
       </div>
+      {step.paused && <p class="mute">The rule is paused: in the engine this event waits for it.</p>}
       {quiet && <p class="mute">It ran, and asked for nothing.</p>}
       {step.outcome === "would_run" && <p class="mute">This rule did not run for this event. With the rules of now it would.</p>}
       {step.error && <Problem step={step} />}
       {step.effects?.length > 0 && <Effects effects={step.effects} rule={step.rule} links={links} />}
       <Logs logs={step.logs} />
       <Lookups lookups={step.lookups} />
+      <WhyItRan step={step} />
       {actions?.(step)}
     </li>
   );
@@ -106,7 +109,7 @@ const valueText = (seen) => {
 };
 
 function Seen({ when }) {
-  if (!when?.looked_at?.length) return null;
+  if (!when?.looked_at?.length) return <span class="mute seen">nothing of the event</span>;
   return (
     <ul class="seen" aria-label="What it looked at">
       {when.looked_at.map((seen, i) => (
@@ -117,21 +120,37 @@ function Seen({ when }) {
   );
 }
 
+function Condition({ when, rule }) {
+  if (!when?.source) return null;
+  return <Code text={when.source.replace(/\n$/, "")} language="lua" numbers first={when.line} mark={when.line} until={when.last_line ?? when.line} label={`Condition of ${rule}`} />;
+}
+
+// Of a rule that ran: what its condition looked at.
+function WhyItRan({ step }) {
+  if (!step.when?.looked_at?.length || step.when.returned === "false" || step.when.returned === "nil") return null;
+  return (
+    <details class="effect-data why-ran">
+      <summary>Why it ran</summary>
+      <div class="no-more"><p class="mute">Its condition looked at</p><Seen when={step.when} /><Condition when={step.when} rule={step.rule} /></div>
+    </details>
+  );
+}
+
 // A rule whose condition said no: the values that it looked at, and, unfolded, its lines.
 function No({ item, chosen }) {
   const box = useChosen(chosen);
   const { when } = item;
-  const lines = when?.source?.replace(/\n$/, "");
   return (
     <li ref={box} class={`no ${chosen ? "chosen" : ""}`} data-testid="why-item" data-rule={item.rule} data-outcome={item.outcome}>
       <details open={chosen}>
         <summary>
           <span class="no-rule"><Sent>{item.rule}</Sent></span>
-          {when?.looked_at?.length ? <Seen when={when} /> : <Sent class="mute no-why">{item.why}</Sent>}
+          {when?.looked_at ? <Seen when={when} /> : <Sent class="mute no-why">{item.why}</Sent>}
         </summary>
         <div class="no-more">
           <p class="mute">Its condition returned <code>{when?.returned ?? "false"}</code>: <Link to={ruleAt(item.rule, when?.line ?? item.line)} class="mono">{when?.file ?? item.file}:{when?.line ?? item.line}</Link></p>
-          {lines && <Code text={lines} language="lua" numbers first={when.line} mark={when.line} until={when.last_line ?? when.line} label={`Condition of ${item.rule}`} />}
+          {item.note && <p class="mute"><Sent>{item.note}</Sent></p>}
+          <Condition when={when} rule={item.rule} />
         </div>
       </details>
     </li>
