@@ -394,7 +394,8 @@ for r in sqlite3.connect("file:%s/switchhook.db?mode=ro", uri=True).execute(%q):
     for _, answer in ipairs(answers) do
       for path, operations in pairs(paths) do
         local pattern = "^" .. path:gsub("%-", "%%-"):gsub("%.", "%%."):gsub("{.-}", "[^/]+") .. "$"
-        if answer.asked:find(pattern) and operations[answer.method:lower()] then answer.path = path end
+        local fits = answer.asked:find(pattern) and operations[answer.method:lower()]
+        if fits and answer.path ~= answer.asked then answer.path = path end -- "day" is no {id}
       end
       if answer.path then lines[#lines + 1] = cjson.encode(answer) end
     end

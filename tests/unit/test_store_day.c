@@ -80,10 +80,12 @@ static cJSON *day(const char *assignee)
 static void expect(const cJSON *tree, const char *group, const char *wanted)
 {
     char is[200] = "";
+    size_t at = 0;
     const cJSON *row;
     cJSON_ArrayForEach(row, sh_json_member(tree, group))
     {
-        strcat(strcat(is, *is ? " " : ""), sh_json_string(row, "name"));
+        at += (size_t)snprintf(is + at, sizeof(is) - at, "%s%s", at ? " " : "",
+                               sh_json_string(row, "name"));
     }
     assert_string_equal(is, wanted);
     int64_t n = -1;
