@@ -13,19 +13,6 @@ struct question {
     const struct sh_zone *zone;
 };
 
-/* Where the day `days` from that of now_s begins. Where its midnight does not exist (a clock put
- * forward at 0:00) it begins at the end of the gap; a day may have 23 hours, or 25. */
-static int64_t day_ms(const struct sh_zone *zone, int64_t now_s, int days)
-{
-    struct sh_zone_info info;
-    struct sh_civil day;
-    sh_zone_at(zone, now_s, &info);
-    sh_civil_of(now_s + info.offset_s, &day);
-    day.day += days;
-    day.hour = day.minute = day.second = 0;
-    return sh_zone_moment(zone, sh_civil_seconds(&day), NULL) * 1000;
-}
-
 static void answer_day(const struct sh_api_call *c, struct sh_store_view *v,
                        struct sh_api_answer *a)
 {
@@ -65,9 +52,9 @@ static void get_day(struct sh_api_call *c)
     const int64_t now_ms = sh_now_ms(), now_s = now_ms / 1000;
     *q = (struct question){.zone = zone,
                            .q = {.now_ms = now_ms,
-                                 .today_ms = day_ms(zone, now_s, 0),
-                                 .tomorrow_ms = day_ms(zone, now_s, 1),
-                                 .after_ms = day_ms(zone, now_s, 2),
+                                 .today_ms = sh_zone_day(zone, now_s, 0) * 1000,
+                                 .tomorrow_ms = sh_zone_day(zone, now_s, 1) * 1000,
+                                 .after_ms = sh_zone_day(zone, now_s, 2) * 1000,
                                  .assignee = sh_api_param(c, "assignee")}};
     c->data = q;
     c->drop = free;

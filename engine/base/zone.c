@@ -382,6 +382,17 @@ int64_t sh_zone_moment(const struct sh_zone *z, int64_t local_s, enum sh_local_k
     return found ? first : gap;
 }
 
+int64_t sh_zone_day(const struct sh_zone *z, int64_t unix_s, int days)
+{
+    struct sh_zone_info info;
+    struct sh_civil day;
+    sh_zone_at(z, unix_s, &info);
+    sh_civil_of(unix_s + info.offset_s, &day);
+    day.day += days;
+    day.hour = day.minute = day.second = 0;
+    return sh_zone_moment(z, sh_civil_seconds(&day), NULL);
+}
+
 static int64_t floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b < 0);

@@ -45,6 +45,10 @@ enum sh_local_kind { SH_LOCAL_PLAIN, SH_LOCAL_MISSING, SH_LOCAL_REPEATED };
  * local clock. A missing one (a gap) is the end of the gap, a repeated one its first. *kind may be
  * NULL. */
 int64_t sh_zone_moment(const struct sh_zone *z, int64_t local_s, enum sh_local_kind *kind);
+/* When the day begins there that is so many days behind the one of that moment (Unix seconds; 0:
+ * that day): its first midnight, or where there is none the end of the gap. A day may have 23
+ * hours, or 25. */
+int64_t sh_zone_day(const struct sh_zone *z, int64_t unix_s, int days);
 
 struct sh_civil { /* proleptic Gregorian */
     int64_t year;

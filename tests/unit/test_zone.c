@@ -191,6 +191,44 @@ static void test_moments(void **state)
 
 /* --- the calendar ----------------------------------------------------------------------------- */
 
+static void check_days(const char *name, const char *now, const char *today, const char *tomorrow,
+                       const char *after)
+{
+    const struct sh_zone *z = sh_zone_find(name);
+    const char *const wanted[] = {today, tomorrow, after};
+    struct sh_civil c;
+    assert_non_null(z);
+    assert_true(sh_civil_parse(now, &c)); /* all in UTC */
+    const int64_t unix_s = sh_civil_seconds(&c);
+    for (int i = 0; i < 3; i++) {
+        assert_true(sh_civil_parse(wanted[i], &c));
+        if (sh_zone_day(z, unix_s, i) != sh_civil_seconds(&c))
+            fail_msg("%s, day %d from %s does not begin at %s", name, i, now, wanted[i]);
+    }
+}
+
+static void test_days(void **state)
+{
+    (void)state;
+    check_days("UTC", "2026-02-28 23:59:59", "2026-02-28 00:00", "2026-03-01 00:00",
+               "2026-03-02 00:00");
+    /* the clock goes forward: 23 hours; back: 25 */
+    check_days("Europe/Amsterdam", "2026-03-28 23:00", "2026-03-28 23:00", "2026-03-29 22:00",
+               "2026-03-30 22:00");
+    check_days("Europe/Amsterdam", "2026-03-29 21:59:59", "2026-03-28 23:00", "2026-03-29 22:00",
+               "2026-03-30 22:00");
+    check_days("Europe/Amsterdam", "2026-10-25 00:30", "2026-10-24 22:00", "2026-10-25 23:00",
+               "2026-10-26 23:00");
+    /* no midnight: the clock went from 0:00 to 1:00 */
+    check_days("America/Sao_Paulo", "2018-11-03 12:00", "2018-11-03 03:00", "2018-11-04 03:00",
+               "2018-11-05 02:00");
+    /* two of them: from 1:00 back to 0:00 */
+    check_days("America/Havana", "2025-11-02 05:30", "2025-11-02 04:00", "2025-11-03 05:00",
+               "2025-11-04 05:00");
+    check_days("America/Havana", "2025-11-02 04:30", "2025-11-02 04:00", "2025-11-03 05:00",
+               "2025-11-04 05:00");
+}
+
 static void test_civil(void **state)
 {
     (void)state;
@@ -384,11 +422,11 @@ static void test_leap_seconds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_system),      cmocka_unit_test(test_every_zone),
-        cmocka_unit_test(test_moments),     cmocka_unit_test(test_civil),
-        cmocka_unit_test(test_rules),       cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_flipped),     cmocka_unit_test(test_version_1),
-        cmocka_unit_test(test_leap_seconds)};
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_system),       cmocka_unit_test(test_every_zone),
+        cmocka_unit_test(test_moments),      cmocka_unit_test(test_civil),
+        cmocka_unit_test(test_rules),        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_flipped),      cmocka_unit_test(test_version_1),
+        cmocka_unit_test(test_leap_seconds), cmocka_unit_test(test_days)};
     return cmocka_run_group_tests(tests, load, NULL);
 }
