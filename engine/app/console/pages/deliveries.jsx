@@ -22,7 +22,7 @@ function Second({ row }) {
 
 function Row({ row, to }) {
   return (
-    <Link to={to} class="delivery">
+    <Link to={to} class="delivery" {...rowProps(row)}>
       <span class="delivery-kind"><Icon name={row.kind === "email" ? "mail" : "globe"} size={18} /><span class="sr">{row.kind === "email" ? "Email" : "HTTP call"}</span></span>
       <span class="delivery-to cut"><Sent>{row.to}</Sent></span>
       <span class="delivery-second cut"><Second row={row} /></span>
@@ -65,7 +65,7 @@ export function Deliveries({ params, session }) {
       {list.loading && <Loading rows={10} />}
       {!list.loading && !list.error && list.rows.length === 0 && !list.hasMore && <Nothing filtered={kind || state} />}
       {list.rows.length > 0 && (
-        <Rows items={list.rows} feed={list} label="Deliveries, the newest first" className="deliveries" onEnd={list.more} rowProps={rowProps}
+        <Rows items={list.rows} feed={list} label="Deliveries, the newest first" className="deliveries" onEnd={list.more}
           total={list.hasMore ? -1 : list.rows.length} render={(row) => <Row row={row} to={address({ id: row.id })} />} />
       )}
       <More list={list} />

@@ -26,8 +26,8 @@ function stateText(event) {
 
 // "Call ended: J. Smit"
 function titleOf(event, what) {
-  const phases = { call_start: "Call started", call_stop: "Call ended", call_postprocess: "Call analysed" };
-  const begin = phases[event.type] ?? event.type;
+  const phase = phaseOf(event.type);
+  const begin = phase === event.type ? event.type : `Call ${phase}`;
   return what.title !== undefined ? `${begin}: ${what.title}` : begin;
 }
 
@@ -195,7 +195,7 @@ export function EventPage({ name, params, session }) {
           <section class="panel" aria-labelledby="rules">
             <h2 id="rules">What the rules did</h2>
             {steps.length === 0 && <p class="mute nothing">{event.state === "stored" ? "No rule has run yet." : why.data ? "No rule has done anything with it." : ""}</p>}
-            <Trace steps={steps} not={not} links={{ ...event, noun: what.isCall ? "call" : "key" }} actions={actions} chosen={params.get("rule")} />
+            <Trace steps={steps} not={not} links={{ ...event, noun: what.isCall ? "call" : "key" }} actions={actions} chosen={why.data || why.error ? params.get("rule") : null} />
             {why.data?.note && not.length > 0 && <p class="mute nothing"><Sent>{why.data.note}</Sent></p>}
             {why.error && <p class="mute nothing">Why the others did not run cannot be said: {why.error.message}</p>}
             {event.incomplete?.includes("runs") && <p class="mute nothing">There are more runs than the 100 shown.</p>}

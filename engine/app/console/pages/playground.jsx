@@ -129,7 +129,7 @@ export function Playground({ params, session }) {
   const begin = async (id) => {
     setFrom(id);
     setMark(null);
-    const sample = samples[id];
+    const sample = Object.hasOwn(samples, id) ? samples[id] : null;
     setParams({ event: sample ? "" : id });
     if (sample) {
       setText(pretty(sample));
@@ -200,7 +200,7 @@ export function Playground({ params, session }) {
           <label class="try-from">Start from
             <select value={from} onChange={(e) => begin(e.target.value)} data-testid="playground-from">
               <optgroup label="Examples">{Object.keys(samples).map((name) => <option key={name}>{name}</option>)}</optgroup>
-              {given && !samples[from] && !recent.some((event) => event.id === from) && <option value={from}>The event {from.slice(0, 13)}…</option>}
+              {given && !Object.hasOwn(samples, from) && !recent.some((event) => event.id === from) && <option value={from}>The event {from.slice(0, 13)}…</option>}
               {recent.length > 0 && <optgroup label="The newest of each type">{recent.map((event) => <option key={event.id} value={event.id}>{event.type} ({event.source})</option>)}</optgroup>}
             </select>
           </label>

@@ -49,8 +49,8 @@ export function facts(show = {}) {
   return found;
 }
 
-const phaseWords = { call_start: "started", call_stop: "ended", call_postprocess: "analysed" };
-export const phaseOf = (type) => phaseWords[type] ?? type;
+const phaseWords = new Map([["call_start", "started"], ["call_stop", "ended"], ["call_postprocess", "analysed"]]);
+export const phaseOf = (type) => phaseWords.get(type) ?? type;
 
 const STALE_MS = 4 * 3600 * 1000; // a call whose end never came
 
@@ -65,9 +65,9 @@ export function goesOn(row, now) {
 // What came of one key, in order: dots with a word.
 export function Steps({ events, on }) {
   const types = [...new Set(events.map((e) => e.type))];
-  const phone = types.some((t) => phaseWords[t]);
-  const all = phone ? [...Object.keys(phaseWords), ...types.filter((t) => !phaseWords[t])] : types;
-  const furthest = Object.keys(phaseWords).findLast((t) => types.includes(t)) ?? types[types.length - 1] ?? "";
+  const phone = types.some((t) => phaseWords.has(t));
+  const all = phone ? [...phaseWords.keys(), ...types.filter((t) => !phaseWords.has(t))] : types;
+  const furthest = [...phaseWords.keys()].findLast((t) => types.includes(t)) ?? types[types.length - 1] ?? "";
   const last = on ? "on the line" : phaseOf(furthest);
   const said = types.map(phaseOf).join(", ");
   return (
@@ -86,7 +86,7 @@ const feelings = [[/^neg|slecht|boos/i, "bad"], [/^pos|goed|blij/i, "good"]];
 export function Sentiment({ value }) {
   if (value === undefined || value === null || value === "") return null;
   const tone = feelings.find(([pattern]) => pattern.test(value))?.[1] ?? "mute";
-  return <span class={`badge ${tone}`}><span class="sr">Sentiment: </span><Sent>{value}</Sent></span>;
+  return <span class={`badge mood ${tone}`}><span class="sr">Sentiment: </span><Sent>{value}</Sent></span>;
 }
 
 export function durationText(seconds) {
