@@ -108,7 +108,7 @@ function Reassign({ row, names, on, onClose }) {
 }
 
 const words = { scheduled: "Asked for", due: "Fell due", snoozed: "Snoozed", reassigned: "Given to somebody else", missed: "Nobody called in time",
-  done: "Done", cancelled: "Cancelled", changed: "Changed", again: "Asked for again" };
+  done: "Done", cancelled: "Cancelled", updated: "Asked for once more" };
 
 function History({ id, row, zone, writes, on, onClose }) {
   const query = useQuery(`/callbacks/${segment(id ?? row.id)}`, {}, ["callbacks"]);

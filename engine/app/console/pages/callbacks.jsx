@@ -1,7 +1,8 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { may, segment } from "../api.js";
 import { go, useNow, useQuery } from "../hooks.js";
 import { act } from "../parts/act.js";
+import { useFocusNext } from "../parts/focus.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
@@ -139,31 +140,6 @@ function useKeys(box, rowOf, on, writes) {
   }, []);
 }
 
-// When the row that has the focus goes, the one that comes in its place has it.
-function useFocusNext(box, rows) {
-  const last = useRef(null); // {id, index} of the row with the focus
-  useEffect(() => {
-    const note = (e) => {
-      const row = e.target.closest?.(".callback");
-      last.current = row && box.current?.contains(row) ? row.dataset.id : null;
-    };
-    document.addEventListener("focusin", note);
-    return () => document.removeEventListener("focusin", note);
-  }, []);
-  const before = useRef([]);
-  useLayoutEffect(() => {
-    const ids = rows.map((row) => row.id);
-    const gone = last.current;
-    if (gone && !ids.includes(gone) && before.current.includes(gone) && !document.querySelector("dialog[open]")) {
-      const index = Math.min(before.current.indexOf(gone), ids.length - 1);
-      const next = box.current?.querySelectorAll(".callback-name")[index] ?? document.querySelector("main h1");
-      next?.focus({ preventScroll: true });
-      next?.closest(".callback")?.scrollIntoView({ block: "nearest" });
-    }
-    before.current = ids;
-  });
-}
-
 const said = {
   done: (row) => `Done: ${who(row)}.`,
   cancel: (row) => `Cancelled: ${who(row)}.`,
@@ -229,7 +205,7 @@ export function Callbacks({ params, session }) {
     },
   };
   useKeys(box, (id) => rows.find((row) => row.id === id), on, writes);
-  useFocusNext(box, rows);
+  useFocusNext(box, rows.map((row) => row.id), ".callback", ".callback-name");
   const id = params.get("id");
   const shared = { zone, writes, open, act: on };
   const people = data?.assignees ?? [];

@@ -3,6 +3,7 @@ import * as api from "../api.js";
 import { useList } from "../hooks.js";
 import { act, many } from "../parts/act.js";
 import { useQuestion } from "../parts/dialog.jsx";
+import { useFocusNext } from "../parts/focus.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
@@ -11,6 +12,7 @@ import { Empty, Failure, Loading } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import { toast } from "../parts/toast.jsx";
+import { facts } from "../parts/call.jsx";
 import { ErrorText } from "./error.jsx";
 import "./dead.css";
 
@@ -36,12 +38,13 @@ async function follow(letters) {
     await new Promise((done) => setTimeout(done, wait));
     const now = await Promise.all(letters.map(fate)).catch(() => null);
     if (!now || now.includes("busy")) continue;
+    if (now.includes("paused")) return toast("The rule is paused: what was brought back is kept until it is resumed.");
     const bad = now.filter((one) => one === "dead").length;
     if (bad === 0) toast(letters.length === 1 ? `It went well this time: ${letters[0].rule}.` : `All ${letters.length} went well this time.`);
     else toast(letters.length === 1 ? `It failed again: ${letters[0].rule}. It is back in the list.` : `${bad} of ${letters.length} failed again and are back in the list.`, { bad: true });
-    return;
+    return undefined;
   }
-  toast("They are being tried; what fails again comes back to this list.");
+  return toast("They are being tried; what fails again comes back to this list.");
 }
 
 async function fate(one) {
@@ -51,21 +54,45 @@ async function fate(one) {
   }
   const { items } = await api.get("/runs", { event: one.event, rule: one.rule, limit: 1 });
   const outcome = items[0]?.outcome;
-  return outcome === "done" || outcome === "dead" ? outcome : "busy";
+  return ["done", "dead", "paused"].includes(outcome) ? outcome : "busy";
+}
+
+// What a call is recognised by, of events that are shown: asked for one after the other, once each.
+const shows = new Map();
+let asking = Promise.resolve();
+
+function useShow(event) {
+  const [show, set] = useState(shows.get(event));
+  useEffect(() => {
+    if (!event || shows.has(event)) return undefined;
+    let gone = false;
+    asking = asking.then(async () => {
+      if (gone && !shows.has(event)) return;
+      if (!shows.has(event)) shows.set(event, (await api.get(`/events/${event}`).catch(() => null))?.show ?? null);
+      if (shows.size > 500) shows.delete(shows.keys().next().value);
+      if (!gone) set(shows.get(event));
+    });
+    return () => {
+      gone = true;
+    };
+  }, [event]);
+  const { name, number } = facts(show ?? {});
+  return [name, number].filter(Boolean).join(" · ");
 }
 
 function Letter({ one, writes, chosen, choose, on }) {
+  const call = useShow(one.event);
   const name = `${kindWords[one.kind]}: ${one.text}`;
   return (
-    <li class="letter" data-testid="dead-row" data-id={one.id} data-kind={one.kind}>
+    <li class="dead-letter" data-testid="dead-row" data-id={one.id} data-kind={one.kind}>
       {writes && <input type="checkbox" checked={chosen} onChange={(e) => choose(one, e.currentTarget.checked)} aria-label={`Choose ${name}`} />}
-      <span class="letter-kind"><Icon name={kindIcons[one.kind]} size={18} /><span class="sr">{kindWords[one.kind]}</span></span>
-      <Link class="letter-what cut" to={one.kind === "run" ? one.path : `/deliveries?id=${api.segment(one.id)}`}>
-        <Sent>{one.text}</Sent>{one.more && <span class="mute"> <Sent>{one.more}</Sent></span>}
+      <span class="dead-letter-kind"><Icon name={kindIcons[one.kind]} size={18} /><span class="sr">{kindWords[one.kind]}</span></span>
+      <Link class="dead-letter-what cut" to={one.kind === "run" ? one.path : `/deliveries?id=${api.segment(one.id)}`}>
+        <Sent>{one.text}</Sent> <Sent class="mute">{call || one.more}</Sent>
       </Link>
-      <span class="letter-at mute"><Time at={one.at} ago /><span class="letter-tries">, {many(one.attempts, "attempt")}</span></span>
+      <span class="dead-letter-at mute"><Time at={one.at} ago /><span class="dead-letter-tries">, {many(one.attempts, "attempt")}</span></span>
       {writes && (
-        <span class="letter-do">
+        <span class="dead-letter-do">
           <button type="button" onClick={() => on.redrive([one])} data-testid="redrive" aria-label={`Redrive ${name}`}>Redrive</button>
           <button type="button" class="plain danger" onClick={() => on.drop([one])} data-testid="drop" aria-label={`Drop ${name}`}>Drop</button>
         </span>
@@ -98,7 +125,7 @@ function Group({ group, writes, chosen, choose, on }) {
         )}
       </div>
       {writes && letters.length > 1 && (
-        <label class="letter choose-all"><input type="checkbox" checked={all} onChange={() => choose(letters, !all)} />Choose {group.open ? `these ${letters.length}` : `all ${letters.length}`}</label>
+        <label class="dead-letter choose-all"><input type="checkbox" checked={all} onChange={() => choose(letters, !all)} />Choose {group.open ? `these ${letters.length}` : `all ${letters.length}`}</label>
       )}
       <ul class="letters" aria-label={`Dead letters of ${rule || "no rule"}`}>
         {shown.map((one) => <Letter key={one.id} one={one} writes={writes} chosen={chosen.has(one.id)} choose={choose} on={on} />)}
@@ -138,10 +165,6 @@ export function Dead({ session }) {
     for (const one of [which].flat()) yes ? next.add(one.id) : next.delete(one.id);
     return next;
   });
-  const settle = () => {
-    list.reload();
-    requestAnimationFrame(() => document.activeElement === document.body && top.current?.querySelector("h1")?.focus({ preventScroll: true }));
-  };
 
   // a few, one by one: each has its own answer
   const each = async (verb, which) => {
@@ -160,7 +183,7 @@ export function Dead({ session }) {
     setBusy(false);
     if (done.length > 0) toast(`${verbs[verb][2]}: ${done.length === 1 ? done[0].text : many(done.length, "dead letter")}.`);
     if (error) toast(error.message, { bad: true });
-    settle();
+    list.reload();
     if (verb === "redrive" && done.length > 0 && done.length <= 20) follow(done);
   };
   // all of a rule, also those that are not in the list yet
@@ -171,11 +194,12 @@ export function Dead({ session }) {
     setBusy(true);
     const answer = await act("post", `/dead/${verb}`, { rule }, (got) => `${verbs[verb][2]}: ${counts(got) || "nothing"} of “${rule}”.`);
     setBusy(false);
-    settle();
+    list.reload();
     if (answer && verb === "redrive" && known.length <= 20 && !open) follow(known);
   };
   const on = { redrive: (which) => each("redrive", which), drop: (which) => each("drop", which), rule: whole };
   const groups = groupsOf(letters, list.hasMore);
+  useFocusNext(top, groups.flatMap((group) => group.letters.map((one) => one.id)), ".dead-letter", ".dead-letter-what");
   const some = letters.filter((one) => chosen.has(one.id));
   return (
     <div ref={top} aria-busy={busy || undefined}>

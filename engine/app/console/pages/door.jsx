@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { setPage } from "../parts/title.js";
 
@@ -7,6 +7,7 @@ export function Door({ onIn }) {
   const [token, setToken] = useState("");
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
+  const field = useRef(null);
   useEffect(() => setPage("Log in"), []);
   const submit = async (e) => {
     e.preventDefault();
@@ -16,6 +17,7 @@ export function Door({ onIn }) {
     } catch (problem) {
       setError(problem);
       setBusy(false);
+      field.current.select();
     }
   };
   return (
@@ -23,11 +25,11 @@ export function Door({ onIn }) {
       <form class="panel" onSubmit={submit} data-testid="login-form">
         <h1 class="brand"><img src="/console/icon.svg" alt="" />switchhook</h1>
         <label for="token">Token</label>
-        <input id="token" name="password" type="password" autocomplete="current-password" required autofocus value={token}
-          aria-describedby="hint" aria-invalid={error ? "true" : undefined} onInput={(e) => setToken(e.target.value)} data-testid="login-token" />
-        <p id="hint" class="mute">Somebody with access to the engine makes one: <code>switchhook token new NAME --role operator</code></p>
-        {error && <p class="failure" role="alert" data-testid="login-error">{error.status === 401 ? "No such token, or it has expired or was revoked." : error.message}</p>}
-        <button type="submit" class="main" disabled={busy || !token.trim()} data-testid="login-submit">Log in</button>
+        <input ref={field} id="token" name="password" type="password" autocomplete="current-password" required autofocus value={token}
+          aria-describedby={error ? "token-error hint" : "hint"} aria-invalid={error ? "true" : undefined} onInput={(e) => setToken(e.target.value)} data-testid="login-token" />
+        {error && <p id="token-error" class="failure" role="alert" data-testid="login-error">{[400, 401].includes(error.status) ? "No such token, or it has expired or was revoked." : error.message}</p>}
+        <button type="submit" class="main" disabled={busy} data-testid="login-submit">{busy ? "Logging in…" : "Log in"}</button>
+        <p id="hint" class="mute">No token yet? Whoever runs the engine makes one: <code>switchhook token new NAME <span class="one">--role operator</span></code></p>
       </form>
     </main>
   );

@@ -87,6 +87,7 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
   useEffect(() => {
     if (attention.error?.status === 401) onLost(); // the session has ended
   }, [attention.error]);
+  useEffect(() => () => setWaiting(0), []);
   // on another page the reader, and who hears it read, begin at its title
   const first = useRef(true);
   useEffect(() => {
