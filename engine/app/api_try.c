@@ -180,7 +180,7 @@ static bool read_source(struct sh_api_call *c, cJSON *what, const struct sh_sent
         return true;
     }
     char all[400] = "";
-    for (size_t i = 0; i < config->n_sources; i++) {
+    for (size_t i = 0; config->sources && i < config->n_sources; i++) {
         const size_t n = strlen(all);
         snprintf(all + n, sizeof(all) - n, "%s%s", i ? ", " : "", config->sources[i].source.name);
     }

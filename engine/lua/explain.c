@@ -13,7 +13,9 @@
 #include <string.h>
 
 #define MAX_PATH  200
-#define MAX_VALUE 200 /* bytes of a text, or of a table's JSON */
+#define MAX_VALUE 200  /* bytes of a text, or of a table's JSON */
+#define MAX_ITEMS 500  /* of a table that is shown at all */
+#define MAX_NOTES 2000 /* that are looked at: what a loop reads must not cost it its budget */
 
 static const char path_key; /* in a view: the path that leads to it */
 
@@ -115,6 +117,20 @@ static void set_text(struct sh_look *look, const char *s, size_t n)
     look->cut = look->cut || kept < n;
 }
 
+/* Has the table on top of L so many items that to write it would take the rule's time? */
+static bool is_large(lua_State *L)
+{
+    int n = 0;
+    sh_lua_resolve(L, -1);
+    lua_pushnil(L);
+    while (n <= MAX_ITEMS && lua_next(L, -2)) {
+        lua_pop(L, 1);
+        n++;
+    }
+    lua_pop(L, n > MAX_ITEMS ? 2 : 1);
+    return n > MAX_ITEMS;
+}
+
 /* The value on top of L. */
 static void set_value(lua_State *L, struct sh_look *look)
 {
@@ -131,6 +147,11 @@ static void set_value(lua_State *L, struct sh_look *look)
     }
     const size_t keys = h->n_keys, max = b->max;
     look->is_table = lua_istable(L, -1);
+    if (look->is_table && is_large(L)) {
+        look->cut = true;
+        set_text(look, "..", 2);
+        return;
+    }
     sh_buf_reset(b);
     b->max = 2 * MAX_VALUE;
     const bool ok = sh_lua_try_json(L, -1, b, why, sizeof(why), "value");
@@ -202,6 +223,10 @@ static void note(lua_State *L, bool whole)
 {
     struct sh_host *h = sh_lua_host(L);
     struct sh_lua_run *r = h->run;
+    if (r->n_notes++ >= MAX_NOTES) {
+        r->more_looks += r->n_notes == MAX_NOTES + 1;
+        return;
+    }
     const char *text = h->look.len ? h->look.data : "(event)";
     char *path = sh_memdup(text, cut_at(text, strlen(text), MAX_PATH));
     if (is_known(r, path, lua_istable(L, -1), whole)) {
@@ -282,7 +307,7 @@ void sh_lua_looks_clear(struct sh_lua_run *r)
 {
     for (size_t i = 0; i < r->n_looks; i++)
         free_look(&r->looks[i]);
-    r->n_looks = r->more_looks = 0;
+    r->n_looks = r->more_looks = r->n_notes = 0;
     r->returned = NULL;
     r->asked = false;
 }

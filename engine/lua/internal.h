@@ -96,18 +96,18 @@ struct sh_lua_run {
     /* the read it waits for */
     uint64_t read_id; /* 0 = none */
     bool answered;
+    bool asked;                     /* `when` was called */
     struct sh_read_request request; /* borrows from ask */
     struct sh_buf ask, answer;
     int64_t asked_us, wait_ms; /* http.get: since when it waits, and how long it may */
     size_t lookup_bytes;
-    struct sh_look *looks;      /* explain: what `when` looked at; owned, SH_LUA_LOOKS of them */
-    size_t n_looks, more_looks; /* and how many more there were */
-    const char *returned;       /* what `when` returned: constant, NULL = not come to its end */
-    bool asked;                 /* `when` was called */
-    struct sh_buf seen;         /* the same as JSON, for the result */
-    char *gone;                 /* name of a rule that is not there, or "*": all of them (run.h) */
-    char *new_type;             /* a normaliser's: the type it gave, or NULL */
-    struct sh_lua_run *next;    /* free list */
+    struct sh_look *looks; /* explain: what `when` looked at; owned, SH_LUA_LOOKS of them */
+    size_t n_looks, more_looks, n_notes; /* and how many more there were */
+    const char *returned;    /* what `when` returned: constant, NULL = not come to its end */
+    struct sh_buf seen;      /* the same as JSON, for the result */
+    char *gone;              /* name of a rule that is not there, or "*": all of them (run.h) */
+    char *new_type;          /* a normaliser's: the type it gave, or NULL */
+    struct sh_lua_run *next; /* free list */
 };
 
 struct sh_job_state {
@@ -167,12 +167,12 @@ struct sh_host {
     struct sh_buf
         fill; /* templates being filled, one behind the other: their values may fill more */
     struct sh_buf look;        /* a path or a value that `when` looks at */
-    bool look_quiet;           /* get() is on its way along a path */
     struct sh_buf text, marks; /* a text for a call, and the places of secrets in it */
     /* registry references */
     int globals, view_mt, array_mt, object_mt, secret_mt;
     int metas;       /* metatables that runs set: weak keys, the run as value */
     bool metas_used; /* metas may hold some */
+    bool look_quiet; /* get() is on its way along a path */
     const void *view_mt_p, *array_mt_p, *object_mt_p, *secret_mt_p, *globals_p;
     /* budgets; the volatile ones are shared with the timer's signal handler */
     timer_t timer;

@@ -102,6 +102,33 @@ static void test_bounds(void **state)
     cJSON_Delete(seen);
 }
 
+/* A condition with much to look at keeps the budget that it has in the engine. */
+static void test_costs_little(void **state)
+{
+    (void)state;
+    struct sh_buf body;
+    sh_buf_init(&body, 2 << 20);
+    sh_buf_adds(&body, "{\"n\":1,\"l\":[0");
+    for (int i = 1; i < 50000; i++)
+        sh_buf_addf(&body, ",%d", i);
+    sh_buf_adds(&body, "],\"o\":{\"k\":1");
+    for (int i = 0; i < 50000; i++)
+        sh_buf_addf(&body, ",\"k%d\":1", i);
+    sh_buf_adds(&body, "}}");
+    kit.budgets = kit_budgets;
+    kit.budgets.memory_bytes = 64 << 20;
+    kit.budgets.cpu_ms = 1000;
+    explain(
+        "if e.l and e.o and e.n == 1 then for i = 1, 20000 do if e.l[i] == -1 then return true end "
+        "end end return false",
+        body.data);
+    assert_int_equal(kit.runs[0].outcome, SH_RUN_SKIPPED_WHEN);
+    assert_non_null(strstr(kit.runs[0].seen, "{\"path\":\"o\",\"value\":\"..\",\"cut\":true,"
+                                             "\"json\":true},{\"path\":\"n\",\"value\":1}"));
+    assert_non_null(strstr(kit.runs[0].seen, "{\"path\":\"l[1]\",\"value\":0}"));
+    sh_buf_free(&body);
+}
+
 static void test_reads(void **state)
 {
     (void)state;
@@ -214,6 +241,7 @@ int main(void)
         cmocka_unit_test_teardown(test_paths, kit_teardown),
         cmocka_unit_test_teardown(test_tables, kit_teardown),
         cmocka_unit_test_teardown(test_bounds, kit_teardown),
+        cmocka_unit_test_teardown(test_costs_little, kit_teardown),
         cmocka_unit_test_teardown(test_reads, kit_teardown),
         cmocka_unit_test_teardown(test_not_only_no, kit_teardown),
         cmocka_unit_test_teardown(test_look_only, kit_teardown),
