@@ -30,6 +30,7 @@
 struct question {
     char *after; /* cursor, or NULL */
     const char *q;
+    bool senders; /* not what rules, the clock and the engine tell, but for dead letters */
     int64_t limit;
 };
 
@@ -180,14 +181,31 @@ static bool is_full(const struct page *p)
            (p->looks % CLOCK_EVERY == CLOCK_EVERY - 1 && sh_mono_us() > p->end_us);
 }
 
+/* Is it of the engine's own, and nobody's business? */
+static bool is_passed_over(const struct page *p, const struct sh_recent_event *e)
+{
+    static const char *const own[] = {SH_SOURCE_EMITTED, SH_SOURCE_CLOCK, SH_SOURCE_ENGINE};
+    for (size_t i = 0; p->question->senders && i < sizeof(own) / sizeof(*own); i++)
+        if (strcmp(e->source, own[i]) == 0)
+            return strcmp(sh_recent_state(p->walk, e->seq), "dead") != 0;
+    return false;
+}
+
 /* False: the page is full, and the event is for the next one. */
 static bool take(struct page *p, const struct sh_recent_event *e)
 {
     char *name;
     size_t len;
+    if (is_full(p))
+        return false;
+    if (is_passed_over(p, e)) {
+        p->looks++;
+        p->last_seq = e->seq;
+        return true;
+    }
     struct call *call = find_call(p, e, &name, &len);
     const bool enough = p->found >= p->question->limit;
-    if (is_full(p) || (enough && (!call || !call->found))) {
+    if (enough && (!call || !call->found)) {
         free(name);
         return false;
     }
@@ -345,16 +363,20 @@ bool sh_api_read_q(struct sh_api_call *c, const char **q)
 
 static void get_calls(struct sh_api_call *c)
 {
+    static const char *const yes_no[] = {"true", "false", NULL};
+    const char *senders = sh_api_param(c, "senders");
     struct question *q = sh_alloc(1, sizeof(*q));
     q->limit = LIMIT;
     c->data = q;
     c->drop = question_free;
-    if (sh_api_param_int(c, "limit", 1, LIMIT_MAX, &q->limit) && sh_api_read_q(c, &q->q) &&
+    q->senders = senders && strcmp(senders, "true") == 0;
+    if (sh_api_param_int(c, "limit", 1, LIMIT_MAX, &q->limit) &&
+        sh_api_param_word(c, "senders", yes_no) && sh_api_read_q(c, &q->q) &&
         sh_api_read_cursor(c, &q->after))
         sh_api_read(c, answer_calls);
 }
 
-static const char *const call_params[] = {"q", "limit", "cursor", NULL};
+static const char *const call_params[] = {"q", "senders", "limit", "cursor", NULL};
 static const struct sh_api_route list[] = {
     {.method = SH_HTTP_GET,
      .pattern = "/api/v1/calls",

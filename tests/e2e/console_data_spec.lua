@@ -310,4 +310,27 @@ describe("the console's data", function()
     local as_viewer = tokens()
     assert.is_nil(day("", as_viewer).body:find("0301234", 1, true))
   end)
+
+  it("leaves out what the engine tells itself, unless it is dead", function()
+    support.write_file(engine.dir .. "/rules/r.lua", [[
+      rule "Emits" { on = "call_stop", run = function(e) emit("told", { n = 1 }) emit("bad", {}) end }
+      rule "Fails" { on = "bad", run = function() error "no" end }]])
+    engine:cli("reload")
+    for i = 1, 3 do call("c" .. i, "name", "030") end
+    engine:wait_events("dead", 3)
+    engine:wait_events("done", 6)
+    local function sources(query)
+      local n = {}
+      for _, item in ipairs((all("/api/v1/calls?limit=2" .. query))) do
+        for _, event in ipairs(item.events) do
+          local what = item.source .. " " .. event.type
+          n[what] = (n[what] or 0) + 1
+        end
+      end
+      return n
+    end
+    assert.same({ ["webphone call_stop"] = 3, ["rules told"] = 3, ["rules bad"] = 3 }, sources "")
+    assert.same({ ["webphone call_stop"] = 3, ["rules bad"] = 3 }, sources "&senders=true")
+    assert.equal(400, engine:request("GET", "/api/v1/calls?senders=1").status)
+  end)
 end)

@@ -67,7 +67,7 @@ export function Calls({ params }) {
   const q = useSettled(typed.trim());
   const now = useNow();
   const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"]);
-  const list = useFeed("/calls", { q }, ["events", "runs"], { id: idOf, merge, size: 100 });
+  const list = useFeed("/calls", { q, senders: true }, ["events", "runs"], { id: idOf, merge, size: 100 });
   const rows = useMemo(() => list.rows.filter(isForPeople), [list.rows]);
   useEffect(() => setParams({ q }), [q]);
   return (
