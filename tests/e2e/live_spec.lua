@@ -12,6 +12,13 @@ local rules = { ["a.lua"] = [[
 rule "Calls back" { on = "call", run = function(e)
   callback { number = e.number, due = now() + hour, reason = "r" }
 end }
+rule "Waits" { on = "wait", run = function(e)
+  after("3s", "late", { n = 1 })
+  records.put("calls", e.key, { n = 1 })
+  callback { number = e.number, due = now() + 3, reason = "r" }
+  emit("quiet", {})
+  http.post { url = "http://127.0.0.1:9/", json = { n = 1 } }
+end }
 rule "Fails" { on = "bad", run = function() error "no" end }
 rule "Quiet" { on = "quiet", run = function() end }
 ]] }
@@ -189,6 +196,26 @@ describe("GET /api/v1/live", function()
     live:topics "rules"
     assert.equal(200, engine:post("/api/v1/rules/Quiet/resume", "{}").status)
     live:topics "rules"
+  end)
+
+  it("tells of what comes of itself: timers, callbacks that fall due, deliveries", function()
+    post(engine, "wait")
+    local told = live:topics("events", "runs", "records", "callbacks", "timers", "outbox")
+    assert.is_nil(told.generations)
+    local function times(topic)
+      local count = 0
+      for _, one in ipairs(live.all) do
+        for _, name in ipairs(one.data.topics or {}) do count = count + (name == topic and 1 or 0) end
+      end
+      return count
+    end
+    local deadline = socket.gettime() + 20
+    while times "timers" < 2 or times "callbacks" < 2 do -- set, and fired; asked for, and due
+      local left = deadline - socket.gettime()
+      assert(left > 0, "nothing came of itself")
+      live:read(left)
+    end
+    assert.equal("due", engine:request("GET", "/api/v1/callbacks?status=due").json.items[1].status)
   end)
 
   it("tells of other rules, and of rules that do not load", function()
