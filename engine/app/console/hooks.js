@@ -98,6 +98,7 @@ const kept = new Map(); // address -> {pages, y, focus}: a list that was left is
 const KEPT = 4;
 const PAGES_FULL = 30; // of a longer list only the pages near what is seen are kept in memory
 const PAGES_NEAR = 6;
+const FIRST = 60; // rows of the newest page, which is asked for again and again
 
 const newPage = (answer, cursor = null) => ({ cursor, next: answer.next_cursor ?? null, n: answer.items.length, rows: answer.items });
 
@@ -106,7 +107,7 @@ const newPage = (answer, cursor = null) => ({ cursor, next: answer.next_cursor ?
 // change where they are and new ones wait: `fresh` says how many, take() lets them in.
 // merge(old, new): of rows with the same id in two pages, which then are one.
 export function useFeed(path, params, topics, { id = (row) => row.id, merge = null, size = 200 } = {}) {
-  const asked = { ...params, limit: size };
+  const asked = { ...params, limit: FIRST };
   const head = useQuery(path, asked, topics);
   const key = api.address(path, asked);
   const [restored] = useState(() => (cameBack() ? kept.get(key) : undefined));
@@ -140,7 +141,7 @@ export function useFeed(path, params, topics, { id = (row) => row.id, merge = nu
     setBusy(true);
     setMoreError(null);
     try {
-      const answer = await api.get(path, { ...asked, cursor: end });
+      const answer = await api.get(path, { ...params, limit: size, cursor: end });
       if (now.current === key) set((old) => (old.pages[old.pages.length - 1]?.next === end ? { ...old, pages: joined(old.pages, newPage(answer, end), id, merge) } : old));
     } catch (error) {
       if (now.current === key) setMoreError(error);
@@ -173,7 +174,7 @@ export function useFeed(path, params, topics, { id = (row) => row.id, merge = nu
     if (loading.current.has(page.cursor)) return;
     loading.current.add(page.cursor);
     try {
-      const answer = await api.get(path, { ...asked, cursor: page.cursor });
+      const answer = await api.get(path, { ...params, limit: size, cursor: page.cursor });
       if (now.current === key)
         set((old) => ({ ...old, pages: old.pages.map((p) => (p.cursor === page.cursor ? { ...p, rows: answer.items, n: answer.items.length } : p)) }));
     } catch (error) {
@@ -208,7 +209,7 @@ function stay(pages, items, id) {
       return now ?? row;
     }) };
   });
-  return { pages: next, fresh: byId.size };
+  return { pages: next, fresh: byId.size === items.length && byId.size > 0 ? `${byId.size}+` : byId.size };
 }
 
 function joined(pages, page, id, merge) {

@@ -42,6 +42,13 @@ function readHeaders(text) {
   return found;
 }
 
+// "2026-06-12 18:00" here, "2026-06-12", or a whole RFC 3339 time -> the latter; "": now; null: none of these.
+function readTime(text) {
+  const at = text.trim().replace(/^(\d{4}-\d{2}-\d{2})$/, "$1T00:00").replace(/^(\d{4}-\d{2}-\d{2}) /, "$1T");
+  if (!at) return "";
+  return /^\d{4}-/.test(at) && !Number.isNaN(Date.parse(at)) ? new Date(at).toISOString() : null;
+}
+
 const steps = (entry) => (entry.runs ?? []).filter((run) => run.outcome !== "skipped_on" && run.outcome !== "skipped_when");
 // A run that is tried again and fails as before is one line, with the number of its attempts.
 function joined(entries) {
@@ -148,18 +155,20 @@ export function Playground({ params, session }) {
     if (may) begin(given ?? Object.keys(samples)[0]);
   }, []);
 
+  const when = readTime(at);
+  const ready = !state.busy && text.trim() !== "" && when !== null;
   const place = ({ line, column }) => {
     setMark(line);
     editor.current?.goTo(line, column ?? 1);
   };
   const run = async () => {
-    if (state.busy || !text.trim()) return;
+    if (!ready) return;
     set((old) => ({ ...old, busy: true, error: null }));
     setMark(null);
     const asked = { body: text };
     if (source) asked.source = source;
     if (advance) asked.advance = advance;
-    if (at) asked.now = new Date(at).toISOString();
+    if (when) asked.now = when;
     if (headers.trim()) asked.headers = readHeaders(headers);
     if (path.trim()) asked.path = path.trim();
     try {
@@ -214,7 +223,8 @@ export function Playground({ params, session }) {
                 </select>
               </label>
             )}
-            <label>At <input type="datetime-local" value={at} onInput={(e) => setAt(e.target.value)} aria-describedby="at-hint" /><span id="at-hint" class="hint">{at ? "" : "now"}</span></label>
+            <label>At <input value={at} onInput={(e) => setAt(e.target.value)} placeholder="now" aria-invalid={when === null ? "true" : undefined} aria-describedby="at-hint" inputMode="text" autocomplete="off" />
+              <span id="at-hint" class={when === null ? "hint wrong" : "hint"}>{when === null ? "as 2026-06-12 18:00" : when ? new Date(when).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "or 2026-06-12 18:00"}</span></label>
             <label>Then
               <select value={advance} onChange={(e) => setAdvance(e.target.value)} data-testid="playground-advance">{advances.map(([v, words]) => <option key={v} value={v}>{words}</option>)}</select>
             </label>
@@ -225,7 +235,7 @@ export function Playground({ params, session }) {
             <label>Path <input value={path} onInput={(e) => setPath(e.target.value)} placeholder="/hooks/github" spellcheck={false} autocapitalize="off" /></label>
             <label>Headers, one a line <textarea rows={2} value={headers} onInput={(e) => setHeaders(e.target.value)} placeholder="X-GitHub-Event: push" spellcheck={false} autocapitalize="off" /></label>
           </details>
-          <button type="button" class="main try-run" disabled={state.busy || !text.trim()} onClick={run} data-testid="playground-run">
+          <button type="button" class="main try-run" disabled={!ready} onClick={run} data-testid="playground-run">
             <Icon name="play" size={18} />{state.busy ? "Running…" : "Run"}<span class="key" aria-hidden="true">Ctrl Enter</span>
           </button>
         </section>

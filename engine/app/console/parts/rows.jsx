@@ -106,7 +106,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
   return (
     <div class="rows-box">
       <div class="fresh">
-        {feed?.fresh > 0 && <button type="button" onClick={onFresh} data-testid="fresh">{feed.fresh} new <span class="sr">rows, show them</span><span aria-hidden="true">↑</span></button>}
+        {Boolean(feed?.fresh) && <button type="button" onClick={onFresh} data-testid="fresh">{feed.fresh} new <span class="sr">rows, show them</span><span aria-hidden="true">↑</span></button>}
       </div>
       <ul class={`rows ${className}`} ref={box} aria-label={label} aria-busy={feed?.stale || undefined} data-testid="rows" tabIndex={-1}
         onKeyDown={onKeyDown} onPointerMove={(e) => (pointer.current = e.pointerType === "mouse" ? Date.now() : 0)}
@@ -125,5 +125,5 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
 // Below a list: older rows come, or did not.
 export function More({ list }) {
   if (list.moreError) return <Failure error={list.moreError} retry={list.more} />;
-  return <p class="more" role="status">{list.loadingMore ? "Older ones are coming…" : ""}</p>;
+  return <p class="more">{list.loadingMore ? "Older ones are coming…" : ""}</p>;
 }
