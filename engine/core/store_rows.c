@@ -291,6 +291,8 @@ static void more_of_callback(cJSON *row, sqlite3_stmt *st, int i)
 {
     add_time(row, "updated_at", st, i);
     add_time(row, "closed_at", st, i + 1);
+    if (!cJSON_HasObjectItem(row, "rule")) /* a row that is whole has it */
+        add_text(row, "rule", st, i + 2);
 }
 
 static void more_of_timer(cJSON *row, sqlite3_stmt *st, int i)
@@ -303,6 +305,7 @@ static void more_of_item(cJSON *row, sqlite3_stmt *st, int i)
 {
     more_of_timer(row, st, i);
     add_time(row, "sent_at", st, i + 2);
+    add_text(row, "subject", st, i + 3);
 }
 
 /* --- the kinds ----------------------------------------------------------------- */
@@ -347,7 +350,7 @@ static const struct sh_store_kind kinds[] = {
     [SH_LIST_CALLBACKS] = {.columns = "seq, '', id, number, name, due_ms, assignee, reason,"
                                       " status, note, event_id",
                            .whole = ", rule, completes, created_ms," CALLBACK_HISTORY,
-                           .more = ", updated_ms, closed_ms",
+                           .more = ", updated_ms, closed_ms, rule",
                            .from = "sh_callbacks c",
                            .key = "seq, ''",
                            .key_down = "seq DESC",
@@ -356,7 +359,7 @@ static const struct sh_store_kind kinds[] = {
                            .by_since = " AND created_ms >= ?7",
                            .row = callback_row,
                            .add_more = more_of_callback,
-                           .n_more = 2},
+                           .n_more = 3},
     /* what waits for a target that is down says so, and when it is tried again */
     [SH_LIST_OUTBOX] = {.columns =
                             "seq, '', id, kind, recipient, state, attempts,"
@@ -366,7 +369,8 @@ static const struct sh_store_kind kinds[] = {
                             " event_id, key, CASE WHEN state = 'queued' THEN"
                             " coalesce(nullif(next_ms, 0), (SELECT until_ms" LANE_PAUSE ")) END",
                         .whole = ", lane, status, answer, recipients, payload, sent_to",
-                        .more = ", rule, created_ms, sent_ms",
+                        .more = ", rule, created_ms, sent_ms, CASE WHEN kind = 'email' THEN"
+                                " substr(json_extract(payload, '$.subject'), 1, 300) END",
                         .from = "sh_outbox o",
                         .key = "seq, ''",
                         .key_down = "seq DESC",
@@ -375,7 +379,7 @@ static const struct sh_store_kind kinds[] = {
                         .by_since = " AND created_ms >= ?7",
                         .row = outbox_row,
                         .add_more = more_of_item,
-                        .n_more = 3},
+                        .n_more = 4},
     /* in the order they were set; unnamed ones have a name of the store's own */
     [SH_LIST_TIMERS] = {.columns = "seq, '', CASE WHEN substr(name, 1, 2) IN ('n:', 'c:') THEN"
                                    " substr(name, 3) END, CASE WHEN every IS NULL THEN 'timer'"

@@ -2,6 +2,7 @@ import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { useList } from "../hooks.js";
 import { act, many } from "../parts/act.js";
+import { facts } from "../parts/call.jsx";
 import { useQuestion } from "../parts/dialog.jsx";
 import { useFocusNext } from "../parts/focus.js";
 import { Head } from "../parts/frame.jsx";
@@ -12,8 +13,7 @@ import { Empty, Failure, Loading } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import { toast } from "../parts/toast.jsx";
-import { facts } from "../parts/call.jsx";
-import { ErrorText } from "./error.jsx";
+import { ErrorText, shortError } from "./error.jsx";
 import "./dead.css";
 
 const AT_FIRST = 5; // letters of a rule that are shown before one asks for more
@@ -24,7 +24,7 @@ function letter({ what, run, item }) {
   if (what === "run")
     return { id: `run ${run.event_id} ${run.rule}`, kind: "run", rule: run.rule, event: run.event_id, error: run.error, at: run.started_at,
       attempts: run.attempts, text: run.type, more: run.key, path: `/events/${run.event_id}`, body: { rule: run.rule } };
-  return { id: item.id, kind: item.kind, rule: item.rule ?? "", event: item.event_id, error: item.error, at: item.created_at, attempts: item.attempts,
+  return { id: item.id, kind: item.kind, rule: item.rule ?? "", event: item.event_id, error: shortError(item.error, item.to), at: item.created_at, attempts: item.attempts,
     text: item.to, more: null, path: `/outbox/${api.segment(item.id)}` };
 }
 
@@ -88,7 +88,7 @@ function Letter({ one, writes, chosen, choose, on }) {
       {writes && <input type="checkbox" checked={chosen} onChange={(e) => choose(one, e.currentTarget.checked)} aria-label={`Choose ${name}`} />}
       <span class="dead-letter-kind"><Icon name={kindIcons[one.kind]} size={18} /><span class="sr">{kindWords[one.kind]}</span></span>
       <Link class="dead-letter-what cut" to={one.kind === "run" ? one.path : `/deliveries?id=${api.segment(one.id)}`}>
-        <Sent>{one.text}</Sent> <Sent class="mute">{call || one.more}</Sent>
+        {call ? <><Sent>{call}</Sent> <Sent class="mute">{one.text}</Sent></> : <><Sent>{one.text}</Sent> <Sent class="mute">{one.more}</Sent></>}
       </Link>
       <span class="dead-letter-at mute"><Time at={one.at} ago /><span class="dead-letter-tries">, {many(one.attempts, "attempt")}</span></span>
       {writes && (

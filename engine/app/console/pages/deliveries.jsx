@@ -9,6 +9,7 @@ import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import "./deliveries.css";
 import { DeliveryDialog } from "./delivery.jsx";
+import { shortError } from "./error.jsx";
 
 const kinds = [["", "All"], ["email", "Emails"], ["http", "HTTP calls"]];
 const states = [["", "Any state"], ["queued", "Under way"], ["sent", "Sent"], ["dead", "Given up"], ["dropped", "Dropped"]];
@@ -16,7 +17,7 @@ const stateWords = { queued: "under way", sent: "sent", dead: "given up", droppe
 
 // In the words of the row: what went wrong, or what it is about.
 function Second({ row }) {
-  if (row.error && row.state !== "sent") return <span class={row.state === "dead" ? "bad-text" : ""}><Sent>{row.error.split("\n")[0]}</Sent></span>;
+  if (row.error && row.state !== "sent") return <span class={row.state === "dead" ? "bad-text" : "mute"}><Sent>{shortError(row.error, row.to)}</Sent></span>;
   return <Sent class="mute">{row.subject ?? row.rule}</Sent>;
 }
 
@@ -28,7 +29,7 @@ function Row({ row, to }) {
       <span class="delivery-second cut"><Second row={row} /></span>
       <span class="delivery-tries mute">
         {row.attempts > 1 && `${row.attempts} attempts`}
-        {row.state === "queued" && row.next_at && <span> next <Time at={row.next_at} ago /></span>}
+        {row.state === "queued" && row.next_at && <>{row.attempts > 1 && ", "}next <Time at={row.next_at} ago /></>}
       </span>
       <span class="delivery-state"><Badge state={row.state}>{stateWords[row.state]}</Badge></span>
       <span class="at"><Time at={row.sent_at ?? row.created_at} /></span>

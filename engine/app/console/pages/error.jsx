@@ -14,6 +14,13 @@ export function errorParts(text) {
   return { file: at?.[1], line: at ? Number(at[2]) : undefined, words, rest: rest.map((line) => line.trim()).filter(Boolean) };
 }
 
+// "HTTP 500 from URL" where the URL is said already ("POST URL"): "HTTP 500".
+export function shortError(error, to) {
+  const url = /^[A-Z]+ (.+)$/.exec(to ?? "")?.[1];
+  const first = (error ?? "").split("\n")[0];
+  return url && first.endsWith(` from ${url}`) ? first.slice(0, -url.length - 6) : first;
+}
+
 export function ErrorText({ text, rule }) {
   if (!text) return null;
   const { file, line, words, rest } = errorParts(text);

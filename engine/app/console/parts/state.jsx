@@ -3,7 +3,7 @@ import { Icon } from "./icon.jsx";
 // Nothing there: says why, and what to do next.
 export function Empty({ title, children, icon = "check" }) {
   return (
-    <div class="empty" data-testid="empty">
+    <div class={`empty ${icon}`} data-testid="empty">
       <Icon name={icon} size={32} />
       <h2>{title}</h2>
       <div>{children}</div>
