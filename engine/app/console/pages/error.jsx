@@ -14,11 +14,17 @@ export function errorParts(text) {
   return { file: at?.[1], line: at ? Number(at[2]) : undefined, words, rest: rest.map((line) => line.trim()).filter(Boolean) };
 }
 
-// "HTTP 500 from URL" where the URL is said already ("POST URL"): "HTTP 500".
+const answers = { 400: "it did not understand", 401: "it wants another log-in", 403: "it does not allow that", 404: "it has no such address", 410: "gone", 413: "too much",
+  422: "refused as it stands", 429: "too many at once" };
+
+// "HTTP 500 from URL" where the URL is said already ("POST URL"): what the answer was.
 export function shortError(error, to) {
   const url = /^[A-Z]+ (.+)$/.exec(to ?? "")?.[1];
   const first = (error ?? "").split("\n")[0];
-  return url && first.endsWith(` from ${url}`) ? first.slice(0, -url.length - 6) : first;
+  if (!url || !first.endsWith(` from ${url}`)) return first;
+  const code = first.slice(0, -url.length - 6).replace("HTTP ", "");
+  const words = answers[code] ?? (/^5\d\d$/.test(code) ? "an error of its own" : "");
+  return `The answer was ${code}${words ? ` (${words})` : ""}`;
 }
 
 export function ErrorText({ text, rule }) {
