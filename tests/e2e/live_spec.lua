@@ -17,13 +17,13 @@ rule "Waits" { on = "wait", run = function(e)
   records.put("calls", e.key, { n = 1 })
   callback { number = e.number, due = now() + 3, reason = "r" }
   emit("quiet", {})
-  http.post { url = "http://127.0.0.1:9/", json = { n = 1 } }
+  email { to = "a@example.org", subject = "s", text = "t" } -- into a file, at once
 end }
 rule "Fails" { on = "bad", run = function() error "no" end }
 rule "Quiet" { on = "quiet", run = function() end }
 ]] }
 local config = [[
-return { retry = { }, sources = { s = { path = "/hook", auth = "none",
+return { retry = {}, sources = { s = { path = "/hook", auth = "none",
   type = { field = "type" }, key = { field = "key" } } } }
 ]]
 
