@@ -8,7 +8,7 @@ local support = require "tests.e2e.support"
 
 local console = {}
 
--- Every place of the console; a spec puts an event's id and a rule's name in the place of EVENT and RULE.
+-- Every place of the console; console.path puts an event's id and a rule's name in.
 console.places = {
   { name = "calls", path = "/console" },
   { name = "events", path = "/console/events" },
@@ -21,6 +21,11 @@ console.places = {
   { name = "playground", path = "/console/playground" },
   { name = "graphs", path = "/console/graphs" },
 }
+
+-- The path of a place: an event's id and a rule's name for EVENT and RULE.
+function console.path(place, event, rule)
+  return (place.path:gsub("EVENT", event or "none"):gsub("RULE", function() return console.escape(rule or "none") end))
+end
 
 function console.url(engine, path)
   return ("http://127.0.0.1:%d%s"):format(engine.port, path or "/console")

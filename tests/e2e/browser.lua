@@ -43,9 +43,8 @@ local function start_driver()
   local keeper = assert(io.popen(("/usr/bin/python3 -B tests/e2e/browser_keeper.py %s >%s 2>&1"):format(dir, out), "w"))
   local port = support.wait_for(function()
     return tonumber(support.read_file(out):match "ready (%d+)")
-  end, 20, "chromedriver")
+  end, 60, "chromedriver; it said: " .. out)
   driver = { keeper = keeper, port = port, dir = dir, sessions = 0 }
-  driver.ender = setmetatable({}, { __gc = function() browser.quit() end })
 end
 
 -- End chromedriver and what it started. (It ends by itself with this process, too.)
@@ -468,11 +467,18 @@ end
 taking["Network.responseReceived"] = function(self, p)
   local r = self.requests[p.requestId]
   if r then
-    r.status, r.mime, r.cached = p.response.status, p.response.mimeType, p.response.fromDiskCache
+    r.status, r.mime = p.response.status, p.response.mimeType
+    r.cached = r.cached or p.response.fromDiskCache
     r.headers = {}
     for name, value in pairs(p.response.headers) do
       r.headers[name:lower()] = value
     end
+  end
+end
+taking["Network.requestServedFromCache"] = function(self, p)
+  local r = self.requests[p.requestId]
+  if r then
+    r.cached = true
   end
 end
 taking["Network.dataReceived"] = function(self, p)
@@ -511,8 +517,9 @@ function page:read_logs()
   return self
 end
 
--- Every request so far: { { url, method, type, status, headers, mime, decoded, transferred } .. }
--- (bytes of the body after and before it was unpacked, headers counted in transferred).
+-- Every request so far: { { url, method, type, status, headers, mime, decoded, transferred, cached } .. }
+-- (bytes of the body after and before it was unpacked, headers counted in transferred; cached: the browser
+-- had it).
 function page:network()
   self:read_logs()
   local all = {}

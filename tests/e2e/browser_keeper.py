@@ -55,6 +55,21 @@ def end(driver, mark):
         time.sleep(0.1)
 
 
+def start(folder, env):
+    """A chromedriver and its port. It takes a free one, which another process may take first."""
+    for _ in range(5):
+        with open(os.path.join(folder, "driver.log"), "a", encoding="utf-8") as log:
+            driver = subprocess.Popen(["chromedriver", "--port=0"], env=env, stderr=log, text=True,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      start_new_session=True)
+        for line in driver.stdout:
+            if "started successfully on port" in line:
+                return driver, line.rstrip(". \n").rsplit(" ", 1)[1]
+            print(line, end="", file=sys.stderr)
+        driver.wait()
+    return driver, None
+
+
 def main():
     folder = os.path.realpath(sys.argv[1])
     mark = "%s=%s" % (MARK, folder)
@@ -62,17 +77,12 @@ def main():
                XDG_CACHE_HOME=folder)
     env[MARK] = folder
     env.pop("DISPLAY", None)
-    with open(os.path.join(folder, "driver.log"), "w", encoding="utf-8") as log:
-        driver = subprocess.Popen(["chromedriver", "--port=0"], env=env, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=log, text=True,
-                                  start_new_session=True)
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         signal.signal(getattr(signal, name), lambda *_: sys.exit(1))
+    driver, port = start(folder, env)
     try:
-        for line in driver.stdout:
-            if "started successfully on port" in line:
-                print("ready %s" % line.rstrip(". \n").rsplit(" ", 1)[1], flush=True)
-                break
+        if port:
+            print("ready %s" % port, flush=True)
         sys.stdin.read()
     finally:
         end(driver, mark.encode())

@@ -9,9 +9,9 @@ const REST_MS = 2500; // a pointer that has not moved for so long does not aim a
 // A list of any length of which only what is seen is in the page. All rows are equally high (the style
 // sheet's --row of the list). `render(item, index)` makes what is in a row; `id` tells them apart; onEnd is
 // called when the end comes into sight. When rows come in above what is read, it stays where it is. Arrow
-// keys go from row to row. feed: what useFeed() made of the items; then new ones wait behind a button while
-// somebody reads.
-export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, className = "" }) {
+// keys go from row to row. rowProps(item): more attributes of a row. feed: what useFeed() made of the items;
+// then new ones wait behind a button while somebody reads.
+export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, rowProps, className = "" }) {
   const box = useRef(null);
   const [range, setRange] = useState({ from: 0, to: 40, row: 56 });
   const anchor = useRef({ id: null, index: 0 });
@@ -113,7 +113,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
         style={{ paddingTop: `${from * row}px`, paddingBottom: `${Math.max(0, items.length - to) * row}px` }}>
         {items.slice(from, to).map((item, i) => (
           <li class="row" key={item.hole ? `hole ${from + i}` : id(item)} data-index={from + i} data-row={item.hole ? undefined : id(item)}
-            aria-setsize={total ?? items.length} aria-posinset={from + i + 1}>
+            aria-setsize={total ?? items.length} aria-posinset={from + i + 1} {...(item.hole ? {} : rowProps?.(item))}>
             {item.hole ? <div class="bone" /> : render(item, from + i)}
           </li>
         ))}
