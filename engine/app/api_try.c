@@ -19,6 +19,7 @@
 
 #define MOST_EVENTS 1000               /* in one attempt */
 #define MOST_RUNS   1000               /* of one event */
+#define MOST_SETS   200                /* rule sets that are looked through, newest first */
 #define MOST_BYTES  ((size_t)64 << 20) /* of an event, which the HTTP server limits before */
 #define RETRY_AFTER "5"
 
@@ -347,6 +348,31 @@ static bool read_stored(struct ask *a, struct sh_store_view *v, const char *id)
     return true;
 }
 
+/* The rule set that was live when the event came, if it is kept: none of its rules had anything to
+ * do with it, or their runs are gone. Owned, or NULL. */
+static struct sh_generation *live_then(struct sh_store_view *v, int64_t at_ms)
+{
+    const struct sh_list_query q = {.what = SH_LIST_GENERATIONS};
+    struct sh_page page = {.limit = MOST_SETS, .max_bytes = SH_API_ANSWER_BYTES};
+    struct sh_generation *g = NULL;
+    struct sh_error unkept;
+    const cJSON *row;
+    if (!sh_store_view_page(v, &q, &page, &unkept))
+        return NULL;
+    cJSON_ArrayForEach(row, page.rows) /* newest first */
+    {
+        int64_t live_ms = 0;
+        const char *at = sh_json_string(row, "live_at"), *id = sh_json_string(row, "generation");
+        if (!at || !id || !sh_time_parse(at, strlen(at), &live_ms) || live_ms > at_ms)
+            continue;
+        g = sh_store_view_generation(v, id, &unkept);
+        break;
+    }
+    cJSON_Delete(page.rows);
+    free(page.next);
+    return g;
+}
+
 /* The rule set that ran on it, where a run says so and it is still kept. */
 static bool read_runs(struct ask *a, struct sh_store_view *v, const char *id)
 {
@@ -360,6 +386,10 @@ static bool read_runs(struct ask *a, struct sh_store_view *v, const char *id)
     if (ran && *ran)
         a->generation = sh_store_view_generation(v, ran, &unkept);
     cJSON_AddBoolToObject(a->what, "ran", a->generation != NULL);
+    int64_t at_ms = 0;
+    if (!a->generation && sh_json_get_int(sh_json_member(a->what, "now_ms"), &at_ms))
+        a->generation = live_then(v, at_ms);
+    cJSON_AddBoolToObject(a->what, "then", a->generation != NULL);
     cJSON_AddItemToObject(a->what, "runs", page.rows);
     return true;
 }

@@ -220,10 +220,11 @@ static char *sentence(const cJSON *item, const char *outcome)
         return sh_strdup("the rule is paused: the event is kept for it until it is resumed");
     if (!when && !sh_json_string(item, "why"))
         return sh_strdup("the rule has no condition (when): it runs on every event of its types");
-    if (!returned)
+    if (!when)
         return NULL;
-    char *base = sh_strf("when returned %s (%s:%d)", returned, sh_json_string(when, "file"),
-                         (int)int_of(when, "line"));
+    char *base =
+        sh_strf("when %s%s (%s:%d)", returned ? "returned " : "raised an error",
+                returned ? returned : "", sh_json_string(when, "file"), (int)int_of(when, "line"));
     char *text = sh_why_text(base, when);
     free(base);
     return text;
@@ -312,6 +313,11 @@ static bool read_mask(const cJSON *what, struct sh_masking *mask)
     return o != NULL;
 }
 
+#define NOTE_THEN                                                                                  \
+    "no rule has a run on this event: this is the rule set that was live when the event came"
+#define NOTE_LIVE                                                                                  \
+    "which rule set ran on this event is not known, or it is not kept: these are the live rules"
+
 static cJSON *why(const struct sh_play_in *in, struct sh_simulator *s)
 {
     struct sh_masking mask;
@@ -325,9 +331,7 @@ static cJSON *why(const struct sh_play_in *in, struct sh_simulator *s)
     cJSON_AddStringToObject(answer, "generation", in->generation->id);
     cJSON_AddBoolToObject(answer, "ran", ran);
     if (!ran)
-        cJSON_AddStringToObject(answer, "note",
-                                "no rule set is known to have run on this event (no rule has a run "
-                                "on it, or the rule set is not kept): these are the live rules");
+        cJSON_AddStringToObject(answer, "note", is_true(in->what, "then") ? NOTE_THEN : NOTE_LIVE);
     cJSON_ArrayForEach(item, items) complete(in, item, masked ? &mask : NULL);
     add_others(in, items);
     cJSON_AddItemToObject(answer, "items", items);

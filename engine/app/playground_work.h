@@ -8,8 +8,9 @@
  * "max_bytes", "rule"?, "replies"?, "steps":[{"body":n, "is_text":bool} | {"advance_ms":n}],
  * "single":bool why:
  * "event":{"id","source","type","key","received_ms","due_ms","occurred_ms","format", "trace"?},
- * whose bytes are body 0, "runs":[rows of the store], "ran":bool, "mask":{"numbers","fields":[..]}?
- * No secret is in it, nor in the settings: names alone. */
+ * whose bytes are body 0, "runs":[rows of the store], "ran":bool,
+ *               "then":bool (the rule set is that of its runs; or that of its time),
+ * "mask":{"numbers","fields":[..]}? No secret is in it, nor in the settings: names alone. */
 #ifndef SH_APP_PLAYGROUND_WORK_H
 #define SH_APP_PLAYGROUND_WORK_H
 

@@ -325,8 +325,25 @@ describe("trying an event through the API", function()
     id = send { event = "nothing", call_id = "n1" }
     answer = why(id)
     assert.is_false(answer.json.ran)
-    assert.truthy(answer.json.note:find("the live rules", 1, true))
+    assert.truthy(answer.json.note:find("was live when the event came", 1, true))
     assert.equal("skipped_on", item_of(answer, "Negative").outcome)
+    -- the rules are others by now: those of its time are asked
+    local quiet = engine.dir .. "/rules/quiet.lua"
+    support.write_file(quiet,
+      'rule "Quiet" { on = "nothing", when = function(e) return e.a.b end, run = function() end }')
+    ask("POST", "/api/v1/reload", {}, "/api/v1/reload")
+    support.wait_for(function()
+      return engine:request("GET", "/api/v1/rules").json.generation ~= answer.json.generation
+    end, 20, "the reload")
+    assert.equal(answer.json.generation, why(id).json.generation)
+    -- one whose condition fails
+    id = send { event = "nothing", call_id = "n2" }
+    item = support.wait_for(function()
+      local found = item_of(why(id), "Quiet")
+      return found.outcome == "dead" and found
+    end, 20, "the run to be given up")
+    assert.equal("when raised an error (rules/quiet.lua:1): a is absent", item.why)
+    assert.truthy(item.error:find('rules/quiet.lua:1: rule "Quiet": attempt to index a nil value', 1, true))
     -- one that failed, and one that did its work
     id = send { event = "endless", call_id = "e1" }
     item = support.wait_for(function()
