@@ -18,8 +18,6 @@
 
 enum { PAGE = 4, ZONES = 5 };
 
-#define CHILD_NICE 5
-
 /* The engine made the socket: its pid is the peer's. Dead already means nobody would ever stop a
  * runaway rule here, so leave at once. */
 static void tie_to_parent(void)
@@ -73,10 +71,10 @@ static void warm_up(void)
     tzset();
 }
 
-cJSON *sh_locked_child_lock(struct sh_error *err)
+cJSON *sh_locked_child_lock(int niceness, struct sh_error *err)
 {
     /* Rules yield the processor to ingress and the store: acknowledgements first. */
-    if (setpriority(PRIO_PROCESS, 0, CHILD_NICE) != 0)
+    if (setpriority(PRIO_PROCESS, 0, niceness) != 0)
         sh_debug("worker: priority unchanged");
     warm_up();
     const struct sh_lockup_config everything = sh_lockup_everything(SH_CHILD_SOCKET);

@@ -15,7 +15,8 @@
  * process if it cannot be tied. */
 struct sh_pulse *sh_locked_child_start(const char *name) SH_WARN_UNUSED;
 /* Give up everything that running rules does not need: lockup.h's report, the caller's; NULL: *err
- * says what does not hold. Before: whatever needs a file, a timer or a descriptor. */
-cJSON *sh_locked_child_lock(struct sh_error *err) SH_WARN_UNUSED;
+ * says what does not hold. niceness: setpriority(2); what runs rules comes after what takes events
+ * in. Before: whatever needs a file, a timer or a descriptor. */
+cJSON *sh_locked_child_lock(int niceness, struct sh_error *err) SH_WARN_UNUSED;
 
 #endif

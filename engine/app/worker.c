@@ -27,6 +27,7 @@
 #define MAX_IN      (SH_MAX_FRAME_BYTES + READ_BYTES + 16)
 #define MAX_OUT     (3U * SH_MAX_FRAME_BYTES)
 #define KEEP_BYTES  (1024U * 1024) /* a buffer that grew past it is given back when empty */
+#define WORKER_NICE 5
 #define EXPIRE_MS   100
 
 struct worker {
@@ -174,7 +175,7 @@ static cJSON *refuse(const struct sh_generation *g, const struct sh_error *err)
 static cJSON *load(struct worker *w, const struct sh_generation *g)
 {
     struct sh_error err;
-    cJSON *report, *sandbox = sh_locked_child_lock(&err);
+    cJSON *report, *sandbox = sh_locked_child_lock(WORKER_NICE, &err);
     if (!sandbox)
         return refuse(g, &err);
     if (!sh_host_load(w->host, g, &report))
