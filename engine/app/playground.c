@@ -294,7 +294,7 @@ static bool is_full(const struct sh_playground *p)
 {
     size_t room = SH_PLAY_WAITING;
     for (size_t i = 0; i < SH_PLAY_AT_ONCE; i++)
-        room += p->plays[i].channel == NULL;
+        room += p->plays[i].question == NULL; /* free, or about to be */
     return p->n_waiting >= room;
 }
 
