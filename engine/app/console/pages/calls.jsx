@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { setParams, useFeed, useNow, useQuery, useSettled } from "../hooks.js";
 import { Attention } from "../parts/attention.jsx";
 import { RulesState, Sentiment, Since, Steps, durationText, facts, goesOn, inWay, isMissed, phaseOf } from "../parts/call.jsx";
@@ -69,6 +69,8 @@ export function Calls({ params }) {
   const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"]);
   const list = useFeed("/calls", { q, senders: true }, ["events", "runs"], { id: idOf, merge, size: 100 });
   const rows = useMemo(() => list.rows.filter(isForPeople), [list.rows]);
+  const needs = useRef(null); // does not change the place of what is read
+  if (attention.data && (!needs.current || !list.held.current())) needs.current = attention.data;
   useEffect(() => setParams({ q }), [q]);
   return (
     <>
@@ -76,7 +78,7 @@ export function Calls({ params }) {
         <Search value={typed} onInput={setTyped} label="Search calls" hint="Name or number" />
         <Link to="/events" class="button all-events">All events</Link>
       </Head>
-      <Attention data={attention.data} />
+      <Attention data={needs.current} />
       {list.error && <Failure error={list.error} retry={list.reload} />}
       {list.loading && <Loading rows={8} />}
       {!list.loading && !list.error && rows.length === 0 && !list.hasMore && <NoCalls q={q} clear={() => setTyped("")} />}

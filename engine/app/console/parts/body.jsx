@@ -76,7 +76,7 @@ function Items({ list, depth }) {
   const shown = all ? list : list.slice(0, MANY);
   return (
     <>
-      <ul class={list.every((v) => typeof v !== "object") ? "points" : "points boxes"}>{shown.map((v, i) => <li key={i}><Value value={v} depth={depth + 1} /></li>)}</ul>
+      <ul class={`points ${list.some((v) => typeof v === "object") ? "boxes" : list.length > 6 && list.every((v) => String(v).length < 16) ? "short" : ""}`}>{shown.map((v, i) => <li key={i}><Value value={v} depth={depth + 1} /></li>)}</ul>
       {list.length > MANY && <button type="button" class="more-of" aria-expanded={all} onClick={() => setAll(!all)}>{all ? "Show less" : `Show all ${list.length}`}</button>}
     </>
   );
