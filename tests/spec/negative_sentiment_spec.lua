@@ -87,8 +87,10 @@ describe("negative_sentiment", function()
   end)
 
   it("leaves a call alone that was not negative", function()
-    hook.send(hook.payload "call_postprocess")
+    local happened = hook.send(hook.payload "call_postprocess")
     assert.skipped(rule, "when")
+    assert.skipped(rule, 'analysis.sentiment = "neutral"') -- what its condition looked at
+    assert.equal("false", happened.runs[rule].when.returned)
     assert.no_effects(rule)
     assert.same({}, hook.callbacks())
     assert.same({}, hook.outbox())
