@@ -144,17 +144,42 @@ function groupsOf(letters, open) {
   return [...groups.values()];
 }
 
+// The list while somebody reads in it (scrolled, or with the focus in it): what is there stays in its place,
+// what is gone goes, and new ones wait until they are asked for. Returns [rows, how many wait, let them in].
+function useSteady(list, top) {
+  const kept = useRef([]);
+  const [turn, setTurn] = useState(0);
+  return useMemo(() => {
+    const reads = window.scrollY > 0 || top.current?.contains(document.activeElement);
+    const now = new Map(list.rows.map((row) => [idOf(row), row]));
+    const stay = kept.current.map(idOf).filter((id) => now.has(id));
+    if (!reads || stay.length === 0) {
+      kept.current = list.rows;
+      return [list.rows, 0, () => {}];
+    }
+    const last = list.rows.findIndex((row) => idOf(row) === stay[stay.length - 1]);
+    kept.current = [...stay.map((id) => now.get(id)), ...list.rows.slice(last + 1)];
+    const take = () => {
+      kept.current = [];
+      window.scrollTo(0, 0);
+      setTurn(turn + 1);
+    };
+    return [kept.current, list.rows.length - kept.current.length, take];
+  }, [list.data, list.rows.length, turn]);
+}
+
 const verbs = { redrive: ["Redrive", "tried again", "Brought back"], drop: ["Drop", "dropped: done with, for good", "Dropped"] };
 const counts = ({ runs, items }) => [runs > 0 && many(runs, "run"), items > 0 && many(items, "delivery", "deliveries")].filter(Boolean).join(" and ");
 
 export function Dead({ session }) {
   const writes = api.may(session, "operator");
   const list = useList("/dead", { limit: 200 }, ["runs", "outbox"], { id: idOf });
-  const letters = useMemo(() => list.rows.map(letter), [list.data, list.rows.length]);
+  const top = useRef(null);
+  const [rows, waiting, take] = useSteady(list, top);
+  const letters = useMemo(() => rows.map(letter), [rows]);
   const [chosen, setChosen] = useState(() => new Set());
   const [question, ask] = useQuestion();
   const [busy, setBusy] = useState(false);
-  const top = useRef(null);
   useEffect(() => { // those that are gone are chosen no more
     const there = new Set(letters.map((one) => one.id));
     setChosen((old) => ([...old].every((id) => there.has(id)) ? old : new Set([...old].filter((id) => there.has(id)))));
@@ -198,7 +223,7 @@ export function Dead({ session }) {
     if (answer && verb === "redrive" && known.length <= 20 && !open) follow(known);
   };
   const on = { redrive: (which) => each("redrive", which), drop: (which) => each("drop", which), rule: whole };
-  const groups = groupsOf(letters, list.hasMore);
+  const groups = groupsOf(letters, list.hasMore || waiting > 0);
   useFocusNext(top, groups.flatMap((group) => group.letters.map((one) => one.id)), ".dead-letter", ".dead-letter-what");
   const some = letters.filter((one) => chosen.has(one.id));
   return (
@@ -211,6 +236,9 @@ export function Dead({ session }) {
           <p>A run or a delivery that has used up its attempts would be here, to be tried again or dropped.</p>
         </Empty>
       )}
+      <div class="fresh">
+        {waiting > 0 && <button type="button" onClick={take} data-testid="fresh">{waiting} new <span class="sr">dead letters, show them</span><span aria-hidden="true">↑</span></button>}
+      </div>
       {groups.map((group) => <Group key={group.rule} group={group} writes={writes} chosen={chosen} choose={choose} on={on} />)}
       {list.hasMore && <p class="more"><button type="button" onClick={list.more} disabled={list.loadingMore}>Show older ones</button></p>}
       {list.moreError && <More list={list} />}
