@@ -5,9 +5,9 @@ import { onTopics, watch } from "./live.js";
 
 const REST_MS = 300; // between two questions for the same thing
 
-// Ask now, and again when something of `topics` changes: at once, then at most every REST_MS, and never
+// Ask now, and again when something of `topics` changes: at once, then `rest` ms apart, and never
 // two at a time. Returns {data, error, loading, reload}; data stays while it is asked for again.
-export function useQuery(path, params, topics = []) {
+export function useQuery(path, params, topics = [], rest = REST_MS) {
   const [state, set] = useState({ data: null, error: null, loading: true });
   const key = path === null ? null : api.address(path, params);
   const again = useRef(() => {});
@@ -36,7 +36,7 @@ export function useQuery(path, params, topics = []) {
       timer = setTimeout(() => {
         timer = 0;
         if (stale) ask();
-      }, REST_MS);
+      }, rest);
     };
     set({ data: null, error: null, loading: true });
     again.current = ask;

@@ -66,7 +66,7 @@ export function Calls({ params }) {
   const [typed, setTyped] = useState(params.get("q") ?? "");
   const q = useSettled(typed.trim());
   const now = useNow();
-  const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"]);
+  const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"], 2000);
   const list = useFeed("/calls", { q, senders: true }, ["events", "runs"], { id: idOf, merge, size: 100 });
   const rows = useMemo(() => list.rows.filter(isForPeople), [list.rows]);
   const needs = useRef(null); // does not change the place of what is read

@@ -74,7 +74,7 @@ export const whoText = (session) => (session.open ? "This machine, no token yet"
 export function Frame({ session, path, onOut, onLost, mainRef, children }) {
   const { connected } = useLive();
   const phone = useNarrow();
-  const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"]);
+  const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"], 2000);
   const now = attention.data ?? {};
   const dead = (now.dead?.runs ?? 0) + (now.dead?.outbox ?? 0);
   const paused = (now.paused_rules?.length ?? 0) + (now.reload_failed ? 1 : 0);
