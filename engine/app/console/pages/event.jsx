@@ -183,7 +183,7 @@ export function EventPage({ name, params, session }) {
     <>
       {question}
       <p class="crumbs"><Link to="/">Calls</Link> <span aria-hidden="true">›</span> <Link to="/events">Events</Link></p>
-      <Head title={<Sent>{titleOf(event, what)}</Sent>}>
+      <Head title={titleOf(event, what)} isolate>
         {operator && hasBody(event) && <Link to={`/playground?event=${event.id}`} class="button"><Icon name="flask" size={18} />Try it in the playground</Link>}
       </Head>
       <p class="sentence"><Sentence event={event} what={what} /> <Sentiment value={what.sentiment} /></p>

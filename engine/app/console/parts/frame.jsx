@@ -3,6 +3,7 @@ import { useLive, useQuery } from "../hooks.js";
 import { applyTheme, isDark } from "../theme.js";
 import { Icon } from "./icon.jsx";
 import { Link } from "./link.jsx";
+import { Sent } from "./text.jsx";
 import { setPage, setWaiting } from "./title.js";
 
 // [path, words, icon, where: on a phone it is behind "More" if "desk"]
@@ -130,12 +131,12 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
   );
 }
 
-// A page's title, and what can be done on it.
+// A page's title, and what can be done on it. isolate: the title is, in part, a text of somebody else's.
 export function Head({ title, children, isolate = false }) {
   useEffect(() => setPage(title), [title]);
   return (
     <div class="head">
-      <h1 tabIndex={-1} data-testid="page-title" dir={isolate ? "auto" : undefined}>{title}</h1>
+      <h1 tabIndex={-1} data-testid="page-title" class={isolate ? "clamp" : undefined}>{isolate ? <Sent>{title}</Sent> : title}</h1>
       {children && <div class="tools">{children}</div>}
     </div>
   );

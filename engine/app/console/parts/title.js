@@ -7,7 +7,7 @@ function show() {
 }
 
 export function setPage(title) {
-  page = title;
+  page = title.replace(/[\u202a-\u202e\u2066-\u2069]/g, "").slice(0, 120); // it is between other words
   show();
 }
 
