@@ -6,7 +6,7 @@ import { useFocusNext } from "../parts/focus.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
-import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { Badge, Empty, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { agoText } from "../parts/time.jsx";
 import { toast } from "../parts/toast.jsx";
@@ -31,6 +31,7 @@ function Due({ row, zone, late }) {
 // One to call: whom, why, until when, and what can be done about it.
 function Row({ row, zone, late, writes, open, act: on }) {
   const name = who(row);
+  on.rows.set(row.id, row);
   return (
     <li class="callback" data-testid="callback-row" data-id={row.id} data-number={row.number}>
       <Due row={row} zone={zone} late={late} />
@@ -60,15 +61,19 @@ function Row({ row, zone, late, writes, open, act: on }) {
   );
 }
 
+const STEP = 50; // rows of a section that are shown at first, and with each press
+
 function Section({ title, rows, count, tone, ...rest }) {
+  const [n, setN] = useState(STEP);
   if (rows.length === 0) return null;
   return (
     <section class="callback-part" aria-label={`${title}: ${count}`}>
       <h2 class={tone}>{title} <span class="mute">{count}</span></h2>
       <ul class="callback-list panel">
-        {rows.map((row) => <Row key={row.id} row={row} late={tone === "late"} {...rest} />)}
+        {rows.slice(0, n).map((row) => <Row key={row.id} row={row} late={tone === "late"} {...rest} />)}
       </ul>
-      {count > rows.length && <p class="mute callback-rest">{count - rows.length} more come when some of these are done.</p>}
+      {rows.length > n && <p class="callback-rest"><button type="button" onClick={() => setN(n + STEP)}>Show {Math.min(STEP, rows.length - n)} more</button></p>}
+      {rows.length <= n && count > rows.length && <p class="mute callback-rest">{count - rows.length} more come when some of these are done.</p>}
     </section>
   );
 }
@@ -77,13 +82,13 @@ function Section({ title, rows, count, tone, ...rest }) {
 function Later({ count, zone, whose, ...rest }) {
   const [open, set] = useState(false);
   const from = new Date(dayStart(zone, Date.now(), 2)).toISOString();
-  const list = useQuery(open ? "/callbacks" : null, { status: "open", due_after: from, limit: 200, assignee: whose || undefined }, ["callbacks"]);
+  const list = useQuery(open ? "/callbacks" : null, { status: "open", due_after: from, limit: 100, assignee: whose || undefined }, ["callbacks"]);
   const rows = (list.data?.items ?? []).filter((row) => whose !== null || !row.assignee).sort((a, b) => (a.due_at < b.due_at ? -1 : 1));
   if (count === 0) return null;
   return (
     <details class="callback-part" onToggle={(e) => set(e.currentTarget.open)}>
       <summary>Later <span class="mute">{count}</span></summary>
-      {list.error && <Failure error={list.error} retry={list.reload} />}
+      <Trouble query={list} />
       {open && !list.data && !list.error && <Loading rows={Math.min(count, 4)} />}
       {rows.length > 0 && <ul class="callback-list panel">{rows.map((row) => <Row key={row.id} row={row} zone={zone} {...rest} />)}</ul>}
     </details>
@@ -91,12 +96,13 @@ function Later({ count, zone, whose, ...rest }) {
 }
 
 function Done({ rows, count, zone, open }) {
+  const [shown, set] = useState(false);
   if (rows.length === 0) return null;
   return (
-    <details class="callback-part">
+    <details class="callback-part" onToggle={(e) => set(e.currentTarget.open)}>
       <summary>Done today <span class="mute">{count}</span></summary>
       <ul class="callback-list panel">
-        {rows.map((row) => (
+        {shown && rows.slice(0, STEP).map((row) => (
           <li class="callback closed" key={row.id} data-testid="callback-closed" data-id={row.id}>
             <time class="due" dateTime={row.closed_at}><b>{row.closed_at ? whenText(zone, row.closed_at) : ""}</b></time>
             <div class="callback-what">
@@ -170,6 +176,7 @@ export function Callbacks({ params, session }) {
   const day = useQuery(nobody ? "/callbacks/day?assignee=" : "/callbacks/day", nobody ? {} : { assignee }, ["callbacks"]);
   const [asked, setAsked] = useState(null); // {what, row}: a dialog that is open
   const gone = useRef(new Map()); // id -> the state of it that was changed here
+  const known = useRef(new Map()); // the rows that were shown, by id
   const [, turn] = useState(0);
   const box = useRef(null);
   const data = day.data;
@@ -195,6 +202,7 @@ export function Callbacks({ params, session }) {
     done: (row, body) => run("done", row, body),
     run,
     ask: (what, row) => setAsked({ what, row }),
+    rows: known.current,
   };
   const open = {
     href: (row) => address({ id: row.id }),
@@ -204,7 +212,7 @@ export function Callbacks({ params, session }) {
       go(address({ id: row.id }));
     },
   };
-  useKeys(box, (id) => rows.find((row) => row.id === id), on, writes);
+  useKeys(box, (id) => known.current.get(id), on, writes);
   useFocusNext(box, rows.map((row) => row.id), ".callback", ".callback-name");
   const id = params.get("id");
   const shared = { zone, writes, open, act: on };
@@ -224,7 +232,7 @@ export function Callbacks({ params, session }) {
           {(nobody || openOf(null) > 0) && <option value=" ">Nobody ({openOf(null)})</option>}
         </select>
       </Head>
-      {day.error && !data && <Failure error={day.error} retry={day.reload} />}
+      <Trouble query={day} />
       {!data && !day.error && <Loading rows={5} />}
       {nothing && (
         <Empty title={assignee || nobody ? "Nobody to call" : "Nobody to call back"}>

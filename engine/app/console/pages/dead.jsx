@@ -9,7 +9,7 @@ import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
 import { More } from "../parts/rows.jsx";
-import { Empty, Failure, Loading } from "../parts/state.jsx";
+import { Empty, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import { toast } from "../parts/toast.jsx";
@@ -229,7 +229,7 @@ export function Dead({ session }) {
   return (
     <div ref={top} aria-busy={busy || undefined}>
       <Head title="Dead letters" />
-      {list.error && <Failure error={list.error} retry={list.reload} />}
+      <Trouble query={list} />
       {list.loading && !list.data && <Loading rows={6} />}
       {list.data && letters.length === 0 && !list.hasMore && (
         <Empty title="Good news: nothing is dead" icon="check">

@@ -4,7 +4,7 @@ import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
 import { More, Rows } from "../parts/rows.jsx";
-import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { Badge, Empty, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import "./deliveries.css";
@@ -62,7 +62,7 @@ export function Deliveries({ params, session }) {
           </select>
         </label>
       </div>
-      {list.error && <Failure error={list.error} retry={list.reload} />}
+      <Trouble query={list} />
       {list.loading && <Loading rows={10} />}
       {!list.loading && !list.error && list.rows.length === 0 && !list.hasMore && <Nothing filtered={kind || state} />}
       {list.rows.length > 0 && (

@@ -6,7 +6,7 @@ import { Code } from "../parts/code.jsx";
 import { Dialog, useQuestion } from "../parts/dialog.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
-import { Badge, Failure, Loading } from "../parts/state.jsx";
+import { Badge, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 
@@ -75,7 +75,7 @@ export function DeliveryDialog({ id, writes, onClose }) {
   };
   return (
     <Dialog title={one?.kind === "http" ? "HTTP call" : one ? "Email" : "Delivery"} onClose={onClose} wide testid="delivery">
-      {query.error && !one && <Failure error={query.error} retry={query.reload} />}
+      <Trouble query={query} />
       {!one && !query.error && <Loading rows={6} />}
       {one && <Whole one={one} />}
       {one?.state === "dead" && writes && (

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { setParams, useQuery } from "../hooks.js";
 import { Head } from "../parts/frame.jsx";
-import { Failure } from "../parts/state.jsx";
+import { Trouble } from "../parts/state.jsx";
 import { atText, countText, msText, Plot } from "../parts/plot.jsx";
 import "./graphs.css";
 
@@ -118,7 +118,7 @@ export function Graphs({ params }) {
           ))}
         </fieldset>
       </Head>
-      {query.error && <Failure error={query.error} retry={query.reload} />}
+      <Trouble query={query} />
       <p class="mute graphs-note" aria-live="off">{query.data ? `Counts are of ${stepText(query.data.step_s)}. Where a line is broken, nothing is known.` : "\u00a0"}</p>
       <div class="graphs" aria-busy={query.data ? undefined : "true"}>
         {graphs.map((graph) => <Graph key={graph.name} graph={graph} data={query.data} />)}

@@ -4,7 +4,7 @@ import { many } from "../parts/act.js";
 import { Code } from "../parts/code.jsx";
 import { Head } from "../parts/frame.jsx";
 import { Link } from "../parts/link.jsx";
-import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { Badge, Empty, Failure, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import { ErrorText, errorParts } from "./error.jsx";
@@ -32,7 +32,7 @@ function Runs({ name }) {
   return (
     <section aria-labelledby="runs-title">
       <h2 id="runs-title">Its latest runs</h2>
-      {query.error && !query.data && <Failure error={query.error} retry={query.reload} />}
+      <Trouble query={query} />
       {!query.data && !query.error && <Loading rows={3} />}
       {query.data && runs.length === 0 && <Empty title="It has not run yet" icon="clock"><p>It runs when an event comes that it reacts to. Try one in the <Link to="/playground">playground</Link>.</p></Empty>}
       {runs.length > 0 && (

@@ -5,10 +5,10 @@ import { act, many } from "../parts/act.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
-import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { Badge, Empty, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
-import { errorParts } from "./error.jsx";
+import { ErrorText, errorParts } from "./error.jsx";
 import { count, microseconds, runsOf, share } from "./rule_words.js";
 import "./rules.css";
 
@@ -86,7 +86,8 @@ function Live() {
           <ul>
             {last.errors.map((error, i) => (
               <li key={i}>
-                {error.file && <span class="mono"><Sent>{`${error.file}${error.line ? `:${error.line}` : ""}`}</Sent></span>} <Sent>{error.msg}</Sent>
+                {error.file && <span class="mono"><Sent>{`${error.file}${error.line ? `:${error.line}` : ""}`}</Sent></span>}
+                <ErrorText text={error.msg} />
               </li>
             ))}
           </ul>
@@ -110,7 +111,7 @@ export function Rules({ session }) {
     <>
       <Head title="Rules" />
       <Live />
-      {query.error && <Failure error={query.error} retry={query.reload} />}
+      <Trouble query={query} />
       {query.loading && !query.data && <Loading rows={8} />}
       {query.data && rules.length === 0 && (
         <Empty title="No rules yet" icon="rules">

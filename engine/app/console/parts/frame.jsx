@@ -120,7 +120,7 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
       </nav>
       <main id="main" ref={mainRef} tabIndex={-1}>
         {connected === false && (
-          <div class="notice bad over" role="status" data-testid="lost"><Icon name="alert" />The connection to the engine is lost. What you see may be old; it is tried again.</div>
+          <div class="notice bad over" role="status" data-testid="lost"><Icon name="alert" />Connection lost, trying again. What you see may be old.</div>
         )}
         {now.refusing && (
           <div class="notice bad" role="status"><Icon name="alert" /><span>The engine refuses events: {typeof now.refusing === "string" ? now.refusing : now.refusing.reason ?? now.refusing.message ?? "see its log"}</span></div>

@@ -22,6 +22,13 @@ export function Failure({ error, retry }) {
   );
 }
 
+// What went wrong with a query. While the engine does not answer, what was there before stays, and the
+// frame says that it is old.
+export function Trouble({ query }) {
+  if (!query.error || (query.data && query.error.status === 0)) return null;
+  return <Failure error={query.error} retry={query.reload} />;
+}
+
 // As tall as what comes, so that nothing jumps when it is there.
 export function Loading({ rows = 6 }) {
   return (
