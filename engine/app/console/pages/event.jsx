@@ -173,6 +173,7 @@ export function EventPage({ name, params, session }) {
   const what = facts(event.show);
   const operator = api.may(session, "operator");
   const { redrive, drop } = Actions({ event, ask });
+  const dead = steps.filter((step) => step.outcome === "dead");
   const actions = (step) => step.outcome === "dead" && operator && (
     <p class="step-do">
       <button type="button" data-testid="redrive" onClick={() => redrive(step.rule)}><Icon name="again" size={17} />Run it again</button>
@@ -193,7 +194,10 @@ export function EventPage({ name, params, session }) {
       <div class="event-columns">
         <div class="stack">
           <section class="panel" aria-labelledby="rules">
-            <h2 id="rules">What the rules did</h2>
+            <div class="panel-head">
+              <h2 id="rules">What the rules did</h2>
+              {operator && dead.length > 1 && <button type="button" class="small" onClick={() => redrive()} data-testid="redrive-all"><Icon name="again" size={16} />Run all {dead.length} again</button>}
+            </div>
             {steps.length === 0 && <p class="mute nothing">{event.state === "stored" ? "No rule has run yet." : why.data ? "No rule has done anything with it." : ""}</p>}
             <Trace steps={steps} not={not} links={{ ...event, noun: what.isCall ? "call" : "key" }} actions={actions} chosen={why.data || why.error ? params.get("rule") : null} />
             {why.data?.note && not.length > 0 && <p class="mute nothing"><Sent>{why.data.note}</Sent></p>}
