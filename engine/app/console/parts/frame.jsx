@@ -89,10 +89,11 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
     if (attention.error?.status === 401) onLost(); // the session has ended
   }, [attention.error]);
   useEffect(() => () => setWaiting(0), []);
-  // on another page the reader, and who hears it read, begin at its title
+  // on another page the reader, and who hears it read, begin at its title; but where they were if they come back
   const first = useRef(true);
   useEffect(() => {
-    if (!first.current) mainRef.current?.querySelector("h1")?.focus({ preventScroll: true });
+    const there = mainRef.current?.contains(document.activeElement) && document.activeElement !== mainRef.current;
+    if (!first.current && !there) mainRef.current?.querySelector("h1")?.focus({ preventScroll: true });
     first.current = false;
   }, [path]);
   const isMore = places.some(([to, , , where]) => where && isHere(path, to)) || path === "/more";

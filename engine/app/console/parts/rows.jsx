@@ -65,7 +65,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
     window.scrollTo(0, feed.restored.y);
     latest.current();
     const focus = feed.restored.focus;
-    if (focus) requestAnimationFrame(() => box.current?.querySelector(`[data-row="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true }));
+    if (focus) requestAnimationFrame(() => box.current?.querySelector(`[data-row="${CSS.escape(focus)}"] a`)?.focus({ preventScroll: true }));
   }, []);
 
   // new rows on top: keep the row that was read where it was
