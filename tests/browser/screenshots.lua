@@ -57,7 +57,8 @@ function screenshots.take(folder)
   end
   console.log_in(page, world.token)
   for _, place in ipairs(console.places) do
-    console.visit(page, world.engine, console.path(place, world.event, RULE))
+    console.visit(page, world.engine, console.path(place, world.event, RULE) ..
+      (place.name == "graphs" and "?range=6h" or ""))
     if prepare[place.name] then prepare[place.name](page) end
     for _, scheme in ipairs(schemes) do
       for _, device in ipairs(devices) do

@@ -35,6 +35,12 @@ function Place({ to, words, icon, where, path, count, what }) {
 
 export function ThemeButton() {
   const [dark, set] = useState(isDark());
+  useEffect(() => { // the system's own may turn, at sunset
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const look = () => set(isDark());
+    system.addEventListener("change", look);
+    return () => system.removeEventListener("change", look);
+  }, []);
   const turn = () => {
     applyTheme(dark ? "light" : "dark");
     set(!dark);
