@@ -116,7 +116,7 @@ function History({ id, row, zone, writes, on, onClose }) {
   const open = one && one.status !== "done" && one.status !== "cancelled";
   const then = (what) => () => on.ask(what, one);
   return (
-    <Dialog title={one ? who(one) : row ? who(row) : "Callback"} onClose={onClose} testid="callback-dialog">
+    <Dialog title={one ? who(one) : row ? who(row) : "Callback"} onClose={onClose} tall testid="callback-dialog">
       {query.error && !one && <Failure error={query.error.status === 404 ? new Error("There is no such callback any more.") : query.error} retry={query.reload} />}
       {!one && !query.error && <Loading rows={4} />}
       {one && (

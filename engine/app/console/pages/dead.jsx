@@ -87,8 +87,9 @@ function Letter({ one, writes, chosen, choose, on }) {
     <li class="dead-letter" data-testid="dead-row" data-id={one.id} data-kind={one.kind}>
       {writes && <input type="checkbox" checked={chosen} onChange={(e) => choose(one, e.currentTarget.checked)} aria-label={`Choose ${name}`} />}
       <span class="dead-letter-kind"><Icon name={kindIcons[one.kind]} size={18} /><span class="sr">{kindWords[one.kind]}</span></span>
-      <Link class="dead-letter-what cut" to={one.kind === "run" ? one.path : `/deliveries?id=${api.segment(one.id)}`}>
-        {call ? <><Sent>{call}</Sent> <Sent class="mute">{one.text}</Sent></> : <><Sent>{one.text}</Sent> <Sent class="mute">{one.more}</Sent></>}
+      <Link class="dead-letter-what" to={one.kind === "run" ? one.path : `/deliveries?id=${api.segment(one.id)}`}>
+        <span class="cut mute"><Sent>{one.text}</Sent></span>
+        <span class="cut dead-letter-call">{call ? <Sent>{call}</Sent> : <Sent class="mute">{one.more}</Sent>}</span>
       </Link>
       <span class="dead-letter-at mute"><Time at={one.at} ago /><span class="dead-letter-tries">, {many(one.attempts, "attempt")}</span></span>
       {writes && (

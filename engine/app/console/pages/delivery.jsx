@@ -74,7 +74,7 @@ export function DeliveryDialog({ id, writes, onClose }) {
     if (yes && await act("post", `/outbox/${segment(id)}/drop`, undefined, "Dropped: it is not sent any more.")) query.reload();
   };
   return (
-    <Dialog title={one?.kind === "http" ? "HTTP call" : one ? "Email" : "Delivery"} onClose={onClose} wide testid="delivery">
+    <Dialog title={one?.kind === "http" ? "HTTP call" : one ? "Email" : "Delivery"} onClose={onClose} wide tall testid="delivery">
       <Trouble query={query} />
       {!one && !query.error && <Loading rows={6} />}
       {one && <Whole one={one} />}

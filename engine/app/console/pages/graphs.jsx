@@ -31,6 +31,7 @@ function summary(graph, data) {
   if (graph.series.every(({ name }) => known(data[name]).length === 0)) return "Nothing is known of this time.";
   if (graph.errors && graph.series.every(({ name }) => sum(data[name]) === 0)) return "None: all is well.";
   if (isCount(graph)) return graph.series.map(({ name, label }) => `${countText(sum(data[name]))} ${label}`).join(", ");
+  if (graph.most && most(data.backlog) === 0) return "Nothing had to wait";
   if (graph.most) return `At most ${countText(most(data.backlog))} waited at a time`;
   return `${graph.series.map(({ name, label }) => `${label} ${msText(most(data[name]))}`).join(", ")}, at worst`;
 }

@@ -2,8 +2,9 @@ import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hook
 import { Icon } from "./icon.jsx";
 
 // A dialog of the browser's own: it keeps the focus in, and gives it back to where it was.
+// `tall`: as high from the start as what is still to come may need.
 // onClose is called for Escape, the cross and a press beside it; the caller then takes it away.
-export function Dialog({ title, onClose, children, testid = "dialog", role, wide = false }) {
+export function Dialog({ title, onClose, children, testid = "dialog", role, wide = false, tall = false }) {
   const box = useRef(null);
   const heading = useId();
   useLayoutEffect(() => {
@@ -24,7 +25,7 @@ export function Dialog({ title, onClose, children, testid = "dialog", role, wide
     onClose();
   };
   return (
-    <dialog ref={box} class={wide ? "wide" : ""} role={role} aria-labelledby={heading} data-testid={testid} onCancel={cancel} onMouseDown={beside}>
+    <dialog ref={box} class={`${wide ? "wide" : ""} ${tall ? "tall" : ""}`} role={role} aria-labelledby={heading} data-testid={testid} onCancel={cancel} onMouseDown={beside}>
       <div class="dialog">
         <div class="dialog-head">
           <h2 id={heading}><bdi>{title}</bdi></h2>
