@@ -134,9 +134,11 @@ describe("a list of events", function()
     page:js 'document.querySelector("[data-testid=event-row]").focus()'
     for _ = 1, 40 do page:keys "Down" end
     local place = 'var r = document.activeElement.closest("[data-testid=event-row]"); return r && r.dataset.id'
+    page:wait_for(function()
+      return page:js 'var r = document.activeElement.closest("li"); return r && r.getAttribute("aria-posinset")' == "41"
+    end, 5, "the 41st row")
     local row = page:js(place)
     assert.truthy(row)
-    assert.equal("41", page:js 'return document.activeElement.closest("li").getAttribute("aria-posinset")')
     local top = page:js "return document.activeElement.getBoundingClientRect().top"
     page:keys "Enter"
     page:wait "event-body"

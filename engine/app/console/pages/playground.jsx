@@ -32,6 +32,8 @@ function useRecent(may) {
 // What a sender would be told, too; everything else is about the question.
 const refusals = /^(invalid_(json|form|jwt|envelope)|too_large|not_found)$/;
 
+const lacks = /^header ([\w-]+) \(the event's (type|key)\)/;
+
 // "X-GitHub-Event: push" a line -> {"X-GitHub-Event": "push"}
 function readHeaders(text) {
   const found = {};
@@ -130,12 +132,15 @@ export function Playground({ params, session }) {
   const [path, setPath] = useState("");
   const [state, set] = useState({ busy: false, answer: null, error: null });
   const [mark, setMark] = useState(null);
+  const event = useRef(null); // that it began from
   const editor = useRef(null);
   const result = useRef(null);
 
   const begin = async (id) => {
     setFrom(id);
     setMark(null);
+    setHeaders("");
+    event.current = null;
     const sample = Object.hasOwn(samples, id) ? samples[id] : null;
     setParams({ event: sample ? "" : id });
     if (sample) {
@@ -143,9 +148,10 @@ export function Playground({ params, session }) {
       return;
     }
     try {
-      const event = await api.get(`/events/${api.segment(id)}`);
-      setText(pretty(event.body));
-      setSource(["rules", "clock", "engine"].includes(event.source) ? "" : event.source);
+      const one = await api.get(`/events/${api.segment(id)}`);
+      event.current = one;
+      setText(pretty(one.body));
+      setSource(["rules", "clock", "engine"].includes(one.source) ? "" : one.source);
       set((old) => ({ ...old, error: null }));
     } catch (error) {
       set({ busy: false, answer: null, error });
@@ -161,7 +167,7 @@ export function Playground({ params, session }) {
     setMark(line);
     editor.current?.goTo(line, column ?? 1);
   };
-  const run = async () => {
+  const run = async (sent = headers) => {
     if (!ready) return;
     set((old) => ({ ...old, busy: true, error: null }));
     setMark(null);
@@ -169,7 +175,7 @@ export function Playground({ params, session }) {
     if (source) asked.source = source;
     if (advance) asked.advance = advance;
     if (when) asked.now = when;
-    if (headers.trim()) asked.headers = readHeaders(headers);
+    if (sent.trim()) asked.headers = readHeaders(sent);
     if (path.trim()) asked.path = path.trim();
     try {
       const answer = await api.post("/try", asked);
@@ -179,6 +185,12 @@ export function Playground({ params, session }) {
       });
     } catch (error) {
       const refused = error.status === 400 && refusals.test(error.code) ? { message: error.message, ...error.detail } : null;
+      const missing = refused && event.current && lacks.exec(refused.message);
+      if (missing && !readHeaders(sent)[missing[1]]) {
+        const more = `${sent.trim() ? `${sent.trim()}\n` : ""}${missing[1]}: ${event.current[missing[2]]}`; // as it was when it came
+        setHeaders(more);
+        return run(more);
+      }
       if (refused?.line) setMark(refused.line);
       set(refused ? { busy: false, answer: { entries: [{ refused }] }, error: null } : { busy: false, answer: null, error });
     }
@@ -218,7 +230,7 @@ export function Playground({ params, session }) {
             {sources.length > 1 && (
               <label>Sent to
                 <select value={source} onChange={(e) => setSource(e.target.value)}>
-                  <option value="">The usual source</option>
+                  <option value="">The usual one</option>
                   {sources.map((name) => <option key={name}>{name}</option>)}
                 </select>
               </label>
@@ -235,7 +247,7 @@ export function Playground({ params, session }) {
             <label>Path <input value={path} onInput={(e) => setPath(e.target.value)} placeholder="/hooks/github" spellcheck={false} autocapitalize="off" /></label>
             <label>Headers, one a line <textarea rows={2} value={headers} onInput={(e) => setHeaders(e.target.value)} placeholder="X-GitHub-Event: push" spellcheck={false} autocapitalize="off" /></label>
           </details>
-          <button type="button" class="main try-run" disabled={!ready} onClick={run} data-testid="playground-run">
+          <button type="button" class="main try-run" disabled={!ready} onClick={() => run()} data-testid="playground-run">
             <Icon name="play" size={18} />{state.busy ? "Running…" : "Run"}<span class="key" aria-hidden="true">Ctrl Enter</span>
           </button>
         </section>

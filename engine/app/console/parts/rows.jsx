@@ -17,6 +17,7 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
   const anchor = useRef({ id: null, index: 0 });
   const pointer = useRef(0);
   const current = useRef(0); // the row that has, or had, the focus
+  const aim = useRef(null); // the row that the keyboard is on the way to, while it is not in the page yet
 
   const look = () => {
     const list = box.current;
@@ -78,21 +79,31 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
     latest.current();
   }, [items]);
 
-  const step = (to) => {
+  const { from, row } = range;
+  const to = Math.min(range.to, items.length);
+  const step = (wanted) => {
     const list = box.current;
-    const index = Math.max(0, Math.min(items.length - 1, to));
+    const index = Math.max(0, Math.min(items.length - 1, wanted));
     current.current = index;
-    const find = () => list.querySelector(`li[data-index="${index}"]`)?.querySelector("a, button");
-    if (find()) return find().focus();
-    window.scrollTo(0, list.getBoundingClientRect().top + window.scrollY + index * range.row - window.innerHeight / 2);
-    return requestAnimationFrame(() => requestAnimationFrame(() => find()?.focus()));
+    aim.current = index;
+    const arrive = (frames) => {
+      if (aim.current !== index) return; // another key was faster
+      const row = list.querySelector(`li[data-index="${index}"]`)?.querySelector("a, button");
+      if (row) {
+        aim.current = null;
+        row.focus();
+      } else if (frames > 0) requestAnimationFrame(() => arrive(frames - 1));
+      else aim.current = null;
+    };
+    if (index < from || index >= to) window.scrollTo(0, list.getBoundingClientRect().top + window.scrollY + index * range.row - window.innerHeight / 2);
+    arrive(60);
   };
   const onKeyDown = (e) => {
     const moves = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
     if (!(e.key in moves) || e.altKey || e.ctrlKey || e.metaKey || /^(input|textarea|select)$/i.test(e.target.tagName)) return;
     e.preventDefault();
     const at = e.target.closest("li")?.dataset.index;
-    step(moves[e.key] + Number(at ?? current.current));
+    step(moves[e.key] + Number(aim.current ?? at ?? current.current));
   };
   const onFresh = () => {
     anchor.current = { id: null, index: 0 };
@@ -101,8 +112,6 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
     feed.take();
   };
 
-  const { from, row } = range;
-  const to = Math.min(range.to, items.length);
   return (
     <div class="rows-box">
       <div class="fresh">
