@@ -88,20 +88,28 @@ static bool add_stored(void *arg, const cJSON *stored)
 
 static const char *const outcomes[] = {"done", "retry", "paused", "dead", "dropped"};
 
-/* The share of those that did not end well among those that have run; null: none has. */
-static void add_error_rate(cJSON *row, const cJSON *counts)
+/* The share of those that did not end well among those that have run, also of a rule that was
+ * paused for it; null: none has. */
+static void add_error_rate(cJSON *row, const cJSON *recent, const cJSON *time)
 {
-    double n[sizeof(outcomes) / sizeof(*outcomes)];
-    for (size_t i = 0; i < sizeof(outcomes) / sizeof(*outcomes); i++)
-        n[i] = sh_json_member(counts, outcomes[i])->valuedouble;
-    const double failed = n[1] + n[3] + n[4], all = n[0] + failed;
+    const double ran = sh_json_member(time, "runs")->valuedouble;
+    const double failed = ran - sh_json_member(recent, "done")->valuedouble;
     cJSON_AddItemToObject(row, "error_rate",
-                          all > 0 ? cJSON_CreateNumber(failed / all) : cJSON_CreateNull());
+                          ran > 0 ? cJSON_CreateNumber(failed > 0 ? failed / ran : 0)
+                                  : cJSON_CreateNull());
+}
+
+static void add_no_time(cJSON *row)
+{
+    static const char *const times[] = {"mean_us", "p95_us", "max_us"};
+    cJSON *none = cJSON_AddObjectToObject(row, "time");
+    cJSON_AddNumberToObject(none, "runs", 0);
+    for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
+        cJSON_AddNullToObject(none, times[i]);
 }
 
 static void add_sums(cJSON *row, const cJSON *sums)
 {
-    static const char *const times[] = {"mean_us", "p95_us", "max_us"};
     const cJSON *of = sh_json_member(sums, sh_json_string(row, "rule"));
     const cJSON *counts = sh_json_member(of, "outcomes"), *time = sh_json_member(of, "time");
     cJSON *recent = cJSON_AddObjectToObject(row, "recent");
@@ -109,15 +117,11 @@ static void add_sums(cJSON *row, const cJSON *sums)
         const cJSON *n = sh_json_member(counts, outcomes[i]);
         cJSON_AddNumberToObject(recent, outcomes[i], n ? n->valuedouble : 0);
     }
-    add_error_rate(row, recent);
-    if (time) {
+    if (time)
         cJSON_AddItemToObject(row, "time", cJSON_Duplicate(time, true));
-        return;
-    }
-    cJSON *none = cJSON_AddObjectToObject(row, "time");
-    cJSON_AddNumberToObject(none, "runs", 0);
-    for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
-        cJSON_AddNullToObject(none, times[i]);
+    else
+        add_no_time(row);
+    add_error_rate(row, recent, sh_json_member(row, "time"));
 }
 
 /* All of them; NULL and *err. */

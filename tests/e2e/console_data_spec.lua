@@ -258,6 +258,16 @@ describe("the console's data", function()
     assert.same({ runs = 0, mean_us = cjson.null, p95_us = cjson.null, max_us = cjson.null }, never.time)
     assert.equal(cjson.null, never.error_rate)
     assert.is_nil(slow.source)
+    support.write_file(engine.dir .. "/rules/r.lua", 'rule "Bad" { on = "half", run = function() error "no" end }\n')
+    engine:cli("reload")
+    for i = 1, 22 do send("/hooks/webphone", { event = "half", call_id = "b" .. i }) end
+    local bad = support.wait_for(function()
+      local row = engine:request("GET", "/api/v1/rules/Bad").json
+      return row.state == "paused" and row.time.runs + row.recent.paused >= 22 and row
+    end, 10, "the rule that only fails to be paused")
+    assert.equal(1, bad.error_rate)
+    support.write_file(engine.dir .. "/rules/r.lua", text)
+    engine:cli("reload")
     for _, headers in ipairs { false, (tokens()) } do
       local one = engine:request("GET", "/api/v1/rules/Half", nil, headers or viewer).json
       assert.same({ file = "rules/r.lua", line = 6, text = text }, one.source)

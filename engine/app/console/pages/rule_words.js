@@ -16,9 +16,8 @@ export function share(part) {
   return percent < 1 ? "< 1 %" : percent > 99 && percent < 100 ? "> 99 %" : `${Math.round(percent)} %`;
 }
 
-// Runs of late, and how many of them failed.
-export function runsOf({ recent = {}, error_rate }) {
-  const runs = Object.values(recent).reduce((sum, n) => sum + n, 0);
-  const failed = (recent.retry ?? 0) + (recent.dead ?? 0) + (recent.dropped ?? 0);
-  return { runs, failed: error_rate === undefined || error_rate === null ? failed : error_rate * runs };
+// Runs of late, and how many of them failed. What waits for a paused rule, untried, is none.
+export function runsOf({ time, error_rate }) {
+  const runs = time?.runs ?? 0;
+  return { runs, failed: (error_rate ?? 0) * runs };
 }
