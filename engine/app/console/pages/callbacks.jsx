@@ -176,7 +176,8 @@ export function Callbacks({ params, session }) {
   const day = useQuery(nobody ? "/callbacks/day?assignee=" : "/callbacks/day", nobody ? {} : { assignee }, ["callbacks"]);
   const [asked, setAsked] = useState(null); // {what, row}: a dialog that is open
   const gone = useRef(new Map()); // id -> the state of it that was changed here
-  const known = useRef(new Map()); // the rows that were shown, by id
+  const known = useRef(new Map()); // the rows that are shown, by id: each puts itself in
+  known.current.clear();
   const [, turn] = useState(0);
   const box = useRef(null);
   const data = day.data;

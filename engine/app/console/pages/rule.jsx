@@ -107,8 +107,8 @@ export function RulePage({ name, params, session }) {
           )}
           <Figures rule={rule} />
           <Source source={rule.source} at={at} />
-          <Runs name={name} />
           {rule.live && <LastHour name={name} />}
+          <Runs name={name} />
         </div>
       )}
     </>
