@@ -60,6 +60,7 @@ local function paint(engine, what)
     page:cdp("Page.addScriptToEvaluateOnNewDocument", { source = FIRST:format(what) })
     socket.sleep(options.quick and 0.3 or 1.5) -- it is the page that is measured, not a browser that starts
     page:go(console.url(engine, options.path))
+    socket.sleep(0.5) -- questions through chromedriver would be in the way
     first[#first + 1] = page:wait_for(function() return page:js "return window.__first || null" end, 10, what)
     content[#content + 1] = page:wait_for(function() return page:first_paint() end, 10, "the first paint")
     page:close()

@@ -77,7 +77,22 @@ export function address(path, params = {}) {
   return `/api/v1${path}${text ? `?${text}` : ""}`;
 }
 
-export const get = (path, params, signal) => send("GET", address(path, params), undefined, signal);
+// What the first page will ask for, asked before it is drawn: address -> promise, for the one who asks for it then.
+const asked = new Map();
+export function early(path, params) {
+  const answer = send("GET", address(path, params));
+  answer.catch(() => {}); // said to whoever takes it
+  asked.set(address(path, params), answer);
+  setTimeout(() => asked.clear(), 2000); // older answers are none
+  return answer;
+}
+
+export function get(path, params, signal) {
+  const to = address(path, params);
+  const answer = asked.get(to) ?? send("GET", to, undefined, signal);
+  asked.delete(to);
+  return answer;
+}
 export const post = (path, body) => change("POST", address(path), body);
 export const del = (path) => change("DELETE", address(path));
 export const segment = encodeURIComponent;

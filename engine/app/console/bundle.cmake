@@ -1,24 +1,60 @@
-# Writes ${OUT}: the console's files as the table sh_console_files (console_files.h): the bundle that
-# esbuild makes of ${SRC} with the packages of ${MODULES}, its style sheet, the page itself, and each
-# of them gzipped. ${DIR} is a folder to work in. Names of bundle and style sheet hold a hash of what
+# Writes ${OUT}: the console's files as the table sh_console_files (console_files.h): the
+# scripts that esbuild makes of ${SRC} with the packages of ${MODULES}, their style sheet, the page
+# itself, and each of them gzipped. ${DIR} is a folder to work in. Names of scripts and style sheet hold a hash of what
 # is in them, so that browsers may keep them for ever.
 file(REMOVE_RECURSE ${DIR})
 file(MAKE_DIRECTORY ${DIR})
-execute_process(
-  COMMAND ${CMAKE_COMMAND} -E env NODE_PATH=${MODULES} ${ESBUILD} ${SRC}/console.jsx --bundle --minify
-    --target=es2020 --format=iife --jsx=automatic --jsx-import-source=preact --legal-comments=none
-    --charset=utf8 --entry-names=[name]-[hash] --outdir=${DIR} --log-level=warning
-  RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
-if(failed)
-  message(FATAL_ERROR "the console cannot be bundled:\n${said}")
-endif()
+set(esbuild ${CMAKE_COMMAND} -E env NODE_PATH=${MODULES} ${ESBUILD} --bundle --minify --target=es2022
+  --charset=utf8 --legal-comments=none --log-level=warning --outdir=${DIR})
+function(bundle)
+  execute_process(COMMAND ${esbuild} ${ARGN}
+    RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
+  if(failed)
+    message(FATAL_ERROR "the console cannot be bundled:\n${said}")
+  endif()
+endfunction()
+# The script in parts: what the first page needs, and a part for each page that is asked for later.
+bundle(${SRC}/console.jsx --format=esm --splitting --jsx=automatic --jsx-import-source=preact
+  --loader:.css=empty --entry-names=[name]-[hash] --chunk-names=console-[hash]
+  --metafile=${DIR}/meta.json)
+# One style sheet of all: the base, then the parts, then the pages, which may say otherwise.
+file(GLOB parts ${SRC}/parts/*.css)
+file(GLOB pages ${SRC}/pages/*.css)
+set(sheet "")
+foreach(file ${SRC}/console.css ${parts} ${pages})
+  string(APPEND sheet "@import \"${file}\";\n")
+endforeach()
+file(WRITE ${DIR}/console.css "${sheet}")
+bundle(${DIR}/console.css --entry-names=[name]-[hash])
+file(REMOVE ${DIR}/console.css)
 file(GLOB made RELATIVE ${DIR} ${DIR}/*.js ${DIR}/*.css)
 foreach(name ${made})
-  if(name MATCHES "\\.js$")
-    set(CONSOLE_JS ${name})
-  else()
+  if(name MATCHES "\\.css$")
     set(CONSOLE_CSS ${name})
   endif()
+endforeach()
+# The entry is the output that has the entry's source; what it imports at once is loaded beside it.
+file(READ ${DIR}/meta.json meta)
+string(JSON n LENGTH "${meta}" outputs)
+math(EXPR last "${n} - 1")
+set(CONSOLE_PRELOADS "")
+foreach(i RANGE ${last})
+  string(JSON path MEMBER "${meta}" outputs ${i})
+  string(JSON entry ERROR_VARIABLE none GET "${meta}" outputs ${path} entryPoint)
+  if(NOT entry MATCHES "console\\.jsx$")
+    continue()
+  endif()
+  get_filename_component(CONSOLE_JS ${path} NAME)
+  string(JSON m LENGTH "${meta}" outputs ${path} imports)
+  math(EXPR end "${m} - 1")
+  foreach(k RANGE ${end})
+    string(JSON kind GET "${meta}" outputs ${path} imports ${k} kind)
+    string(JSON import GET "${meta}" outputs ${path} imports ${k} path)
+    if(kind STREQUAL "import-statement")
+      get_filename_component(import ${import} NAME)
+      string(APPEND CONSOLE_PRELOADS "<link rel=\"modulepreload\" href=\"/console/${import}\">\n")
+    endif()
+  endforeach()
 endforeach()
 configure_file(${SRC}/index.html ${DIR}/index.html @ONLY)
 file(COPY ${SRC}/icon.svg DESTINATION ${DIR})

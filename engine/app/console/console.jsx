@@ -1,6 +1,6 @@
 // The console: who is there, where they are, and the page of that place.
-import { render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { options, render } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import * as api from "./api.js";
 import "./console.css";
 import { go, useAddress } from "./hooks.js";
@@ -10,30 +10,24 @@ import { Fence } from "./parts/fence.jsx";
 import { Frame, Head } from "./parts/frame.jsx";
 import { Empty, Failure } from "./parts/state.jsx";
 import { Toasts } from "./parts/toast.jsx";
-import { Callbacks } from "./pages/callbacks.jsx";
 import { Calls } from "./pages/calls.jsx";
-import { Dead } from "./pages/dead.jsx";
-import { Deliveries } from "./pages/deliveries.jsx";
-import { EventPage } from "./pages/event.jsx";
-import { Events } from "./pages/events.jsx";
-import { Graphs } from "./pages/graphs.jsx";
 import { More } from "./pages/more.jsx";
-import { Playground } from "./pages/playground.jsx";
-import { RulePage } from "./pages/rule.jsx";
-import { Rules } from "./pages/rules.jsx";
+import { lazy } from "./parts/lazy.jsx";
 import { applyTheme } from "./theme.js";
+
+const rest = lazy(() => import("./pages/rest.js"));
 
 const pages = [
   [/^\/$/, Calls],
-  [/^\/events$/, Events],
-  [/^\/events\/([^/]+)$/, EventPage],
-  [/^\/callbacks$/, Callbacks],
-  [/^\/deliveries$/, Deliveries],
-  [/^\/dead$/, Dead],
-  [/^\/rules$/, Rules],
-  [/^\/rules\/([^/]+)$/, RulePage],
-  [/^\/playground$/, Playground],
-  [/^\/graphs$/, Graphs],
+  [/^\/events$/, rest("Events")],
+  [/^\/events\/([^/]+)$/, rest("EventPage")],
+  [/^\/callbacks$/, rest("Callbacks")],
+  [/^\/deliveries$/, rest("Deliveries")],
+  [/^\/dead$/, rest("Dead")],
+  [/^\/rules$/, rest("Rules")],
+  [/^\/rules\/([^/]+)$/, rest("RulePage")],
+  [/^\/playground$/, rest("Playground")],
+  [/^\/graphs$/, rest("Graphs")],
   [/^\/more$/, More],
 ];
 
@@ -69,17 +63,17 @@ function App() {
   const { Page, name } = find(path);
   const main = useRef(null);
 
-  const ask = () => api.whoami().then((s) => {
+  const ask = (answer = api.whoami()) => answer.then((s) => {
     setSession(s);
     setError(null);
   }, setError);
-  useEffect(() => void ask(), []);
+  useLayoutEffect(() => void ask(first), []);
   useEffect(() => {
     if (session) connect();
     else disconnect();
   }, [session]);
 
-  if (error) return <div class="door"><Failure error={error} retry={ask} /></div>;
+  if (error) return <div class="door"><Failure error={error} retry={() => ask()} /></div>;
   if (session === undefined) return null;
   if (session === null) return <Door onIn={setSession} />;
   const out = async () => {
@@ -93,7 +87,7 @@ function App() {
     go("/console", { replace: true });
   };
   return (
-    <Frame session={session} path={path} onOut={out} mainRef={main} onLost={ask}>
+    <Frame session={session} path={path} onOut={out} mainRef={main} onLost={() => ask()}>
       <Fence key={path}><Page name={name} params={params} session={session} onOut={out} /></Fence>
       <Toasts />
     </Frame>
@@ -101,4 +95,14 @@ function App() {
 }
 
 applyTheme();
+// What takes a while is asked for before anything is drawn; what is there at once is drawn at once.
+const AT_ONCE_MS = 80;
+const page = find(location.pathname.replace(/^\/console\/?/, "/")).Page.early?.();
+const first = api.whoami().then(async (session) => {
+  await Promise.race([page, new Promise((over) => setTimeout(over, AT_ONCE_MS))]);
+  return session;
+});
+options.debounceRendering = queueMicrotask; // an answer is seen in the next frame, not behind a timer
 render(<App />, document.getElementById("app"));
+// The other pages come when this one is there: going to them is at once, also while the engine is away.
+setTimeout(rest.early, 2000);

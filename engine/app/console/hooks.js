@@ -1,5 +1,5 @@
 // What pages are made with: data that keeps itself up to date, the address, the clock.
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api.js";
 import { onTopics, watch } from "./live.js";
 
@@ -11,7 +11,7 @@ export function useQuery(path, params, topics = [], rest = REST_MS) {
   const [state, set] = useState({ data: null, error: null, loading: true });
   const key = path === null ? null : api.address(path, params);
   const again = useRef(() => {});
-  useEffect(() => {
+  useLayoutEffect(() => { // not useEffect, which waits for a frame
     if (key === null) return undefined;
     let stopped = false;
     let busy = false;
@@ -98,7 +98,7 @@ const kept = new Map(); // address -> {pages, y, focus}: a list that was left is
 const KEPT = 4;
 const PAGES_FULL = 30; // of a longer list only the pages near what is seen are kept in memory
 const PAGES_NEAR = 6;
-const FIRST = 60; // rows of the newest page, which is asked for again and again
+export const FIRST = 60; // rows of the newest page, which is asked for again and again
 
 const newPage = (answer, cursor = null) => ({ cursor, next: answer.next_cursor ?? null, n: answer.items.length, rows: answer.items });
 
@@ -123,7 +123,7 @@ export function useFeed(path, params, topics, { id = (row) => row.id, merge = nu
   const take = () => {
     if (head.data) set({ key, pages: [newPage(head.data)], fresh: 0 });
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!head.data) return;
     const same = state.key === key && state.pages.length > 0;
     if (!same || !held.current()) take();

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { setParams, useFeed, useNow, useQuery, useSettled } from "../hooks.js";
+import { early } from "../api.js";
+import { FIRST, setParams, useFeed, useNow, useQuery, useSettled } from "../hooks.js";
 import { Attention } from "../parts/attention.jsx";
 import { RulesState, Sentiment, Since, Steps, durationText, facts, goesOn, inWay, isMissed, phaseOf } from "../parts/call.jsx";
 import { Head } from "../parts/frame.jsx";
@@ -61,6 +62,11 @@ function CallRow({ row, now }) {
 const Others = ({ what, row }) => (
   <Sent>{[what.title !== undefined && row.events[row.events.length - 1]?.type, ...what.rest].filter((v) => v !== false && v !== undefined).join(" · ")}</Sent>
 );
+
+Calls.early = () => {
+  const q = new URLSearchParams(location.search).get("q") ?? "";
+  return Promise.allSettled([early("/calls", { q: q.trim(), senders: true, limit: FIRST }), early("/attention", {})]);
+};
 
 export function Calls({ params }) {
   const [typed, setTyped] = useState(params.get("q") ?? "");

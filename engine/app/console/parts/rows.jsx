@@ -13,8 +13,9 @@ const REST_MS = 2500; // a pointer that has not moved for so long does not aim a
 // then new ones wait behind a button while somebody reads.
 export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, rowProps, className = "" }) {
   const box = useRef(null);
-  const [range, setRange] = useState({ from: 0, to: 40, row: 56 });
+  const [range, setRange] = useState(() => ({ from: 0, to: Math.ceil((window.innerHeight - 100) / 56), row: 56 })); // what may be seen; look() knows
   const anchor = useRef({ id: null, index: 0 });
+  const known = useRef(false);
   const pointer = useRef(0);
   const current = useRef(0); // the row that has, or had, the focus
   const aim = useRef(null); // the row that the keyboard is on the way to, while it is not in the page yet
@@ -76,7 +77,15 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
       const now = items.findIndex((item) => id(item) === kept);
       if (now > 0 && now !== index) window.scrollBy(0, (now - index) * range.row);
     }
-    latest.current();
+    if (known.current) {
+      latest.current();
+      return undefined;
+    }
+    const soon = requestAnimationFrame(() => setTimeout(() => { // a first time, once they are seen: to measure them takes as long as to draw them
+      known.current = true;
+      latest.current();
+    }));
+    return () => cancelAnimationFrame(soon);
   }, [items]);
 
   const { from, row } = range;

@@ -1,15 +1,23 @@
 import { useNow } from "../hooks.js";
 
-const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+// Made when they are first needed: each takes some milliseconds.
+const formats = new Map();
+function format(name, t) {
+  if (!formats.has(name)) formats.set(name, new Intl.DateTimeFormat(undefined, kinds[name]));
+  return formats.get(name).format(t);
+}
+const kinds = {
+  day: { weekday: "short", day: "numeric", month: "short" },
+  exact: { dateStyle: "full", timeStyle: "medium" },
+};
+const clock = (t) => `${String(t.getHours()).padStart(2, "0")}:${String(t.getMinutes()).padStart(2, "0")}`;
 
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
 
 // "14:05" today, "Tue 3 Jun, 14:05" on another day.
 export function timeText(at, now = Date.now()) {
   const t = new Date(at);
-  return sameDay(t, new Date(now)) ? clock.format(t) : `${day.format(t)}, ${clock.format(t)}`;
+  return sameDay(t, new Date(now)) ? clock(t) : `${format("day", t)}, ${clock(t)}`;
 }
 
 export function agoText(at, now = Date.now()) {
@@ -25,5 +33,6 @@ export function agoText(at, now = Date.now()) {
 export function Time({ at, ago = false }) {
   const now = useNow();
   if (!at) return <span class="mute">–</span>;
-  return <time dateTime={at} title={exact.format(new Date(at))}>{ago ? agoText(at, now) : timeText(at, now)}</time>;
+  const whole = (e) => (e.currentTarget.title = format("exact", new Date(at)));
+  return <time dateTime={at} onPointerEnter={whole}>{ago ? agoText(at, now) : timeText(at, now)}</time>;
 }
