@@ -58,6 +58,17 @@ describe("the console's door", function()
     assert.equal("Dead letters", page:text "main h1")
   end)
 
+  it("shows what is there to who is quick", function()
+    page:go(console.url(engine))
+    page:wait "login-form"
+    page:js("document.querySelector('[data-testid=login-token]').focus()")
+    page:cdp("Input.insertText", { text = token }) -- at once, as a password manager does
+    page:keys "Enter"
+    page:wait_gone "login-form"
+    page:wait_text("attention", "Nothing needs you")
+    assert.is_nil(page:find "error")
+  end)
+
   it("is shut behind who leaves", function()
     page:go(console.url(engine, "/console/events"))
     console.log_in(page, token)

@@ -113,7 +113,11 @@ export async function whoami() {
   }
 }
 
-export const logIn = async (token) => remember(await send("POST", address("/session"), { token }));
+export async function logIn(token) {
+  const session = await send("POST", address("/session"), { token });
+  asked.clear(); // answered while nobody was logged in
+  return remember(session);
+}
 
 // Whoever this browser is logged in as by now: it is out afterwards, or this fails.
 export async function logOut() {
