@@ -30,6 +30,9 @@ rule("%s") { on = "*", when = function(call) return call.remote_name end, run = 
   email { to = "a@example.org", subject = call.remote_name:sub(1, 900), text = call.remote_name }
   http.post { url = "SINK/hook?q=1", json = { name = call.remote_name } }
 end }
+rule "Dials" { on = "dial", run = function(call)
+  callback { number = call.number, due = now(), assignee = "dial", reason = "r" }
+end }
 rule "Fails" { on = "*", when = function(call) return call.remote_name end,
   run = function(call) error(call.remote_name) end }
 rule "Looks" { on = "*", when = function(call) return get(call, "analysis.sentiment") == "x" end,
@@ -129,6 +132,35 @@ describe("hostile names", function()
       local sent = names[n]:gsub("\\", "")
       assert.truthy(text:find(sent:sub(1, 200), 1, true), ("%d: %s"):format(n, sent:sub(1, 60)))
     end
+  end)
+
+  it("hide nothing, and make the page wait for nothing, whatever shape they have", function()
+    local answer = console.send(engine, cjson.encode {
+      event = "call_stop", call_id = "shapes", rawJSON = "1",
+      analysis = { rawJSON = { type = "b" }, beside = "is seen" },
+      spoken = { { speaker = { toString = 1, valueOf = 1 }, text = "by nobody" }, { speaker = "A", text = "hello" } },
+      blank = (" "):rep(300000) .. "x",
+      lines = (("a "):rep(30000) .. "\n"):rep(4),
+    })
+    local before = os.time()
+    console.visit(page, engine, "/console/events/" .. answer.id)
+    page:wait("event-body", 5)
+    harmless "shapes"
+    local text = all_text()
+    for _, part in ipairs { "is seen", "by nobody", "hello" } do assert.truthy(text:find(part, 1, true), part) end
+    assert.truthy(os.time() - before < 20, "the page is there soon")
+  end)
+
+  it("become no code that a telephone acts on", function()
+    for n, number in ipairs { "*21*0612345678#", "#31#0612345678", "0612345678,,1*1", "+31612345678" } do
+      console.send(engine, cjson.encode { event = "dial", call_id = "dial" .. n, number = number })
+    end
+    console.visit(page, engine, "/console/callbacks?assignee=dial")
+    page:wait_text("#main", "#31#0612345678", 10)
+    page:wait_text("#main", "+31612345678", 10)
+    assert.same({ "tel:+31612345678" }, page:js [[
+      var links = document.querySelectorAll("#main a[href^='tel:']");
+      return Array.from(links, function (e) { return e.getAttribute("href"); });]])
   end)
 
   it("do no harm when tried in the playground", function()

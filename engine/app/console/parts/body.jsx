@@ -1,14 +1,15 @@
 // What a sender sent, to be read: any names, any language, nothing left out.
 import { useState } from "preact/hooks";
 import { Sentiment } from "./call.jsx";
-import { Sent } from "./text.jsx";
+import { isDigits, Sent } from "./text.jsx";
 import "./body.css";
 
 const LONG = 600; // characters of a text, shown at once
 const MANY = 40; // values of a list
 const DEEP = 12;
 
-const isPlain = (v) => v !== null && typeof v === "object" && !Array.isArray(v) && v.rawJSON === undefined;
+const isTree = (v) => v !== null && typeof v === "object" && !isDigits(v);
+const isPlain = (v) => isTree(v) && !Array.isArray(v);
 const words = (name) => name.replaceAll("_", " ");
 
 // What is read first, then the rest as it was sent.
@@ -26,7 +27,9 @@ function Long({ text }) {
   );
 }
 
-const line = /^\s*(?:[[(]([^\])]{1,24})[\])]\s*)?([\p{L}\p{N} ._'@+-]{1,40}?)\s*:\s+(.+)$/u;
+const line = /^\s*(?:[[(]([^\])]{1,24})[\])]\s*)?([\p{L}\p{N} ._'@+-]{1,40}?)\s*:\s+(?=\S)/u;
+
+const NAMED = 100; // characters of a line in which who speaks is looked for: the pattern tries each blank again and again
 
 // "[12:03:14 PM] Callee: Welcome." -> who said what; null: it is not that sort of text
 export function conversation(value) {
@@ -40,9 +43,9 @@ export function conversation(value) {
   said = [];
   let hits = 0;
   for (const text of lines) {
-    const found = line.exec(text);
+    const found = line.exec(text.slice(0, NAMED));
     if (found) hits++;
-    if (found) said.push({ at: found[1], who: found[2], text: found[3] });
+    if (found) said.push({ at: found[1], who: found[2], text: text.slice(found[0].length) });
     else if (said.length) said[said.length - 1].text += `\n${text}`;
     else return null;
   }
@@ -85,7 +88,7 @@ function Items({ list, depth }) {
 function Value({ name, value, depth = 0 }) {
   if (value === null || value === undefined) return <span class="mute">nothing (null)</span>;
   if (typeof value === "boolean") return <span class="mono">{String(value)}</span>;
-  if (typeof value === "number" || value.rawJSON !== undefined) return <span class="mono">{value.rawJSON ?? String(value)}</span>;
+  if (typeof value === "number" || isDigits(value)) return <span class="mono">{value.rawJSON ?? String(value)}</span>;
   if (value === "") return <span class="mute">empty</span>;
   if (name === "sentiment" && typeof value === "string" && value.length < 30) return <Sentiment value={value} />;
   const said = conversation(value);
@@ -95,7 +98,7 @@ function Value({ name, value, depth = 0 }) {
   return Array.isArray(value) ? <Items list={value} depth={depth} /> : <Members of={value} depth={depth + 1} />;
 }
 
-const isBig = (value) => (value !== null && typeof value === "object" && value.rawJSON === undefined) || (typeof value === "string" && (value.length > 90 || value.includes("\n")));
+const isBig = (value) => isTree(value) || (typeof value === "string" && (value.length > 90 || value.includes("\n")));
 
 export function Members({ of, depth = 0 }) {
   const [all, setAll] = useState(false);

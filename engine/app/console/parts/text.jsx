@@ -11,8 +11,14 @@ export function shown(text) {
   return text.split(hidden).map((part, i) => (i % 2 ? <span class="hidden-char" data-point={point(part)} key={i}>{part}</span> : part));
 }
 
+// A number that the language cannot hold (api.js); a member that a sender calls rawJSON is none.
+export const isDigits = (value) => Boolean(JSON.isRawJSON?.(value));
+
+// An object's own toString may be whatever a sender sent.
+const textOf = (value) => (isDigits(value) ? value.rawJSON : typeof value === "object" ? JSON.stringify(value) : String(value));
+
 // A text that somebody else wrote: it stands for itself, in its own direction, and hides nothing.
 export function Sent({ children, ...rest }) {
-  const text = children === null || children === undefined ? "" : String(children.rawJSON ?? children);
+  const text = children === null || children === undefined ? "" : textOf(children);
   return <bdi dir="auto" {...rest}>{shown(text)}</bdi>;
 }
