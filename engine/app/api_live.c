@@ -80,6 +80,42 @@ static struct listener *listener_new(struct sh_api_live *l, const struct sh_api_
     return one;
 }
 
+/* Of one token, or of nobody's: whoever holds one has it in every tab and at every desk. */
+static bool is_same(const struct listener *one, const struct sh_api_caller *caller)
+{
+    return memcmp(one->caller.token, caller->token, sizeof(caller->token)) == 0;
+}
+
+static size_t streams_of(const struct sh_api_live *l, const struct sh_api_caller *caller)
+{
+    const struct listener *one;
+    size_t n = 0;
+    TAILQ_FOREACH(one, &l->listeners, link)
+    n += is_same(one, caller);
+    return n;
+}
+
+/* A place for one more of this caller: free, or that of the oldest of whoever has most, if they
+ * then still have as many as this caller. So nobody keeps the others out. */
+static bool make_room(struct sh_api_live *l, const struct sh_api_caller *caller)
+{
+    struct listener *one, *of_most = NULL;
+    size_t most = streams_of(l, caller) + 1;
+    if (l->n < STREAMS)
+        return true;
+    TAILQ_FOREACH(one, &l->listeners, link)
+    {
+        const size_t n = streams_of(l, &one->caller);
+        if (n <= most)
+            continue;
+        most = n;
+        of_most = one;
+    }
+    if (of_most)
+        end(of_most);
+    return of_most != NULL;
+}
+
 /* --- what is said ---------------------------------------------------------------------------- */
 
 /* "event: NAME", its data: a tree, which is deleted. In JSON there is no line end. */
@@ -274,13 +310,14 @@ static void get_live(struct sh_api_call *c)
 {
     struct sh_api_live *l = c->api->live;
     static const char type[] = "text/event-stream";
-    if (l->n >= STREAMS) {
+    const bool head = sh_http_method(c->req) == SH_HTTP_HEAD;
+    if (!head && !make_room(l, &c->caller)) {
         sh_api_fail(c, 503, "overloaded", "%d live streams are open already; try again later",
                     STREAMS);
         return;
     }
     sh_api_header(c, "X-Accel-Buffering", "no"); /* nginx would keep what comes until it is much */
-    if (sh_http_method(c->req) == SH_HTTP_HEAD) {
+    if (head) {
         sh_api_reply_text(c, 200, type, sh_slice("", 0));
         return;
     }

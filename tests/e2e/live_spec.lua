@@ -342,6 +342,24 @@ describe("a live stream ends", function()
     old:ends()
   end)
 
+  it("to make room for another token's, where one has them all", function()
+    local greedy = { Authorization = "Bearer " .. token "greedy" }
+    local modest = { Authorization = "Bearer " .. token "modest" }
+    local open = {}
+    for i = 1, 64 do
+      open[i] = listen(engine, greedy)
+      assert.equal(200, open[i].answer.status)
+    end
+    assert.equal(503, listen(engine, greedy).answer.status)
+    local one = listen(engine, modest)
+    assert.equal(200, one.answer.status)
+    open[1]:ends()
+    assert.equal(503, listen(engine, greedy).answer.status)
+    one:next "hello"
+    for i = 2, 64 do open[i]:close() end
+    one:close()
+  end)
+
   it("when its session is over", function()
     local text = token "a"
     local answer = engine:request("POST", "/api/v1/session", cjson.encode { token = text })
