@@ -85,7 +85,8 @@ static void play(struct sh_api_call *c)
                                                                  : sh_live_generation(config->live),
                                      .what = a->what,
                                      .bodies = a->bodies,
-                                     .n_bodies = a->n_bodies};
+                                     .n_bodies = a->n_bodies,
+                                     .token = c->caller.token};
     if (sh_playground_try(c->api->playground, &question, on_tried, c))
         return;
     if (sh_playground_stopped(c->api->playground))

@@ -24,12 +24,14 @@ struct question {
     struct sh_buf frames;
     sh_play_fn *fn;
     void *arg;
+    uint8_t token[SH_TOKEN_BYTES];
     STAILQ_ENTRY(question) link;
 };
 
 /* A place for a process. */
 struct play {
     struct sh_playground *of;
+    uint8_t token[SH_TOKEN_BYTES]; /* whose question it works at */
     struct sh_child child;
     struct sh_channel *channel; /* NULL: nobody is in this place */
     struct sh_timer *limit, *reaper;
@@ -241,6 +243,7 @@ static void start(struct play *p, struct question *q)
         return;
     }
     p->question = q;
+    memcpy(p->token, q->token, sizeof(p->token));
     p->channel = sh_channel_new(of->base, p->child.socket, 2 * SH_PLAY_ANSWER_BYTES,
                                 2 * SH_MAX_FRAME_BYTES, &calls);
     sh_timer_set(p->limit, SH_PLAY_MS);
@@ -248,15 +251,49 @@ static void start(struct play *p, struct question *q)
     sh_channel_flush(p->channel);
 }
 
-/* Places that are free go to those that have waited longest. */
+static bool is_same(const uint8_t a[SH_TOKEN_BYTES], const uint8_t b[SH_TOKEN_BYTES])
+{
+    return memcmp(a, b, SH_TOKEN_BYTES) == 0;
+}
+
+static size_t at_work(const struct sh_playground *of, const uint8_t token[SH_TOKEN_BYTES])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < SH_PLAY_AT_ONCE; i++)
+        n += of->plays[i].channel && is_same(of->plays[i].token, token);
+    return n;
+}
+
+/* The one that has waited longest, of those whose token has the fewest at work: whoever asks much
+ * waits behind their own questions. There is one. */
+static struct question *next_question(struct sh_playground *of)
+{
+    struct question *q, *next = NULL;
+    size_t fewest = SIZE_MAX;
+    STAILQ_FOREACH(q, &of->waiting, link)
+    {
+        const size_t n = at_work(of, q->token);
+        if (n >= fewest)
+            continue;
+        fewest = n;
+        next = q;
+    }
+    return next;
+}
+
+static void take_out(struct sh_playground *of, struct question *q)
+{
+    STAILQ_REMOVE(&of->waiting, q, question, link);
+    of->n_waiting--;
+}
+
 static void fill_places(void *arg)
 {
     struct sh_playground *of = arg;
     for (size_t i = 0; i < SH_PLAY_AT_ONCE; i++) {
         while (!of->plays[i].channel && of->n_waiting) {
-            struct question *q = STAILQ_FIRST(&of->waiting);
-            STAILQ_REMOVE_HEAD(&of->waiting, link);
-            of->n_waiting--;
+            struct question *q = next_question(of);
+            take_out(of, q);
             start(&of->plays[i], q);
         }
     }
@@ -298,13 +335,46 @@ static bool is_full(const struct sh_playground *p)
     return p->n_waiting >= room;
 }
 
+static size_t waiting_of(const struct sh_playground *p, const uint8_t token[SH_TOKEN_BYTES])
+{
+    const struct question *q;
+    size_t n = 0;
+    STAILQ_FOREACH(q, &p->waiting, link)
+    n += is_same(q->token, token);
+    return n;
+}
+
+/* Room for one more of this token: there is, or the newest of whoever has most goes, if they then
+ * still have as many. */
+static bool make_room(struct sh_playground *p, const uint8_t token[SH_TOKEN_BYTES])
+{
+    struct question *q, *of_most = NULL;
+    size_t most = waiting_of(p, token) + 2;
+    if (!is_full(p))
+        return true;
+    STAILQ_FOREACH(q, &p->waiting, link)
+    {
+        const size_t n = waiting_of(p, q->token);
+        if (n < most)
+            continue;
+        most = n;
+        of_most = q;
+    }
+    if (!of_most)
+        return false;
+    take_out(p, of_most);
+    tell_error(of_most, 503, "overloaded", NULL, "too much is being tried; try again later");
+    return true;
+}
+
 bool sh_playground_try(struct sh_playground *p, const struct sh_play *play, sh_play_fn *fn,
                        void *arg)
 {
-    if (p->stopped || is_full(p))
+    if (p->stopped || !make_room(p, play->token))
         return false;
     struct question *q = sh_alloc(1, sizeof(*q));
     *q = (struct question){.fn = fn, .arg = arg};
+    memcpy(q->token, play->token, sizeof(q->token));
     sh_buf_init(&q->frames, 2 * SH_MAX_FRAME_BYTES);
     add_config(play->what, p->config);
     write_frames(&q->frames, p->config, play);

@@ -10,6 +10,7 @@
 
 #include "app/config.h"
 #include "core/generation.h"
+#include "core/store_token.h"
 
 #include <cjson/cJSON.h>
 
@@ -27,6 +28,7 @@ struct sh_play {
                     adds that */
     const struct sh_slice *bodies;
     size_t n_bodies;
+    const uint8_t *token; /* SH_TOKEN_BYTES: by which it is known whose questions are many */
 };
 
 /* Told once, on the loop, never from within sh_playground_try(): the HTTP status and JSON to be
@@ -38,7 +40,9 @@ typedef void sh_play_fn(void *arg, int status, struct sh_slice json);
 /* config is borrowed and outlives it. */
 struct sh_playground *sh_playground_new(struct event_base *base,
                                         const struct sh_config *config) SH_WARN_UNUSED;
-/* False: SH_PLAY_WAITING wait already, or it is stopped; fn is not called. */
+/* Of the tokens whose questions wait, the one with the fewest at work is next. False:
+ * SH_PLAY_WAITING wait already, or it is stopped; fn is not called. Where another token has more
+ * than one more of them waiting, its newest makes room: it is told 503 within the call. */
 bool sh_playground_try(struct sh_playground *p, const struct sh_play *play, sh_play_fn *fn,
                        void *arg) SH_WARN_UNUSED;
 /* End the processes; all that is open is told 503 `stopping`, within the call. */

@@ -3,6 +3,7 @@
 -- bad rules hurt only the question that met them, and nobody sees more than they may.
 local cjson = require "cjson"
 local lfs = require "lfs"
+local socket = require "socket"
 local support = require "tests.e2e.support"
 
 local config = [[
@@ -383,6 +384,30 @@ describe("trying an event through the API", function()
     assert.equal("role_too_low", answer.json.error.code)
     engine:cli("token", "revoke", "v")
     engine:cli("token", "revoke", "a")
+  end)
+
+  it("keeps a place for who asks little, where one asks too much", function()
+    local function token(name)
+      local made = engine:cli("token", "new", name, "--role", "operator", "--json")[1]
+      return { Authorization = "Bearer " .. made.token, ["Content-Type"] = "application/json" }
+    end
+    local greedy, modest = token "greedy", token "modest"
+    local body = cjson.encode { source = "webphone", event = { event = "pattern", call_id = "x" }, rule = "Pattern" }
+    local conns = {}
+    for i = 1, 18 do
+      conns[i] = engine:connect()
+      conns[i]:send(("POST /api/v1/try HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n" ..
+        "Authorization: %s\r\nContent-Length: %d\r\n\r\n%s"):format(greedy.Authorization, #body, body))
+    end
+    support.wait_for(function() return engine:request("POST", "/api/v1/try", body, greedy).status == 503 end, 4,
+      "no place to be left")
+    local began = socket.gettime()
+    local answer = engine:request("POST", "/api/v1/try", cjson.encode { source = "webphone", event = call() }, modest)
+    assert.equal(200, answer.status, answer.body)
+    assert.is_true(socket.gettime() - began < 20, "before those that waited already") -- all of them: 45 s
+    for i = 1, 18 do conns[i]:close() end
+    engine:cli("token", "revoke", "greedy")
+    engine:cli("token", "revoke", "modest")
   end)
 
   it("answers as docs/openapi.json says", function()
