@@ -340,6 +340,19 @@ function page:click(at)
   return self
 end
 
+-- Two presses at one place, as quick as a hand is.
+function page:double_click(at)
+  act(self, at, "click", function(e)
+    local function press() return { type = "pointerDown", button = 0 } end
+    local function release() return { type = "pointerUp", button = 0 } end
+    return self:command("POST", "/actions", { actions = { { type = "pointer", id = "mouse",
+      parameters = { pointerType = "mouse" }, actions = {
+        { type = "pointerMove", duration = 0, origin = e, x = 0, y = 0 }, press(), release(),
+        { type = "pause", duration = 150 }, press(), release() } } } })
+  end)
+  return self
+end
+
 -- Type into it, after what is there already; clear(at) empties it first.
 function page:type(at, text)
   act(self, at, "type into", function(e) return self:command("POST", path_of(e, "/value"), { text = text }) end)

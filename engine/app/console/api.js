@@ -2,6 +2,8 @@
 
 let csrf = "";
 let who = ""; // whose page this is
+let role = "";
+const forgetters = []; // called when somebody else sits down at this page
 
 // What the engine said no to, or that it could not be reached (status 0).
 export class ApiError extends Error {
@@ -24,7 +26,9 @@ function parse(text) {
 }
 
 async function read(response) {
-  const text = await response.text();
+  const text = await response.text().catch((e) => { // cut off in the middle
+    throw e.name === "AbortError" ? e : lost();
+  });
   let json = null;
   try {
     json = text ? parse(text) : null;
@@ -98,10 +102,16 @@ export const del = (path) => change("DELETE", address(path));
 export const segment = encodeURIComponent;
 
 function remember(session) {
+  const before = `${who} ${role}`;
   csrf = session?.csrf ?? "";
   who = session?.who ?? "";
+  role = session?.role ?? "";
+  if (before !== `${who} ${role}`) for (const forget of forgetters) forget();
   return session;
 }
+
+// What a page keeps of answers is not for the next one to log in, who may be let to see less: fn lets go of it.
+export const onOther = (fn) => forgetters.push(fn);
 
 // Who is logged in: {who, role, csrf, expires_at, open}; null: nobody.
 export async function whoami() {

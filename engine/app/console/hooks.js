@@ -96,6 +96,7 @@ export function useList(path, params, topics, { id = (row) => row.id, merge = (_
 
 const kept = new Map(); // address -> {pages, y, focus}: a list that was left is found again as it was
 const KEPT = 4;
+api.onOther(() => kept.clear());
 const PAGES_FULL = 30; // of a longer list only the pages near what is seen are kept in memory
 const PAGES_NEAR = 6;
 export const FIRST = 60; // rows of the newest page, which is asked for again and again
@@ -193,7 +194,7 @@ export function useFeed(path, params, topics, { id = (row) => row.id, merge = nu
 
   const rows = useMemo(() => state.pages.flatMap((page) => page.rows ?? Array.from({ length: page.n }, () => hole)), [state.pages]);
   return { rows, fresh: state.fresh, take, held, more, see, restored, error: head.error, reload: head.reload,
-    loading: !head.data && state.pages.length === 0 && !head.error, stale: state.key !== key, loadingMore: busy, moreError, hasMore: Boolean(end) };
+    data: state.pages.length > 0 || null, loading: !head.data && state.pages.length === 0 && !head.error, stale: state.key !== key, loadingMore: busy, moreError, hasMore: Boolean(end) };
 }
 
 export const hole = { hole: true }; // a row that was let go
@@ -299,6 +300,25 @@ export function useSettled(value, ms = 250) {
     return () => clearTimeout(timer);
   }, [value]);
   return settled;
+}
+
+// What is typed into a field, and stands in the address as `name`: [as it is typed, set it, once it stands still].
+// An address that is gone to meanwhile (a link to this very page) is followed.
+export function useTyped(name, params) {
+  const there = params.get(name) ?? "";
+  const [typed, set] = useState(there);
+  const settled = useSettled(typed.trim());
+  const put = useRef(there);
+  useEffect(() => {
+    put.current = settled;
+    setParams({ [name]: settled });
+  }, [settled]);
+  useEffect(() => {
+    if (there === put.current) return;
+    put.current = there;
+    set(there);
+  }, [there]);
+  return [typed, set, settled];
 }
 
 // "/" puts the cursor into a field, wherever one is not writing.

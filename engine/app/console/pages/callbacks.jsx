@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { may, segment } from "../api.js";
 import { go, useNow, useQuery } from "../hooks.js";
-import { act } from "../parts/act.js";
+import { act, single } from "../parts/act.js";
 import { useFocusNext } from "../parts/focus.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
@@ -52,7 +52,7 @@ function Row({ row, zone, late, writes, open, act: on }) {
       </div>
       {writes && !closed(row) && (
         <div class="callback-do">
-          <button type="button" class="main" onClick={() => on.done(row)} data-testid="callback-done" aria-label={`Done: ${name}`}><Icon name="check" size={18} />Done</button>
+          <button type="button" class="main" onClick={single(() => on.done(row))} data-testid="callback-done" aria-label={`Done: ${name}`}><Icon name="check" size={18} />Done</button>
           <button type="button" onClick={() => on.ask("snooze", row)} data-testid="callback-snooze" aria-label={`Snooze: ${name}`}><Icon name="clock" size={18} />Snooze</button>
           <button type="button" class="square" onClick={() => on.ask("more", row)} data-testid="callback-more" aria-label={`More: ${name}`}><Icon name="more" size={18} /></button>
         </div>
@@ -82,7 +82,7 @@ function Section({ title, rows, count, tone, ...rest }) {
 function Later({ count, zone, whose, ...rest }) {
   const [open, set] = useState(false);
   const from = new Date(dayStart(zone, Date.now(), 2)).toISOString();
-  const list = useQuery(open ? "/callbacks" : null, { status: "open", due_after: from, limit: 100, assignee: whose || undefined }, ["callbacks"]);
+  const list = useQuery(open ? "/callbacks" : null, { status: "open", due_after: from, limit: 500, assignee: whose || undefined }, ["callbacks"]);
   const rows = (list.data?.items ?? []).filter((row) => whose !== null || !row.assignee).sort((a, b) => (a.due_at < b.due_at ? -1 : 1));
   if (count === 0) return null;
   return (
@@ -91,6 +91,7 @@ function Later({ count, zone, whose, ...rest }) {
       <Trouble query={list} />
       {open && !list.data && !list.error && <Loading rows={Math.min(count, 4)} />}
       {rows.length > 0 && <ul class="callback-list panel">{rows.map((row) => <Row key={row.id} row={row} zone={zone} {...rest} />)}</ul>}
+      {list.data?.next_cursor && <p class="mute callback-rest">There are more than these {rows.length}.</p>}
     </details>
   );
 }
@@ -134,7 +135,7 @@ function useKeys(box, rowOf, on, writes) {
         names[to]?.closest(".callback").scrollIntoView({ block: "nearest" });
       }
       const here = row && latest.current.rowOf(row.dataset.id);
-      if (!here || !latest.current.writes || closed(here)) return;
+      if (!here || e.repeat || !latest.current.writes || closed(here)) return;
       if (e.key === "d") latest.current.on.done(here);
       if (e.key === "s") {
         e.preventDefault();
@@ -176,6 +177,7 @@ export function Callbacks({ params, session }) {
   const day = useQuery(nobody ? "/callbacks/day?assignee=" : "/callbacks/day", nobody ? {} : { assignee }, ["callbacks"]);
   const [asked, setAsked] = useState(null); // {what, row}: a dialog that is open
   const gone = useRef(new Map()); // id -> the state of it that was changed here
+  const busy = useRef(new Set()); // ids of those that are being changed
   const known = useRef(new Map()); // the rows that are shown, by id: each puts itself in
   known.current.clear();
   const [, turn] = useState(0);
@@ -193,7 +195,10 @@ export function Callbacks({ params, session }) {
     return `/console/callbacks${next.size ? `?${next}` : ""}`;
   };
   const run = async (verb, row, body = {}) => {
+    if (busy.current.has(row.id)) return false; // asked for already
+    busy.current.add(row.id);
     const ok = await change(verb, row, body, zone, day.reload);
+    busy.current.delete(row.id);
     if (ok && verb !== "reassign") gone.current.set(row.id, row.updated_at);
     turn((n) => n + 1);
     day.reload();

@@ -1,6 +1,6 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import { early } from "../api.js";
-import { FIRST, setParams, useFeed, useNow, useQuery, useSettled } from "../hooks.js";
+import { FIRST, useFeed, useNow, useQuery, useTyped } from "../hooks.js";
 import { Attention } from "../parts/attention.jsx";
 import { RulesState, Sentiment, Since, Steps, durationText, facts, goesOn, inWay, isMissed, phaseOf } from "../parts/call.jsx";
 import { Head } from "../parts/frame.jsx";
@@ -8,7 +8,7 @@ import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
 import { More, Rows } from "../parts/rows.jsx";
 import { Search } from "../parts/search.jsx";
-import { Empty, Failure, Loading } from "../parts/state.jsx";
+import { Empty, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import "./calls.css";
@@ -69,15 +69,13 @@ Calls.early = () => {
 };
 
 export function Calls({ params }) {
-  const [typed, setTyped] = useState(params.get("q") ?? "");
-  const q = useSettled(typed.trim());
+  const [typed, setTyped, q] = useTyped("q", params);
   const now = useNow();
   const attention = useQuery("/attention", {}, ["runs", "outbox", "callbacks", "rules", "generations"], 2000);
   const list = useFeed("/calls", { q, senders: true }, ["events", "runs"], { id: idOf, merge, size: 100 });
   const rows = useMemo(() => list.rows.filter(isForPeople), [list.rows]);
   const needs = useRef(null); // does not change the place of what is read
   if (attention.data && (!needs.current || !list.held.current())) needs.current = attention.data;
-  useEffect(() => setParams({ q }), [q]);
   return (
     <>
       <Head title="Calls">
@@ -85,7 +83,7 @@ export function Calls({ params }) {
         <Link to="/events" class="button all-events">All events</Link>
       </Head>
       <Attention data={needs.current} />
-      {list.error && <Failure error={list.error} retry={list.reload} />}
+      <Trouble query={list} />
       {list.loading && <Loading rows={8} />}
       {!list.loading && !list.error && rows.length === 0 && !list.hasMore && <NoCalls q={q} clear={() => setTyped("")} />}
       {rows.length > 0 && (

@@ -1,7 +1,7 @@
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { useList } from "../hooks.js";
-import { act, many } from "../parts/act.js";
+import { act, many, single } from "../parts/act.js";
 import { facts } from "../parts/call.jsx";
 import { useQuestion } from "../parts/dialog.jsx";
 import { useFocusNext } from "../parts/focus.js";
@@ -60,6 +60,7 @@ async function fate(one) {
 // What a call is recognised by, of events that are shown: asked for one after the other, once each.
 const shows = new Map();
 let asking = Promise.resolve();
+api.onOther(() => shows.clear());
 
 function useShow(event) {
   const [show, set] = useState(shows.get(event));
@@ -68,7 +69,8 @@ function useShow(event) {
     let gone = false;
     asking = asking.then(async () => {
       if (gone && !shows.has(event)) return;
-      if (!shows.has(event)) shows.set(event, (await api.get(`/events/${event}`).catch(() => null))?.show ?? null);
+      const found = shows.has(event) ? null : await api.get(`/events/${event}`).catch(() => null);
+      if (found) shows.set(event, found.show ?? null);
       if (shows.size > 500) shows.delete(shows.keys().next().value);
       if (!gone) set(shows.get(event));
     });
@@ -94,7 +96,7 @@ function Letter({ one, writes, chosen, choose, on }) {
       <span class="dead-letter-at mute"><Time at={one.at} ago /><span class="dead-letter-tries">, {many(one.attempts, "attempt")}</span></span>
       {writes && (
         <span class="dead-letter-do">
-          <button type="button" onClick={() => on.redrive([one])} data-testid="redrive" aria-label={`Redrive ${name}`}>Redrive</button>
+          <button type="button" onClick={single(() => on.redrive([one]))} data-testid="redrive" aria-label={`Redrive ${name}`}>Redrive</button>
           <button type="button" class="plain danger" onClick={() => on.drop([one])} data-testid="drop" aria-label={`Drop ${name}`}>Drop</button>
         </span>
       )}

@@ -1,7 +1,7 @@
 // One delivery: what was sent, to whom, what they said, and what can still be done.
 import { segment } from "../api.js";
 import { useQuery } from "../hooks.js";
-import { act } from "../parts/act.js";
+import { act, single } from "../parts/act.js";
 import { Code } from "../parts/code.jsx";
 import { Dialog, useQuestion } from "../parts/dialog.jsx";
 import { Icon } from "../parts/icon.jsx";
@@ -81,7 +81,7 @@ export function DeliveryDialog({ id, writes, onClose }) {
       {one?.state === "dead" && writes && (
         <div class="dialog-end">
           <button type="button" class="danger" onClick={drop} data-testid="drop">Drop</button>
-          <button type="button" class="main" onClick={redrive} data-testid="redrive"><Icon name="again" size={18} />Send it again</button>
+          <button type="button" class="main" onClick={single(redrive)} data-testid="redrive"><Icon name="again" size={18} />Send it again</button>
         </div>
       )}
       {question}

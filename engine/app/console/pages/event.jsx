@@ -1,7 +1,7 @@
 import { useMemo } from "preact/hooks";
 import * as api from "../api.js";
 import { useQuery } from "../hooks.js";
-import { act, many } from "../parts/act.js";
+import { act, many, single } from "../parts/act.js";
 import { Body } from "../parts/body.jsx";
 import { Sentiment, durationText, facts, inWay, phaseOf } from "../parts/call.jsx";
 import { useQuestion } from "../parts/dialog.jsx";
@@ -176,7 +176,7 @@ export function EventPage({ name, params, session }) {
   const dead = steps.filter((step) => step.outcome === "dead");
   const actions = (step) => step.outcome === "dead" && operator && (
     <p class="step-do">
-      <button type="button" data-testid="redrive" onClick={() => redrive(step.rule)}><Icon name="again" size={17} />Run it again</button>
+      <button type="button" data-testid="redrive" onClick={single(() => redrive(step.rule))}><Icon name="again" size={17} />Run it again</button>
       <button type="button" class="plain" data-testid="drop" onClick={() => drop(step.rule)}>Drop it</button>
     </p>
   );

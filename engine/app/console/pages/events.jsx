@@ -1,11 +1,11 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
-import { go, setParams, useFeed, useQuery, useSettled } from "../hooks.js";
+import { useEffect, useMemo } from "preact/hooks";
+import { go, setParams, useFeed, useQuery, useTyped } from "../hooks.js";
 import { facts } from "../parts/call.jsx";
 import { Head } from "../parts/frame.jsx";
 import { Link } from "../parts/link.jsx";
 import { More, Rows } from "../parts/rows.jsx";
 import { Search } from "../parts/search.jsx";
-import { Badge, Empty, Failure, Loading } from "../parts/state.jsx";
+import { Badge, Empty, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import "./events.css";
@@ -65,13 +65,11 @@ function useChoices(rows) {
 
 export function Events({ params }) {
   const given = Object.fromEntries(["type", "source", "state", "since", "key", "cause"].map((name) => [name, params.get(name) ?? ""]));
-  const [typed, setTyped] = useState(given.key);
-  const key = useSettled(typed.trim());
+  const [typed, setTyped, key] = useTyped("key", params);
   const list = useFeed("/events", { ...given, key, show: true }, ["events", "runs"], { size: 200 });
   const choices = useChoices(list.rows);
   useEffect(() => {
     if (isId.test(key)) go(`/console/events/${key.toLowerCase()}`);
-    else setParams({ key });
   }, [key]);
   const filtered = Object.values({ ...given, key }).some(Boolean);
   const clear = () => {
@@ -91,7 +89,7 @@ export function Events({ params }) {
         <button type="button" class={`plain ${filtered ? "" : "gone"}`} disabled={!filtered} onClick={clear}>Show all</button>
       </div>
       {given.cause && <p class="mute filters-note">Only events that rules emitted for <Link to={`/events/${given.cause}`} class="mono">{given.cause}</Link></p>}
-      {list.error && <Failure error={list.error} retry={list.reload} />}
+      <Trouble query={list} />
       {list.loading && <Loading rows={10} />}
       {!list.loading && !list.error && list.rows.length === 0 && !list.hasMore && <NoEvents filtered={filtered} clear={clear} />}
       {list.rows.length > 0 && (

@@ -133,10 +133,12 @@ export function Playground({ params, session }) {
   const [state, set] = useState({ busy: false, answer: null, error: null });
   const [mark, setMark] = useState(null);
   const event = useRef(null); // that it began from
+  const begun = useRef(0); // how often: an answer to what was asked before is none
   const editor = useRef(null);
   const result = useRef(null);
 
   const begin = async (id) => {
+    const turn = ++begun.current;
     setFrom(id);
     setMark(null);
     setHeaders("");
@@ -149,13 +151,18 @@ export function Playground({ params, session }) {
     }
     try {
       const one = await api.get(`/events/${api.segment(id)}`);
+      if (turn !== begun.current) return;
       event.current = one;
       setText(pretty(one.body));
       setSource(["rules", "clock", "engine"].includes(one.source) ? "" : one.source);
       set((old) => ({ ...old, error: null }));
     } catch (error) {
-      set({ busy: false, answer: null, error });
+      if (turn === begun.current) set({ busy: false, answer: null, error });
     }
+  };
+  const write = (typed) => {
+    begun.current++; // what is typed is not written over
+    setText(typed);
   };
   useEffect(() => {
     if (may) begin(given ?? Object.keys(samples)[0]);
@@ -225,7 +232,7 @@ export function Playground({ params, session }) {
               {recent.length > 0 && <optgroup label="The newest of each type">{recent.map((event) => <option key={event.id} value={event.id}>{event.type} ({event.source})</option>)}</optgroup>}
             </select>
           </label>
-          <Editor value={text} onInput={setText} mark={mark} api={editor} label="The event, as JSON" />
+          <Editor value={text} onInput={write} mark={mark} api={editor} label="The event, as JSON" />
           <div class="try-options">
             {sources.length > 1 && (
               <label>Sent to

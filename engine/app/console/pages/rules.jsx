@@ -1,7 +1,7 @@
 import { useRef } from "preact/hooks";
 import { may, segment } from "../api.js";
 import { useQuery } from "../hooks.js";
-import { act, many } from "../parts/act.js";
+import { act, many, single } from "../parts/act.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
@@ -25,7 +25,7 @@ export function PauseButton({ rule, small = false, done }) {
     on ? `Paused: ${rule.rule}. Its events are kept until it goes on.`
       : `Goes on: ${rule.rule}.${answer.kept > 0 ? ` ${many(answer.kept, "kept event")} run first.` : ""}`).then(done);
   return (
-    <button type="button" class={`${small ? "small" : ""} ${on ? "" : "main"}`} onClick={turn} data-testid={on ? "pause" : "resume"} aria-label={`${on ? "Pause" : "Resume"} ${rule.rule}`}>
+    <button type="button" class={`${small ? "small" : ""} ${on ? "" : "main"}`} onClick={single(turn)} data-testid={on ? "pause" : "resume"} aria-label={`${on ? "Pause" : "Resume"} ${rule.rule}`}>
       <Icon name={on ? "pause" : "play"} size={16} />{on ? "Pause" : "Resume"}
     </button>
   );

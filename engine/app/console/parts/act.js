@@ -15,4 +15,9 @@ export async function act(method, path, body, said, refused) {
   }
 }
 
+// The second press of a double click was meant for what stood there at the first.
+export const single = (fn) => (e) => {
+  if (e.detail < 2) fn(e);
+};
+
 export const many = (n, one, more = `${one}s`) => `${n} ${n === 1 ? one : more}`;
