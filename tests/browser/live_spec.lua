@@ -49,6 +49,29 @@ describe("a page that is open", function()
     page:no_problems()
   end)
 
+  it("shows what happened before it was looked at", function()
+    -- a tab that was opened in the background holds no stream
+    page:cdp("Page.addScriptToEvaluateOnNewDocument", { source = [[
+      if (!location.hash) {
+        window.hid = true;
+        Object.defineProperty(document, "visibilityState",
+          { get: function () { return window.hid ? "hidden" : "visible"; } });
+      }]] })
+    page:go(console.url(engine, "/console"))
+    page:wait(call_row "live-1", 10)
+    page:js_async "setTimeout(arguments[arguments.length - 1], 500);"
+    console.send(engine, support.payload("call_start", { call_id = "unseen" }))
+    engine:wait_events("done", 7, 10)
+    page:js_async "setTimeout(arguments[arguments.length - 1], 1000);"
+    assert.equal(0, page:count(call_row "unseen"))
+    page:js [[window.hid = false; document.dispatchEvent(new Event("visibilitychange"));]]
+    page:wait(call_row "unseen", 3)
+    page:no_problems()
+    page:go(console.url(engine, "/console#seen"))
+    page:reload()
+    console.settled(page)
+  end)
+
   for _, away in ipairs { "stop", "kill9" } do
     it("says that the engine is gone (" .. away .. "), and goes on by itself when it is back", function()
       page:js "window.same_page = true"

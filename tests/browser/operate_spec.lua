@@ -106,7 +106,7 @@ describe("at a desk", function()
       return page:js [[var p = document.querySelector("[data-series=events] figcaption p");
         return p && /[1-9][0-9]* stored/.test(p.textContent)]]
     end, 15, "the events to be in the graph")
-    local said = { events = "stored", runs = "[1-9]%d* runs", errors = "3 given up", backlog = "%d", ack = "ms",
+    local said = { events = "stored", runs = "[1-9]%d* runs", errors = "3 given up", backlog = "wait", ack = "ms",
       settle = "ms" }
     for name, words in pairs(said) do
       local graph = ('[data-testid="graph"][data-series="%s"]'):format(name)

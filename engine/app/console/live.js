@@ -21,9 +21,8 @@ function open() {
   if (source) return;
   source = new EventSource("/api/v1/live");
   source.addEventListener("hello", (e) => {
-    const before = current.connected;
     tell({ connected: true, hello: JSON.parse(e.data) });
-    if (before !== null) onChange(everything); // what was missed meanwhile
+    onChange(everything); // what was missed meanwhile; of a page that was opened in the background, for long
   });
   source.addEventListener("change", (e) => onChange(JSON.parse(e.data).topics));
   source.addEventListener("status", (e) => tell({ status: JSON.parse(e.data) }));
