@@ -151,6 +151,8 @@ void sh_api_fail_store(struct sh_api_call *c, const struct sh_error *err);
 /* Have fn answer on the reader's thread; the call is answered with what it makes. Too many
  * questions: 503. */
 void sh_api_read(struct sh_api_call *c, sh_api_read_fn *fn);
+/* Whose question that is, to the reader: a token's. */
+uint64_t sh_api_whose(const struct sh_api_call *c);
 /* What is blanked in answers to this caller; NULL: it may see everything. */
 const struct sh_masking *sh_api_mask(const struct sh_api_call *c);
 /* On the thread: a tree as the answer; deletes it. NULL: err, if it is set. */

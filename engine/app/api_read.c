@@ -61,10 +61,17 @@ const struct sh_masking *sh_api_mask(const struct sh_api_call *c)
     return c->caller.role == SH_ROLE_VIEWER && config->mask_viewers ? &config->mask : NULL;
 }
 
+uint64_t sh_api_whose(const struct sh_api_call *c)
+{
+    uint64_t whose;
+    memcpy(&whose, c->caller.token, sizeof(whose));
+    return whose;
+}
+
 void sh_api_read(struct sh_api_call *c, sh_api_read_fn *fn)
 {
     c->read = fn;
-    c->job = (struct sh_api_job){.work = work, .done = done};
+    c->job = (struct sh_api_job){.work = work, .done = done, .whose = sh_api_whose(c)};
     sh_buf_init(&c->answer.text, SH_API_ANSWER_BYTES);
     c->answer.mask = sh_api_mask(c);
     if (!sh_api_reader_add(c->api->reader, &c->job))

@@ -29,11 +29,13 @@ struct sh_api_reader {
     struct sh_waker *waker;
     pthread_t thread;
     bool up;
-    size_t n_jobs; /* the loop's count */
+    size_t n_jobs;                /* the loop's count */
+    LIST_HEAD(, sh_api_job) open; /* and its list of them */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     /* under the lock */
-    struct jobs waiting, finished;
+    struct jobs waiting, finished; /* waiting: by their rounds */
+    int64_t round;                 /* of the one that was begun last */
     bool stopping;
 };
 
@@ -49,6 +51,7 @@ static struct sh_api_job *next_job(struct sh_api_reader *r)
         job = STAILQ_FIRST(&r->waiting);
         STAILQ_REMOVE_HEAD(&r->waiting, link);
         job->begun = true;
+        r->round = job->round;
     }
     pthread_mutex_unlock(&r->lock);
     return job;
@@ -134,18 +137,48 @@ static void on_finished(void *arg)
     while ((job = STAILQ_FIRST(&finished)) != NULL) {
         STAILQ_REMOVE_HEAD(&finished, link);
         r->n_jobs--;
+        LIST_REMOVE(job, open);
         job->done(job, job->begun);
     }
 }
 
+static size_t open_of(const struct sh_api_reader *r, uint64_t whose)
+{
+    const struct sh_api_job *job;
+    size_t n = 0;
+    LIST_FOREACH(job, &r->open, open)
+    n += job->whose == whose;
+    return n;
+}
+
+/* Under the lock. In the round after the last one that its asker has a question in; whoever asks
+ * much waits for their own, and others for one of theirs at most. */
+static void put_in_turn(struct sh_api_reader *r, struct sh_api_job *job)
+{
+    struct sh_api_job *one, *before = NULL;
+    job->round = r->round;
+    STAILQ_FOREACH(one, &r->waiting, link)
+    if (one->whose == job->whose)
+        job->round = one->round;
+    job->round++;
+    STAILQ_FOREACH(one, &r->waiting, link)
+    if (one->round <= job->round)
+        before = one;
+    if (before)
+        STAILQ_INSERT_AFTER(&r->waiting, before, job, link);
+    else
+        STAILQ_INSERT_HEAD(&r->waiting, job, link);
+}
+
 bool sh_api_reader_add(struct sh_api_reader *r, struct sh_api_job *job)
 {
-    if (!r->up || r->n_jobs >= SH_API_READS)
+    if (!r->up || r->n_jobs >= SH_API_READS || open_of(r, job->whose) >= SH_API_READS_OF)
         return false;
     r->n_jobs++;
+    LIST_INSERT_HEAD(&r->open, job, open);
     job->begun = false;
     pthread_mutex_lock(&r->lock);
-    STAILQ_INSERT_TAIL(&r->waiting, job, link);
+    put_in_turn(r, job);
     pthread_cond_signal(&r->wake);
     pthread_mutex_unlock(&r->lock);
     return true;
@@ -169,6 +202,7 @@ struct sh_api_reader *sh_api_reader_new(const struct sh_api_reader_config *confi
     r->store = config->store;
     STAILQ_INIT(&r->waiting);
     STAILQ_INIT(&r->finished);
+    LIST_INIT(&r->open);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->wake, NULL);
     r->waker = sh_waker_try(config->base, on_finished, r);

@@ -8,7 +8,8 @@
 
 #include <sys/queue.h>
 
-#define SH_API_READS 256 /* questions that wait or are being answered */
+#define SH_API_READS    256 /* questions that wait or are being answered */
+#define SH_API_READS_OF 192 /* of these, by one asker: others find a place */
 
 struct event_base;
 struct sh_api_reader;
@@ -20,8 +21,12 @@ struct sh_api_job {
     /* On the loop, once; from then on the job is the caller's again. begun: work has been called.
      */
     void (*done)(struct sh_api_job *job, bool begun);
-    bool begun;                    /* the reader's */
-    STAILQ_ENTRY(sh_api_job) link; /* the reader's */
+    uint64_t whose; /* who asks: of several, each is answered in turn */
+    /* the reader's */
+    bool begun;
+    int64_t round;
+    STAILQ_ENTRY(sh_api_job) link;
+    LIST_ENTRY(sh_api_job) open;
 };
 
 struct sh_api_reader_config {
@@ -34,8 +39,8 @@ struct sh_api_reader_config {
 /* Start the thread. NULL and *err (SH_ESYS). */
 struct sh_api_reader *sh_api_reader_new(const struct sh_api_reader_config *config,
                                         struct sh_error *err) SH_WARN_UNUSED;
-/* Hand over a question; they are answered in order. False: too many wait, or it has stopped; the
- * job stays the caller's. */
+/* Hand over a question. Those of one asker are answered in order, and one of each before the next
+ * of any. False: too many wait, or it has stopped; the job stays the caller's. */
 bool sh_api_reader_add(struct sh_api_reader *r, struct sh_api_job *job) SH_WARN_UNUSED;
 /* Wait for the thread's end. Questions not begun are done with begun = false, those answered as
  * ever, within the call. */

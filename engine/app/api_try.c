@@ -434,7 +434,7 @@ static void on_read(struct sh_api_job *job, bool begun)
 static void get_why(struct sh_api_call *c)
 {
     (void)ask_new(c);
-    c->job = (struct sh_api_job){.work = read_why, .done = on_read};
+    c->job = (struct sh_api_job){.work = read_why, .done = on_read, .whose = sh_api_whose(c)};
     if (!sh_api_reader_add(c->api->reader, &c->job))
         sh_api_fail(c, 503, "overloaded", "too many questions are being answered; ask again later");
 }

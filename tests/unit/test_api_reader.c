@@ -30,6 +30,7 @@ struct question {
     int times, priority;
     bool has_store;
     atomic_bool *gate; /* wait for it on the thread */
+    size_t place;      /* as which it was done */
     long rows;
 };
 
@@ -55,7 +56,7 @@ static void on_done(struct sh_api_job *job, bool begun)
 {
     struct question *q = (struct question *)job;
     q->times++;
-    q->kit->done++;
+    q->place = q->kit->done++;
     q->kit->begun += begun;
     if (q->kit->done == q->kit->wanted)
         sh_loop_stop(q->kit->base);
@@ -96,21 +97,27 @@ static void make_store(const struct kit *k)
     sh_store_close(s);
 }
 
-static struct question *ask(struct kit *k, size_t n, atomic_bool *gate)
+static struct question *ask_as(struct kit *k, uint64_t whose, size_t n, atomic_bool *gate)
 {
     struct question *q = sh_alloc(n, sizeof(*q));
     for (size_t i = 0; i < n; i++) {
-        q[i] = (struct question){.job = {.work = on_work, .done = on_done}, .kit = k, .gate = gate};
+        q[i] = (struct question){
+            .job = {.work = on_work, .done = on_done, .whose = whose}, .kit = k, .gate = gate};
         assert_true(sh_api_reader_add(k->reader, &q[i].job));
     }
     return q;
+}
+
+static struct question *ask(struct kit *k, size_t n, atomic_bool *gate)
+{
+    return ask_as(k, 0, n, gate);
 }
 
 static void test_answers_on_a_slow_thread(void **state)
 {
     struct kit *k = *state;
     make_store(k);
-    k->wanted = 200;
+    k->wanted = 150;
     struct question *q = ask(k, k->wanted, NULL);
     sh_loop_run(k->base);
     for (size_t i = 0; i < k->wanted; i++) {
@@ -129,8 +136,11 @@ static void test_takes_only_so_many(void **state)
     struct question extra = {.job = {.work = on_work, .done = on_done}, .kit = k};
     make_store(k);
     k->wanted = SH_API_READS;
-    struct question *q = ask(k, SH_API_READS, &gate);
-    assert_false(sh_api_reader_add(k->reader, &extra.job));
+    struct question *q = ask(k, SH_API_READS_OF, &gate);
+    assert_false(sh_api_reader_add(k->reader, &extra.job)); /* for this asker */
+    struct question *others = ask_as(k, 1, SH_API_READS - SH_API_READS_OF, &gate);
+    extra.job.whose = 2;
+    assert_false(sh_api_reader_add(k->reader, &extra.job)); /* for anybody */
     atomic_store(&gate, true);
     sh_loop_run(k->base);
     assert_int_equal(extra.times, 0);
@@ -138,7 +148,29 @@ static void test_takes_only_so_many(void **state)
     k->wanted++;
     sh_loop_run(k->base);
     assert_int_equal(extra.times, 1);
+    free(others);
     free(q);
+}
+
+static void test_takes_askers_in_turn(void **state)
+{
+    struct kit *k = *state;
+    atomic_bool gate = false;
+    make_store(k);
+    k->wanted = 106;
+    struct question *much = ask_as(k, 7, 100, &gate), *little = ask_as(k, 8, 3, &gate),
+                    *other = ask_as(k, 9, 3, &gate);
+    atomic_store(&gate, true);
+    sh_loop_run(k->base);
+    for (size_t i = 0; i < 3; i++) { /* with the one that may have been begun before they asked */
+        assert_in_range(little[i].place, 3 * i, 3 * i + 3);
+        assert_in_range(other[i].place, 3 * i, 3 * i + 3);
+    }
+    for (size_t i = 1; i < 100; i++)
+        assert_true(much[i].place > much[i - 1].place);
+    free(much);
+    free(little);
+    free(other);
 }
 
 static void test_stops_with_questions_open(void **state)
@@ -178,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers_on_a_slow_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_takes_only_so_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_takes_askers_in_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stops_with_questions_open, setup, teardown),
         cmocka_unit_test_setup_teardown(test_comes_back_when_the_store_is_there, setup, teardown),
     };
