@@ -87,11 +87,13 @@ local page = {}
 page.__index = page
 
 -- Runs in every document before its own scripts: what the specs ask about later.
-local WATCH = [[
+local WATCH_POLICY = [[
 window.__seen = { csp: [], shifts: [], tasks: [], events: [], live: [] };
 document.addEventListener("securitypolicyviolation", function (e) {
   window.__seen.csp.push(e.violatedDirective + " " + e.blockedURI + " " + (e.sourceFile || ""));
 });
+]]
+local WATCH_WORK = [[
 function watch(type, more, take) {
   try { new PerformanceObserver(function (l) { l.getEntries().forEach(take); })
     .observe(Object.assign({ type: type, buffered: true }, more)); } catch (e) {}
@@ -119,7 +121,7 @@ local ARGS = { "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", 
 --   device   "desk" (default), "phone" or "small"
 --   scheme   "light" (default) or "dark"
 --   motion   "reduce": the reader has asked for less of it
---   quiet    true: no log of requests is kept (for hours of load)
+--   quiet    true: no log of requests, shifts and tasks is kept, which would grow in the page (for hours of load)
 --   args     more arguments for Chromium
 --   zone     IANA time zone of the page; locale: its language
 function browser.open(options)
@@ -145,7 +147,7 @@ function browser.open(options)
   self:go "about:blank" -- not the new tab's page, which asks for things of its own
   self:read_logs()
   self.console, self.requests = {}, {}
-  self:cdp("Page.addScriptToEvaluateOnNewDocument", { source = WATCH })
+  self:cdp("Page.addScriptToEvaluateOnNewDocument", { source = WATCH_POLICY .. (options.quiet and "" or WATCH_WORK) })
   self:device(options.device or "desk")
   self.media_features = {}
   self:media { ["prefers-color-scheme"] = options.scheme or "light",
