@@ -199,7 +199,20 @@ static void mask_number(cJSON *node)
     free(blank);
 }
 
-/* A member whose name is a number. */
+/* A name with a number in it, blanked: a number, an address ("31612345678@sms.example.org"), or an
+ * id. NULL: there is none in it. */
+static char *masked_name(const char *name)
+{
+    if (!strpbrk(name, "0123456789"))
+        return NULL;
+    char *text = is_number(name) || strchr(name, '@') ? masked(name) : masked_id(name);
+    if (strcmp(text, name) != 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* A member whose name has a number in it. */
 struct named {
     cJSON *node;
     size_t at;
@@ -235,9 +248,9 @@ static void mask_names(cJSON *object)
     struct named *all = NULL;
     size_t n = 0;
     for (cJSON *child = object->child; child; child = child->next) {
-        if (!child->string || !is_number(child->string))
+        char *name = child->string ? masked_name(child->string) : NULL;
+        if (!name)
             continue;
-        char *name = masked(child->string);
         free(child->string);
         child->string = name;
         all = all ? all : sh_alloc(most, sizeof(*all));
