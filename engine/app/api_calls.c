@@ -128,7 +128,8 @@ static bool is_found(struct page *p, const struct sh_recent_event *e)
     if (sh_show_names(p->config, p->mask, q, e->id, e->type, e->key))
         return true;
     const struct sh_slice raw = sh_recent_text(p->walk, e->seq, SH_SHOW_BODY_BYTES);
-    if (e->bytes > (int64_t)SH_SHOW_BODY_BYTES || (raw.n && !sh_show_may_have(p->config, q, raw)))
+    if (e->bytes > (int64_t)SH_SHOW_BODY_BYTES ||
+        (raw.n && !sh_show_may_have(p->config, p->mask, q, raw)))
         return false;
     cJSON *body = sh_recent_json(p->walk, e->seq, SH_SHOW_BODY_BYTES);
     cJSON *show = sh_show(p->config, p->mask, e->source, body);

@@ -159,7 +159,7 @@ static cJSON *show_of(struct shown *s, const cJSON *row)
         const int64_t seq = sh_id_order(order);
         const struct sh_slice raw =
             found ? sh_slice("", 0) : sh_recent_text(s->bodies, seq, SH_SHOW_BODY_BYTES);
-        if (raw.n && !sh_show_may_have(config, text, raw))
+        if (raw.n && !sh_show_may_have(config, s->mask, text, raw))
             return NULL;
         s->bytes += (size_t)bytes;
         body = sh_recent_json(s->bodies, seq, SH_SHOW_BODY_BYTES);

@@ -284,9 +284,13 @@ bool sh_show_names(const struct sh_config *c, const struct sh_masking *mask, con
 
 /* A text stands in JSON as it is, but for what is escaped: if q has nothing of that, nor of what is
  * put in the place of others (the mask's, the end of a cut), and no \u is there, which may be
- * anything, then q is there or in none of the values. */
-bool sh_show_may_have(const struct sh_config *c, const char *q, struct sh_slice json)
+ * anything, then q is there or in none of the values. What may be blanked is not looked for: by the
+ * time that the answer takes, and the place where a page ends, it would be told after all. */
+bool sh_show_may_have(const struct sh_config *c, const struct sh_masking *mask, const char *q,
+                      struct sh_slice json)
 {
+    if (mask && ((mask->fields && *mask->fields) || strpbrk(q, "0123456789")))
+        return true;
     for (const char *p = q; *p; p++)
         if ((unsigned char)*p < ' ' || strchr("\"\\/*", *p))
             return true;

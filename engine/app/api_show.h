@@ -27,6 +27,7 @@ bool sh_show_has(const struct sh_config *c, const char *q, const cJSON *show);
 bool sh_show_names(const struct sh_config *c, const struct sh_masking *mask, const char *q,
                    const char *id, const char *type, const char *key);
 /* A quick look into a text of JSON: false: sh_show_has() finds nothing, whatever is shown of it. */
-bool sh_show_may_have(const struct sh_config *c, const char *q, struct sh_slice json);
+bool sh_show_may_have(const struct sh_config *c, const struct sh_masking *mask, const char *q,
+                      struct sh_slice json);
 
 #endif

@@ -191,7 +191,7 @@ static bool finds(const char *q, const char *country, const char *body)
 {
     cJSON *show = shown(NULL, "hook", body);
     config.country = (char *)(uintptr_t)country;
-    if (sh_show_has(&config, q, show) && !sh_show_may_have(&config, q, sh_slice_str(body)))
+    if (sh_show_has(&config, q, show) && !sh_show_may_have(&config, NULL, q, sh_slice_str(body)))
         fail_msg("\"%s\" would not be looked for", q);
     const bool has = finds_it(NULL, q, "the-id", "call_stop", "key-9", show);
     config.country = NULL;
@@ -232,10 +232,16 @@ static void a_quick_look(void **state)
                                       "a/b", "a\"b", "\t", "*",    "x…"};
     static const char *const not [] = {"zoo", "9", "0613", "none"};
     for (size_t i = 0; i < sizeof(may) / sizeof(*may); i++)
-        assert_true(sh_show_may_have(&config, may[i], plain));
+        assert_true(sh_show_may_have(&config, NULL, may[i], plain));
     for (size_t i = 0; i < sizeof(not ) / sizeof(*not ); i++)
-        assert_false(sh_show_may_have(&config, not [i], plain));
-    assert_true(sh_show_may_have(&config, "none", SH_SLICE("{\"name\":\"\\u006eone\"}")));
+        assert_false(sh_show_may_have(&config, NULL, not [i], plain));
+    assert_true(sh_show_may_have(&config, NULL, "none", SH_SLICE("{\"name\":\"\\u006eone\"}")));
+    const struct sh_masking numbers = {.numbers = true};
+    char *names[] = {"name", NULL};
+    const struct sh_masking fields = {.fields = names};
+    assert_true(sh_show_may_have(&config, &numbers, "0699", plain)); /* as if it were there */
+    assert_false(sh_show_may_have(&config, &numbers, "nobody", plain));
+    assert_true(sh_show_may_have(&config, &fields, "nobody", plain));
     assert_true(finds("none", NULL, "{\"name\":\"\\u006eone\"}"));
     assert_true(finds("a/b \"c", NULL, "{\"name\":\"a\\/b \\\"c\\\"\"}"));
     assert_true(finds("b\nc", NULL, "{\"name\":\"ab\\nc\"}"));
