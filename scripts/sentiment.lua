@@ -114,7 +114,11 @@ end
 
 function sentiment.of(call)
   local p
-  if type(call.analysis) == "table" then p = search(call.analysis, 3) end
+  local analysis = call.analysis
+  if type(analysis) == "table" then
+    -- where it mostly is: whoever asks why is told of that field, and not of all there is
+    p = of_value(analysis.sentiment) or search(analysis, 3)
+  end
   p = p or search({ sentiment = call.sentiment, stemming = call.stemming }, 0)
   return p and (p < 0 and "negative" or p > 0 and "positive" or "neutral") or nil
 end

@@ -6,11 +6,11 @@ import { useFocusNext } from "../parts/focus.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
-import { Badge, Empty, Loading, Trouble } from "../parts/state.jsx";
+import { Badge, Empty, Loading, LooksOn, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { agoText } from "../parts/time.jsx";
 import { toast } from "../parts/toast.jsx";
-import { dayStart, whenText } from "../parts/zone.js";
+import { dayStart, isElsewhere, whenText } from "../parts/zone.js";
 import { CallbackDialog } from "./callback_dialogs.jsx";
 import { firstLine, PhoneNumber, who } from "./callback_words.jsx";
 import "./callbacks.css";
@@ -238,6 +238,8 @@ export function Callbacks({ params, session }) {
           {(nobody || openOf(null) > 0) && <option value=" ">Nobody ({openOf(null)})</option>}
         </select>
       </Head>
+      <LooksOn session={session} to="work the list" />
+      {data && isElsewhere(zone) && <p class="mute looks-on" data-testid="zone">Times on this page are of {zone}, the engine's zone; on the others of your own clock.</p>}
       <Trouble query={day} />
       {!data && !day.error && <Loading rows={5} />}
       {nothing && (

@@ -38,7 +38,7 @@ function CallRow({ row, now }) {
         {way ? <Icon name={way === "in" ? "incoming" : "outgoing"} /> : <Icon name={what.isCall ? "phone" : "activity"} />}
       </span>
       <span class="call-who">
-        <span class="cut call-name"><Sent>{what.title ?? phaseOf(newest?.type ?? "")}</Sent></span>
+        <span class="cut call-name"><Sent>{what.title ?? (what.isCall ? "No number" : phaseOf(newest?.type ?? ""))}</Sent></span>
         <span class="cut mute">
           {what.isCall ? <>{way && <span class="call-way">{way === "in" ? "Incoming" : "Outgoing"}</span>}{what.number !== undefined && what.title !== what.number && <Sent>{what.number}</Sent>}</>
             : <Others what={what} row={row} />}

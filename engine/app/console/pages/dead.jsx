@@ -9,7 +9,7 @@ import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
 import { More } from "../parts/rows.jsx";
-import { Empty, Loading, Trouble } from "../parts/state.jsx";
+import { Empty, Loading, LooksOn, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
 import { Time } from "../parts/time.jsx";
 import { toast } from "../parts/toast.jsx";
@@ -232,6 +232,7 @@ export function Dead({ session }) {
   return (
     <div ref={top} aria-busy={busy || undefined}>
       <Head title="Dead letters" />
+      <LooksOn session={session} to="redrive or drop" />
       <Trouble query={list} />
       {list.loading && !list.data && <Loading rows={6} />}
       {list.data && letters.length === 0 && !list.hasMore && (
@@ -239,7 +240,7 @@ export function Dead({ session }) {
           <p>A run or a delivery that has used up its attempts would be here, to be tried again or dropped.</p>
         </Empty>
       )}
-      <div class="fresh">
+      <div class="fresh dead-fresh">
         {waiting > 0 && <button type="button" onClick={take} data-testid="fresh">{waiting} new <span class="sr">dead letters, show them</span><span aria-hidden="true">↑</span></button>}
       </div>
       {groups.map((group) => <Group key={group.rule} group={group} writes={writes} chosen={chosen} choose={choose} on={on} />)}

@@ -103,10 +103,17 @@ function Actions({ event, ask }) {
   return { redrive, drop };
 }
 
-function Facts({ event }) {
+// How it stands; of what failed, with the way to the rule.
+function State({ event, failed }) {
+  const state = event.state === "stored" && event.runs.some((run) => run.outcome !== "done") ? "retry" : event.state;
+  const badge = <Badge state={state}>{stateText(event)}</Badge>;
+  return failed ? <Link class="to-failed" to={`/events/${event.id}?rule=${encodeURIComponent(failed)}`} data-testid="to-failed">{badge}</Link> : badge;
+}
+
+function Facts({ event, failed }) {
   return (
     <dl class="event-facts">
-      <div><dt>Rules</dt><dd data-testid="event-state" data-state={event.state}><Badge state={event.state === "stored" && event.runs.some((run) => run.outcome !== "done") ? "retry" : event.state}>{stateText(event)}</Badge></dd></div>
+      <div><dt>Rules</dt><dd data-testid="event-state" data-state={event.state}><State event={event} failed={failed} /></dd></div>
       <div><dt>Received</dt><dd><Time at={event.received_at} /> <span class="mute">(<Time at={event.received_at} ago />)</span></dd></div>
       {event.occurred_at && <div><dt>Happened</dt><dd><Time at={event.occurred_at} /></dd></div>}
       {event.due_at && <div><dt>Was due</dt><dd><Time at={event.due_at} /></dd></div>}
@@ -189,7 +196,7 @@ export function EventPage({ name, params, session }) {
       </Head>
       <p class="sentence"><Sentence event={event} what={what} /> <Sentiment value={what.sentiment} /></p>
       <Siblings event={event} />
-      <Facts event={event} />
+      <Facts event={event} failed={dead[0]?.rule} />
       {one.error && <Failure error={one.error} retry={one.reload} />}
       <div class="event-columns">
         <div class="stack">

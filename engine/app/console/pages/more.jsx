@@ -28,6 +28,7 @@ export function More({ session, onOut }) {
       <section class="panel more-who" aria-labelledby="who-title">
         <h2 id="who-title">{session.open ? "No log-in" : "Logged in"}</h2>
         <p data-testid={phone ? "who" : undefined}>{session.open ? "This engine has no token yet: whoever is on its machine may do everything." : whoText(session)}</p>
+        {session.role === "viewer" && <p class="mute">A viewer sees everything, with numbers masked, and changes nothing.</p>}
         {phone && <p><LinkState connected={connected} /></p>}
         {phone && <div class="line">
           <ThemeButton />

@@ -6,10 +6,10 @@ import { Head } from "../parts/frame.jsx";
 import { Link } from "../parts/link.jsx";
 import { Badge, Empty, Failure, Loading, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
-import { Time } from "../parts/time.jsx";
+import { Time, microseconds } from "../parts/time.jsx";
 import { ErrorText, errorParts } from "./error.jsx";
 import { Graph, line, useSeries } from "./graphs.jsx";
-import { count, microseconds, runsOf, share } from "./rule_words.js";
+import { count, runsOf, share } from "./rule_words.js";
 import { PauseButton, PausedWords, Reacts, stateWords } from "./rules.jsx";
 import "./rules.css";
 

@@ -1,13 +1,4 @@
 // Figures of rules in words.
-const round = (n) => (n < 10 ? n.toFixed(1) : Math.round(n));
-
-export function microseconds(us) {
-  if (us === undefined || us === null) return "–";
-  if (us < 1000) return `${Math.round(us)} µs`;
-  if (us < 1e6) return `${round(us / 1000)} ms`;
-  return `${round(us / 1e6)} s`;
-}
-
 export const count = (n) => (n === undefined || n === null ? "–" : n.toLocaleString("en-US").replaceAll(",", "\u202f"));
 
 export function share(part) {

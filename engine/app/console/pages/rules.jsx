@@ -5,11 +5,11 @@ import { act, many, single } from "../parts/act.js";
 import { Head } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
-import { Badge, Empty, Loading, Trouble } from "../parts/state.jsx";
+import { Badge, Empty, Loading, LooksOn, Trouble } from "../parts/state.jsx";
 import { Sent } from "../parts/text.jsx";
-import { Time } from "../parts/time.jsx";
+import { Time, microseconds } from "../parts/time.jsx";
 import { ErrorText, errorParts } from "./error.jsx";
-import { count, microseconds, runsOf, share } from "./rule_words.js";
+import { count, runsOf, share } from "./rule_words.js";
 import "./rules.css";
 
 // What makes a rule run.
@@ -97,7 +97,7 @@ function Live() {
   );
 }
 
-const order = (rule) => (rule.state !== "on" ? 0 : rule.failures > 0 ? 1 : 2);
+const order = (rule) => (rule.state !== "on" ? 0 : rule.failures > 0 || runsOf(rule).failed > 0 ? 1 : 2);
 
 export function Rules({ session }) {
   const writes = may(session, "operator");
@@ -110,6 +110,7 @@ export function Rules({ session }) {
   return (
     <>
       <Head title="Rules" />
+      <LooksOn session={session} to="pause a rule" />
       <Live />
       <Trouble query={query} />
       {query.loading && !query.data && <Loading rows={8} />}

@@ -43,6 +43,6 @@ function Certificate({ of }) {
 
 function ReloadError({ failed }) {
   const first = failed.errors?.[0];
-  const text = first ? [first.file && `${first.file}${first.line ? `:${first.line}` : ""}`, first.msg].filter(Boolean).join(": ") : failed.message;
+  const text = first ? [first.file && `${first.file}${first.line ? `:${first.line}` : ""}`, first.msg.split("\n")[0]].filter(Boolean).join(": ") : failed.message;
   return text ? <p class="attention-why">The rules of before go on. <Sent class="mono">{text}</Sent></p> : null;
 }

@@ -75,7 +75,7 @@ export function useNarrow() {
   return is;
 }
 
-export const whoText = (session) => (session.open ? "This machine, no token yet" : `${session.who} (${session.role})`);
+export const whoText = (session) => (session.open ? "No log-in needed yet" : `${session.who} (${session.role})`);
 
 // A column of places (a bar below, on a phone) around the page.
 export function Frame({ session, path, onOut, onLost, mainRef, children }) {

@@ -22,6 +22,12 @@ export function Failure({ error, retry }) {
   );
 }
 
+// Why there are no buttons, to a viewer.
+export function LooksOn({ session, to }) {
+  if (session.role !== "viewer") return null;
+  return <p class="mute looks-on" data-testid="looks-on">A viewer looks on, with numbers masked; to {to} takes the role operator.</p>;
+}
+
 // What went wrong with a query. While the engine does not answer, what was there before stays, and the
 // frame says that it is old.
 export function Trouble({ query }) {

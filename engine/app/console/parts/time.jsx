@@ -36,3 +36,13 @@ export function Time({ at, ago = false }) {
   const whole = (e) => (e.currentTarget.title = format("exact", new Date(at)));
   return <time dateTime={at} onPointerEnter={whole}>{ago ? agoText(at, now) : timeText(at, now)}</time>;
 }
+
+// How long something took.
+const round = (n) => (n < 10 ? n.toFixed(1) : Math.round(n));
+
+export function microseconds(us) {
+  if (us === undefined || us === null) return "–";
+  if (us < 1000) return `${Math.round(us)} µs`;
+  if (us < 1e6) return `${round(us / 1000)} ms`;
+  return `${round(us / 1e6)} s`;
+}

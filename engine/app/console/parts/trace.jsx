@@ -6,7 +6,7 @@ import { Effects } from "./effects.jsx";
 import { Icon } from "./icon.jsx";
 import { Link } from "./link.jsx";
 import { Sent } from "./text.jsx";
-import { Time } from "./time.jsx";
+import { Time, microseconds } from "./time.jsx";
 import "./trace.css";
 
 const outcomes = {
@@ -51,7 +51,7 @@ function Attempts({ step }) {
   const waits = step.outcome === "retry" || step.outcome === "failed";
   const parts = [];
   if (n > 1 || (n && step.error)) parts.push(many(n, "attempt"));
-  if (step.duration_ms) parts.push(`${step.duration_ms < 10 ? step.duration_ms.toFixed(1) : Math.round(step.duration_ms)} ms`);
+  if (step.duration_ms) parts.push(microseconds(step.duration_ms * 1000));
   return <span class="step-facts">{parts.join(" · ")}{waits && next && <>{parts.length > 0 && " · "}again <Time at={next} ago={new Date(next) > Date.now()} /></>}</span>;
 }
 

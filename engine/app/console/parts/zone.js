@@ -29,6 +29,9 @@ export function localText(zone, at) {
   return `${dayText(zone, at)}T${two(p.hour)}:${two(p.minute)}`;
 }
 
+// Is it another time there than by the browser's own clock?
+export const isElsewhere = (zone, at = Date.now()) => localText(zone, at) !== localText(undefined, at);
+
 // The moment at which a day begins there, in milliseconds (to the minute: zones are no finer).
 export function dayStart(zone, at, days = 0) {
   const midnight = Date.parse(`${dayText(zone, at, days)}T00:00Z`);
