@@ -97,7 +97,7 @@ end
 
 function world:send(t, body)
   self:clock(t)
-  return console.send(self.engine, body)
+  return console.send(self.engine, (cjson.encode(body):gsub('"actiepunten":{}', '"actiepunten":[]')))
 end
 
 function world:idle()
@@ -126,10 +126,8 @@ function world:call(n, c)
   phase("call_start", start)
   local stopped = phase("call_stop", stop, { call_result = result, duration_sec = seconds, ended_at = iso(stop) })
   if mood then
-    local text = cjson.encode { samenvatting = summary, sentiment = mood, actiepunten = points }
-    if #points == 0 then text = text:gsub('"actiepunten":{}', '"actiepunten":[]') end
     local got = phase("call_postprocess", stop + 40, { call_result = result, duration_sec = seconds,
-      ended_at = iso(stop), analysis = cjson.decode(text) })
+      ended_at = iso(stop), analysis = { samenvatting = summary, sentiment = mood, actiepunten = points } })
     if mood == "negatief" and not self.event then self.event = got.id end
   end
   return stopped

@@ -13,14 +13,10 @@ local screenshots = {}
 local RULE = "Call back after a negative call"
 local schemes, devices = { "light", "dark" }, { "desk", "phone" }
 
--- What is done on a page before its picture is taken.
-local prepare = {}
+-- What is done on a page before its picture is taken, and what its address has besides.
+local prepare, asked = {}, { graphs = "?range=6h" }
 
 function prepare.playground(page)
-  page:js([[
-    var e = document.querySelector("[data-testid=playground-input]");
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(e, arguments[0]);
-    e.dispatchEvent(new Event("input", { bubbles: true }));]], support.payload "negative")
   page:click "playground-run"
   page:wait("playground-result", 15)
 end
@@ -45,6 +41,7 @@ function screenshots.take(folder)
     take(page, folder .. "/" .. name .. ".png")
   end
   local world = day.start()
+  asked.playground = "?event=" .. world.event
   local page = browser.open { zone = day.zone }
   page:cdp("Page.addScriptToEvaluateOnNewDocument", { source = world:page_clock() })
   page:go(console.url(world.engine))
@@ -57,8 +54,7 @@ function screenshots.take(folder)
   end
   console.log_in(page, world.token)
   for _, place in ipairs(console.places) do
-    console.visit(page, world.engine, console.path(place, world.event, RULE) ..
-      (place.name == "graphs" and "?range=6h" or ""))
+    console.visit(page, world.engine, console.path(place, world.event, RULE) .. (asked[place.name] or ""))
     if prepare[place.name] then prepare[place.name](page) end
     for _, scheme in ipairs(schemes) do
       for _, device in ipairs(devices) do
