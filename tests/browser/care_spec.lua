@@ -79,6 +79,31 @@ describe("in people's hands", function()
     page:no_problems()
   end)
 
+  it("what was typed is there to be sent again when the engine did not take it", function()
+    page:js [[
+      var real = window.fetch;
+      window.fetch = function (to, options) {
+        if (!/\/done$/.test(to)) return real(to, options);
+        window.fetch = real;
+        return Promise.reject(new TypeError("Failed to fetch"));
+      };]]
+    page:click "callback-more"
+    page:click "callback-note"
+    page:type("#note", "They will call on Monday")
+    page:click "dialog-yes"
+    page:wait_text("toasts", "does not answer", 5)
+    assert.equal("They will call on Monday", page:js 'return document.querySelector("#note").value')
+    page:click "dialog-yes"
+    page:wait_for(function() return page:count "callback-done" == 1 end, 5, "the row to go")
+    page:wait_gone "dialog"
+    local noted = 0
+    for _, row in ipairs((engine:cli("callbacks", "--json"))) do
+      noted = noted + (row.note == "They will call on Monday" and 1 or 0)
+    end
+    assert.equal(1, noted)
+    page:no_problems()
+  end)
+
   it("the newest choice in the playground counts, whichever answer comes last", function()
     console.visit(page, engine, "/console/playground")
     local function option(type)

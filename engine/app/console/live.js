@@ -28,13 +28,12 @@ function open() {
   source.addEventListener("status", (e) => tell({ status: JSON.parse(e.data) }));
   source.onerror = () => {
     if (current.connected !== false) tell({ connected: false });
-    // refused (401, 503) rather than cut: the browser does not try again by itself. Till then pages ask.
+    // refused (401, 503) rather than cut: the browser does not try again by itself. Till then pages ask,
+    // and learn whether the session has ended.
     if (source.readyState === EventSource.CLOSED) {
       close();
-      retry = setTimeout(() => {
-        start();
-        onChange(everything);
-      }, 5000);
+      onChange(everything);
+      retry = setTimeout(start, 5000);
     }
   };
 }

@@ -64,8 +64,8 @@ function More({ row, on, onClose }) {
 }
 
 // Done or cancelled, with a word about it.
-function Note({ verb, row, on, onClose }) {
-  const [note, setNote] = useState("");
+function Note({ verb, row, text = "", on, onClose }) {
+  const [note, setNote] = useState(text);
   const words = verb === "done" ? ["Done", "What came of it", "Done"] : ["Cancel", "Why no call is needed", "Cancel the callback"];
   const send = (e) => {
     e.preventDefault();

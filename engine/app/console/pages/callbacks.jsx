@@ -199,6 +199,7 @@ export function Callbacks({ params, session }) {
     busy.current.add(row.id);
     const ok = await change(verb, row, body, zone, day.reload);
     busy.current.delete(row.id);
+    if (!ok && body.note) setAsked({ what: verb === "done" ? "note" : verb, row, text: body.note }); // to be sent again
     if (ok && verb !== "reassign") gone.current.set(row.id, row.updated_at);
     turn((n) => n + 1);
     day.reload();
@@ -265,7 +266,7 @@ export function Callbacks({ params, session }) {
           {writes && <><span><kbd>d</kbd> done</span><span><kbd>s</kbd> snooze</span></>}
         </p>
       )}
-      {asked && <CallbackDialog what={asked.what} row={asked.row} zone={zone} names={names} writes={writes} on={on} onClose={() => setAsked(null)} />}
+      {asked && <CallbackDialog what={asked.what} row={asked.row} text={asked.text} zone={zone} names={names} writes={writes} on={on} onClose={() => setAsked(null)} />}
       {id && !asked && <CallbackDialog what="history" id={id} zone={zone} names={names} writes={writes} on={on} onClose={() => go(address({ id: "" }), { replace: true })} />}
     </div>
   );
