@@ -151,6 +151,27 @@ describe("hostile names", function()
     assert.truthy(os.time() - before < 20, "the page is there soon")
   end)
 
+  it("do not drown the page", function()
+    local leaves, rows, all = {}, {}, {}
+    for i = 1, 40 do leaves[i] = i end
+    for i = 1, 40 do rows[i] = leaves end
+    for i = 1, 60 do all["k" .. i] = rows end
+    local answer = console.send(engine, cjson.encode {
+      event = "call_stop", call_id = "many", many = all, blank = ("\226\128\139"):rep(100000), last = "the last" })
+    console.visit(page, engine, "/console/events/" .. answer.id)
+    page:wait("event-body", 5)
+    page:wait_text("event-body", "the last", 5)
+    local n = page:js [[return document.querySelectorAll("*").length]]
+    assert.is_true(n < 20000, n .. " elements")
+    page:js [[
+      var all = document.querySelectorAll(".more-of");
+      for (var i = 0; i < all.length; i++) all[i].click();]]
+    page:wait_text("event-body", "k1", 5)
+    n = page:js [[return document.querySelectorAll("*").length]]
+    assert.is_true(n < 20000, n .. " elements, unfolded")
+    harmless "many"
+  end)
+
   it("become no code that a telephone acts on", function()
     for n, number in ipairs { "*21*0612345678#", "#31#0612345678", "0612345678,,1*1", "+31612345678" } do
       console.send(engine, cjson.encode { event = "dial", call_id = "dial" .. n, number = number })

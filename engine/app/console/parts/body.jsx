@@ -7,6 +7,7 @@ import "./body.css";
 const LONG = 600; // characters of a text, shown at once
 const MANY = 40; // values of a list
 const DEEP = 12;
+const MUCH = 300; // values of a list or an object, however deep; with more it stays folded: a sender may send 200,000
 
 const isTree = (v) => v !== null && typeof v === "object" && !isDigits(v);
 const isPlain = (v) => isTree(v) && !Array.isArray(v);
@@ -85,6 +86,22 @@ function Items({ list, depth }) {
   );
 }
 
+// How many values there are in it; past `most` it does not matter.
+function sizeOf(value, most) {
+  if (!isTree(value)) return 1;
+  let n = 1;
+  for (const inner of Object.values(value)) {
+    n += sizeOf(inner, most - n);
+    if (n > most) break;
+  }
+  return n;
+}
+
+function Folded({ children }) {
+  const [open, setOpen] = useState(false);
+  return open ? children() : <button type="button" class="more-of" aria-expanded={false} onClick={() => setOpen(true)}>Show what is in it</button>;
+}
+
 function Value({ name, value, depth = 0 }) {
   if (value === null || value === undefined) return <span class="mute">nothing (null)</span>;
   if (typeof value === "boolean") return <span class="mono">{String(value)}</span>;
@@ -95,7 +112,8 @@ function Value({ name, value, depth = 0 }) {
   if (said) return <Conversation said={said} />;
   if (typeof value === "string") return <Long text={value} />;
   if (depth > DEEP) return <Long text={JSON.stringify(value)} />;
-  return Array.isArray(value) ? <Items list={value} depth={depth} /> : <Members of={value} depth={depth + 1} />;
+  const inner = () => (Array.isArray(value) ? <Items list={value} depth={depth} /> : <Members of={value} depth={depth + 1} />);
+  return sizeOf(value, MUCH) > MUCH && Object.values(value).some(isTree) ? <Folded>{inner}</Folded> : inner();
 }
 
 const isBig = (value) => isTree(value) || (typeof value === "string" && (value.length > 90 || value.includes("\n")));

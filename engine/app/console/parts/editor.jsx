@@ -1,6 +1,8 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import "./editor.css";
 
+const PLAIN = 5000; // lines; the numbers of more are one text
+
 // A text with numbered lines. api.current.goTo(line, column) puts the cursor there; line `mark` is lit.
 export function Editor({ value, onInput, label, mark, api }) {
   const field = useRef(null);
@@ -22,7 +24,7 @@ export function Editor({ value, onInput, label, mark, api }) {
   }, [value]);
   return (
     <div class="editor">
-      <pre ref={numbers} aria-hidden="true">{Array.from({ length: n }, (_, i) => <span key={i} class={i + 1 === mark ? "lit" : ""}>{i + 1}{"\n"}</span>)}</pre>
+      <pre ref={numbers} aria-hidden="true">{n > PLAIN ? Array.from({ length: n }, (_, i) => i + 1).join("\n") : Array.from({ length: n }, (_, i) => <span key={i} class={i + 1 === mark ? "lit" : ""}>{i + 1}{"\n"}</span>)}</pre>
       <textarea ref={field} value={value} aria-label={label} aria-invalid={mark ? "true" : undefined} spellcheck={false} autocapitalize="off" autocomplete="off" wrap="off" dir="ltr"
         data-testid="playground-input" onInput={(e) => onInput(e.target.value)} onScroll={follow} />
     </div>

@@ -3,12 +3,16 @@ import "./text.css";
 // Characters that say nothing, or turn what stands around them: U+202E makes "exe.gpj" of "jpg.exe".
 const hidden = /((?![\t\n\r])\p{Cc}|[\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb])/u;
 
+const MANY = 4000; // such characters are told without their boxes
+
 const point = (c) => `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
 // The text is what it was, each such character in a box of its own that says which it is.
 export function shown(text) {
   if (!hidden.test(text)) return text;
-  return text.split(hidden).map((part, i) => (i % 2 ? <span class="hidden-char" data-point={point(part)} key={i}>{part}</span> : part));
+  const parts = text.split(hidden);
+  if (parts.length > MANY) return parts.map((part, i) => (i % 2 ? `[${point(part)}]` : part)).join("");
+  return parts.map((part, i) => (i % 2 ? <span class="hidden-char" data-point={point(part)} key={i}>{part}</span> : part));
 }
 
 // A number that the language cannot hold (api.js); a member that a sender calls rawJSON is none.
