@@ -103,4 +103,23 @@ describe("a list that grows", function()
       page:no_problems()
     end)
   end
+
+  it("is not all that is live: pages of figures and of one thing stay as they are, too", function()
+    local first = engine:cli("events", "--json")
+    for _, one in ipairs { { "rules", "/console/rules", "rule-row" }, { "a rule", "/console/rules/All", "rule-run" },
+        { "an event", "/console/events/" .. first[1].id, "event-run" },
+        { "graphs", "/console/graphs?range=15m", "graph" }, { "more", "/console/more", "page-title" } } do
+      for _, device in ipairs { "desk", "phone" } do
+        page:device(device)
+        console.visit(page, engine, one[2])
+        page:wait(one[3])
+        local run = one[3] == "rule-run"
+        if run then page:js 'document.querySelector(".run-link").focus()' end
+        local text = run and page:js "return document.activeElement.textContent"
+        shift_while_live(one[1] .. " on a " .. device)
+        if run then assert.equal(text, page:js 'return document.querySelector(".run-link").textContent') end
+      end
+    end
+    page:no_problems()
+  end)
 end)

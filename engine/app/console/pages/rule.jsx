@@ -1,5 +1,6 @@
 import { may, segment } from "../api.js";
-import { useQuery } from "../hooks.js";
+import { useRef } from "preact/hooks";
+import { useNow, useQuery } from "../hooks.js";
 import { many } from "../parts/act.js";
 import { Code } from "../parts/code.jsx";
 import { Head } from "../parts/frame.jsx";
@@ -12,6 +13,8 @@ import { Graph, line, useSeries } from "./graphs.jsx";
 import { count, runsOf, share } from "./rule_words.js";
 import { PauseButton, PausedWords, Reacts, stateWords } from "./rules.jsx";
 import "./rules.css";
+
+const noRuns = [];
 
 function Figures({ rule }) {
   const { runs, failed } = runsOf(rule);
@@ -26,9 +29,24 @@ function Figures({ rule }) {
   return <dl class="rule-figures">{figures.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }
 
+const REST_MS = 2500; // a pointer that has not moved for so long does not aim at a row
+const runId = (run) => `${run.event_id} ${run.rule}`;
+
+// Rows as they were while one of them has the focus or is aimed at; what became of them is seen.
+function useHeld(rows) {
+  useNow(); // lets new ones in once it is over
+  const box = useRef(null);
+  const pointer = useRef(0);
+  const shown = useRef([]);
+  const held = box.current?.contains(document.activeElement) || Date.now() - pointer.current < REST_MS;
+  const now = new Map(rows.map((row) => [runId(row), row]));
+  shown.current = held && shown.current.length > 0 ? shown.current.map((row) => now.get(runId(row)) ?? row) : rows;
+  return [shown.current, { ref: box, onPointerMove: (e) => (pointer.current = e.pointerType === "mouse" ? Date.now() : 0) }];
+}
+
 function Runs({ name }) {
   const query = useQuery("/runs", { rule: name, limit: 20 }, ["runs"]);
-  const runs = query.data?.items ?? [];
+  const [runs, box] = useHeld(query.data?.items ?? noRuns);
   return (
     <section aria-labelledby="runs-title">
       <h2 id="runs-title">Its latest runs</h2>
@@ -37,9 +55,9 @@ function Runs({ name }) {
       {query.data && runs.length === 0 && <Empty title="It has not run yet" icon="clock"><p>It runs when an event comes that it reacts to. Try one in the <Link to="/playground">playground</Link>.</p></Empty>}
       {runs.length > 0 && (
         <div class="panel runs-box">
-          <ul class="runs">
+          <ul class="runs" {...box}>
             {runs.map((run) => (
-              <li key={run.event_id + run.rule} data-testid="rule-run" data-outcome={run.outcome}>
+              <li key={runId(run)} data-testid="rule-run" data-outcome={run.outcome}>
                 <Link class="run-link" to={`/events/${run.event_id}`}>
                   <span><Badge state={run.outcome} /></span>
                   <span class="cut"><Sent>{run.type}</Sent> {run.key && <Sent class="mute">{run.key}</Sent>}</span>
