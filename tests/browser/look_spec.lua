@@ -75,6 +75,30 @@ describe("the console, to who looks,", function()
     assert.is_true(wide > 300, wide .. " pixels for what is to be read")
   end)
 
+  it("hides nothing that has the focus behind the bar of a phone, or of a page that is enlarged", function()
+    page = browser.open()
+    local stops = 0
+    for height = 420, 560, 28 do
+      page:cdp("Emulation.setDeviceMetricsOverride",
+        { width = 390, height = height, deviceScaleFactor = 1, mobile = false })
+      console.visit(page, engine, "/console/events/" .. id)
+      for _ = 1, 24 do
+        page:keys "Tab"
+        local where = page:js [[
+          const e = document.activeElement;
+          if (!e || e === document.body || e.closest(".side, .skip")) return null;
+          const box = e.getBoundingClientRect();
+          const bar = document.querySelector(".side").getBoundingClientRect();
+          return { under: box.bottom > bar.top + 1, what: e.textContent };]]
+        if type(where) == "table" then
+          stops = stops + 1
+          assert.is_false(where.under, height .. ": " .. where.what)
+        end
+      end
+    end
+    assert.is_true(stops > 30, stops .. " stops")
+  end)
+
   it("tells a viewer why there is nothing to press", function()
     local viewer = console.token(engine, "vic", "viewer")
     page = console.open(engine, "/console/callbacks", { token = viewer })

@@ -84,7 +84,7 @@ function useShow(event) {
 
 function Letter({ one, writes, chosen, choose, on }) {
   const call = useShow(one.event);
-  const name = `${kindWords[one.kind]}: ${one.text}`;
+  const name = `${kindWords[one.kind]}: ${[one.text, call || one.more].filter(Boolean).join(", ")}`;
   return (
     <li class="dead-letter" data-testid="dead-row" data-id={one.id} data-kind={one.kind}>
       {writes && <input type="checkbox" checked={chosen} onChange={(e) => choose(one, e.currentTarget.checked)} aria-label={`Choose ${name}`} />}
