@@ -22,6 +22,12 @@ static const struct sh_api_route *find(enum sh_http_method method, const char *p
     return NULL;
 }
 
+/* One's own log-in and log-out are everybody's. */
+static bool is_own(const struct sh_api_route *r)
+{
+    return strcmp(r->pattern, "/api/v1/session") == 0;
+}
+
 /* What changes something needs more than a viewer, and takes the fields that change.h reads. */
 static void test_changes(void **state)
 {
@@ -30,7 +36,7 @@ static void test_changes(void **state)
     for (size_t t = 0; sh_api_all[t]; t++)
         for (size_t i = 0; i < sh_api_all[t]->n; i++) {
             const struct sh_api_route *r = &sh_api_all[t]->list[i];
-            assert_true(r->method == SH_HTTP_GET || r->role >= SH_ROLE_OPERATOR);
+            assert_true(r->method == SH_HTTP_GET || r->role >= SH_ROLE_OPERATOR || is_own(r));
         }
     for (const struct sh_change_kind *k = sh_change_kinds; k->action; k++) {
         const struct sh_api_route *r = find(k->method, k->pattern);

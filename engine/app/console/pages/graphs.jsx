@@ -105,6 +105,13 @@ export function useSeries(params, seconds) {
   return { ...query, data };
 }
 
+// What the plots are of, or why there is nothing in them.
+function note(data) {
+  if (!data) return "\u00a0";
+  if (known(data.backlog).length === 0) return "No figures yet: the engine did not run then, or began just now. They come by themselves.";
+  return `Counts are of ${stepText(data.step_s)}. Where a line is broken, nothing is known.`;
+}
+
 export function Graphs({ params }) {
   const range = ranges.find(([name]) => name === params.get("range")) ?? ranges[1];
   const [name, , step, again] = range;
@@ -120,7 +127,7 @@ export function Graphs({ params }) {
         </fieldset>
       </Head>
       <Trouble query={query} />
-      <p class="mute graphs-note" aria-live="off">{query.data ? `Counts are of ${stepText(query.data.step_s)}. Where a line is broken, nothing is known.` : "\u00a0"}</p>
+      <p class="mute graphs-note" aria-live="off">{note(query.data)}</p>
       <div class="graphs" aria-busy={query.data ? undefined : "true"}>
         {graphs.map((graph) => <Graph key={graph.name} graph={graph} data={query.data} />)}
       </div>
