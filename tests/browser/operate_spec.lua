@@ -103,9 +103,12 @@ describe("at a desk", function()
   it("graphs say in words what they show, for each range", function()
     console.visit(page, engine, "/console/graphs?range=15m")
     page:wait_for(function()
-      return page:js [[var p = document.querySelector("[data-series=events] figcaption p");
-        return p && /[1-9][0-9]* stored/.test(p.textContent)]]
-    end, 15, "the events to be in the graph")
+      return page:js [[function says(series, words) {
+          var p = document.querySelector("[data-series=" + series + "] figcaption p");
+          return p && words.test(p.textContent);
+        }
+        return says("events", /[1-9][0-9]* stored/) && says("errors", /3 given up/)]] -- a step is shown when it is over
+    end, 25, "the events, and the runs that died, to be in the graphs")
     local said = { events = "stored", runs = "[1-9]%d* runs", errors = "3 given up", backlog = "wait", ack = "ms",
       settle = "ms" }
     for name, words in pairs(said) do
