@@ -95,6 +95,8 @@ static const char *reason_to_refuse(const struct server *s)
         return "the engine is stopping";
     if (s->exit_code == SH_EXIT_FATAL)
         return "the store has failed";
+    if (!s->known)
+        return "the engine is starting";
     if (disk_is_low(s, &free_bytes))
         return "the disk is nearly full";
     return stats.unfinished >= s->config->backlog ? "too many events wait for their rules" : NULL;
@@ -208,7 +210,7 @@ static const char *refusing(void *arg)
     return reason_to_refuse(arg);
 }
 
-/* Everybody gets an answer now, also from the API: say so. */
+/* Everybody gets an answer now, also from the API: say so, in one breath with /readyz. */
 static void on_known(void *arg)
 {
     struct server *s = arg;
@@ -219,6 +221,8 @@ static void on_known(void *arg)
                                     .unfinished = s->unfinished,
                                     .took_ms = (sh_mono_us() - s->started_us) / 1000};
     sh_banner_ready(&ready);
+    s->known = true;
+    sh_ingress_set_refusing(s->ingress, reason_to_refuse(s));
 }
 
 static bool start_control(struct server *s, struct sh_error *err)

@@ -44,6 +44,7 @@ struct server {
         sweep_at_ms; /* of the sweep under way; when the next one begins, monotonic */
     bool sweeping;
     bool counted, kept, rules_ok, live, stopping, prune_out, hung_up;
+    bool known; /* who may ask the API */
     int64_t unfinished, started_us;
     int64_t newest_ms; /* when the newest event had come, before the start */
     int exit_code;
