@@ -576,6 +576,7 @@ end
 -- After a collection: { heap (bytes), nodes, listeners, documents }.
 function page:memory()
   self:cdp "HeapProfiler.collectGarbage"
+  self:cdp "HeapProfiler.collectGarbage" -- what the first one has let go of
   local heap, dom = self:cdp "Runtime.getHeapUsage", self:cdp "Memory.getDOMCounters"
   return { heap = heap.usedSize, nodes = dom.nodes, listeners = dom.jsEventListeners, documents = dom.documents }
 end
