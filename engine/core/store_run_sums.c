@@ -31,15 +31,14 @@ static struct sums *sums_of(struct sums **all, const char *rule)
     return s;
 }
 
-/* One that is kept for a paused rule has not run: it took no time. */
-static void add(struct sums *s, const char *outcome, int64_t us)
+static void add(struct sums *s, const char *outcome, bool ran, int64_t us)
 {
     cJSON *n = cJSON_GetObjectItemCaseSensitive(s->outcomes, outcome);
     if (n)
         cJSON_SetNumberValue(n, n->valuedouble + 1);
     else
         cJSON_AddNumberToObject(s->outcomes, outcome, 1);
-    if (us <= 0)
+    if (!ran)
         return;
     if (s->n_us == s->room) {
         s->room += s->room ? s->room : GROW;
@@ -95,16 +94,20 @@ cJSON *sh_store_view_run_sums(struct sh_store_view *v, size_t last, struct sh_er
 {
     struct sums *all = NULL;
     int got;
+    /* What is kept for a paused rule has not run yet, nor has it when it goes again: it is neither
+     * done nor has it failed. Its time says nothing: a short run takes less than a microsecond. */
     sqlite3_stmt *st = sh_sqlite_prepare(v->db,
-                                         "SELECT rule, outcome, duration_us FROM sh_runs"
-                                         " ORDER BY seq DESC, rule DESC LIMIT ?1",
+                                         "SELECT rule, outcome, duration_us,"
+                                         " outcome IN ('done', 'dead') OR error IS NOT NULL"
+                                         " FROM sh_runs ORDER BY seq DESC, rule DESC LIMIT ?1",
                                          err);
     if (!st)
         return NULL;
     sh_sqlite_bind_int(st, 1, (int64_t)last);
     while ((got = sh_sqlite_step(st, err)) == 1)
         add(sums_of(&all, (const char *)sqlite3_column_text(st, 0)),
-            (const char *)sqlite3_column_text(st, 1), sqlite3_column_int64(st, 2));
+            (const char *)sqlite3_column_text(st, 1), sqlite3_column_int(st, 3) != 0,
+            sqlite3_column_int64(st, 2));
     sqlite3_finalize(st);
     cJSON *tree = tree_of(&all);
     if (got == 0)

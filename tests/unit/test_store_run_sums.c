@@ -28,7 +28,7 @@ static void run_of(const char *rule, enum sh_outcome outcome, int64_t us)
     kit_settle_init(&s, kit_accept(&k, dedupe));
     struct sh_run *r = kit_add_run(&s, rule, outcome);
     r->duration_us = (uint64_t)us;
-    r->error = outcome == SH_RUN_DONE ? (struct sh_slice){0} : SH_SLICE("no");
+    r->error = outcome == SH_RUN_DEAD ? SH_SLICE("no") : (struct sh_slice){0};
     if (!kit_run(&k, &s.op.op))
         fail_msg("settle: %s", s.op.op.err.msg);
     kit_settle_free(&s);
@@ -79,11 +79,15 @@ static void the_newest_alone(void **state)
     (void)state;
     run_of("old", SH_RUN_DONE, 1000);
     run_of("r", SH_RUN_DONE, 10);
-    run_of("r", SH_RUN_DONE, 0); /* nothing was run */
+    struct sh_op_rule_set pause = {
+        .op.kind = SH_OP_RULE_SET, .rule = "r", .pause = true, .by = "ann"};
+    assert_true(kit_run(&k, &pause.op));
+    run_of("r", SH_RUN_DONE, 10); /* is kept: as if it was not run */
     cJSON *tree = sums(2);
     const cJSON *r = sh_json_member(tree, "r");
     assert_int_equal(cJSON_GetArraySize(tree), 1);
-    expect(r, "outcomes", "done", 2);
+    expect(r, "outcomes", "done", 1);
+    expect(r, "outcomes", "paused", 1);
     expect(r, "time", "runs", 1);
     expect(r, "time", "max_us", 10);
     cJSON_Delete(tree);
@@ -94,11 +98,27 @@ static void the_newest_alone(void **state)
     cJSON_Delete(tree);
 }
 
+/* The share that failed is told from these two: they have to count the same runs. */
+static void however_short(void **state)
+{
+    (void)state;
+    run_of("r", SH_RUN_DONE, 0);
+    run_of("r", SH_RUN_DEAD, 0);
+    run_of("r", SH_RUN_DONE, 8);
+    cJSON *tree = sums(10);
+    const cJSON *r = sh_json_member(tree, "r");
+    expect(r, "outcomes", "done", 2);
+    expect(r, "time", "runs", 3);
+    expect(r, "time", "mean_us", 2);
+    cJSON_Delete(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(of_each_rule, setup, teardown),
         cmocka_unit_test_setup_teardown(the_newest_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(however_short, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
