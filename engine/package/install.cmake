@@ -1,0 +1,67 @@
+# What `cmake --install` does besides the binary. Run when it installs, since only then the prefix
+# is certain, and these files name it: /etc and systemd's own places for /usr, folders of the prefix
+# for any other. SRC, BUILD: the folders of sources and build; VERSION; the DIR_* are relative to the prefix.
+cmake_policy(VERSION 3.25)
+set(prefix ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/+$" "" prefix "${prefix}")
+set(BIN ${prefix}/${DIR_BIN})
+set(DOC ${prefix}/${DIR_DOC})
+if(prefix STREQUAL "/usr")
+  set(ETC /etc/switchhook)
+else()
+  set(ETC ${prefix}/etc/switchhook)
+endif()
+set(UNITS ${prefix}/lib/systemd/system)
+# systemd makes a StateDirectory itself, below /var/lib.
+if(prefix STREQUAL "/usr" OR prefix STREQUAL "/usr/local")
+  set(STATE /var/lib/switchhook)
+  set(STATE_LINES "StateDirectory=switchhook\nStateDirectoryMode=0700")
+else()
+  set(STATE ${prefix}/var/lib/switchhook)
+  set(STATE_LINES "ReadWritePaths=${STATE}")
+endif()
+
+set(made ${BUILD}/package)
+file(MAKE_DIRECTORY ${made})
+foreach(name switchhook.service switchhook.sysusers switchhook.lua)
+  configure_file(${SRC}/engine/package/${name}.in ${made}/${name} @ONLY)
+endforeach()
+file(RENAME ${made}/switchhook.sysusers ${made}/switchhook.conf)
+
+file(INSTALL ${made}/switchhook.service DESTINATION ${UNITS} TYPE FILE)
+file(INSTALL ${made}/switchhook.conf DESTINATION ${prefix}/lib/sysusers.d TYPE FILE)
+file(INSTALL ${made}/switchhook.lua DESTINATION ${ETC} TYPE FILE)
+file(GLOB rules ${SRC}/rules/*.lua)
+file(INSTALL ${rules} DESTINATION ${ETC}/rules TYPE FILE)
+file(GLOB scripts ${SRC}/scripts/*.lua)
+file(INSTALL ${scripts} DESTINATION ${ETC}/scripts TYPE FILE)
+
+# What Debian's policy wants beside it, for the package alone.
+if(NOT prefix STREQUAL "/usr")
+  return()
+endif()
+file(STRINGS ${SRC}/LICENSE lines)
+list(REMOVE_AT lines 0 1 2 3) # the title and the copyright line
+set(LICENSE_TEXT "")
+foreach(line IN LISTS lines)
+  if(line STREQUAL "")
+    set(line .)
+  endif()
+  string(APPEND LICENSE_TEXT " ${line}\n")
+endforeach()
+configure_file(${SRC}/engine/package/debian/copyright.in ${made}/copyright @ONLY)
+string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC) # of SOURCE_DATE_EPOCH, if it is set
+file(WRITE ${made}/changelog "switchhook (${VERSION}) stable; urgency=medium
+
+  * What has changed is in ${DOC}/CHANGELOG.md.
+
+ -- the switchhook authors <switchhook@localhost>  ${date}
+")
+execute_process(COMMAND gzip -9nkf ${made}/changelog COMMAND_ERROR_IS_FATAL ANY)
+file(INSTALL ${made}/copyright ${made}/changelog.gz DESTINATION ${DOC} TYPE FILE)
+set(conffiles "")
+foreach(path ${ETC}/switchhook.lua ${rules} ${scripts})
+  string(REPLACE ${SRC}/ ${ETC}/ path ${path})
+  string(APPEND conffiles "${path}\n")
+endforeach()
+file(WRITE ${made}/conffiles "${conffiles}")
