@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct sh_option options[] = {
@@ -66,8 +67,35 @@ static int set_log(const struct sh_options *o, struct sh_config *c)
     return -1;
 }
 
+/* The sockets that the service manager gave are where the engine listens, whatever `listen` says:
+ * of each it is asked what may be reached there. The first stands for all in what is shown. */
+static bool use_sockets(struct sh_config *c, const struct sh_service *service, struct sh_error *err)
+{
+    char host[SH_SERVICE_HOST], *listen = sh_strdup(c->listen_host);
+    const int listen_port = c->listen_port;
+    bool ok = true, same = false;
+    for (size_t i = service->n_sockets; ok && i-- > 0;) {
+        ok = sh_service_address(service->sockets[i], host, &c->listen_port) ||
+             sh_error_set(err, SH_ESYS, "a socket of the service manager has no address");
+        if (!ok)
+            break;
+        sh_config_override(&c->listen_host, host);
+        ok = sh_config_check_exposure(c, err);
+        same = same || (strcmp(host, listen) == 0 && c->listen_port == listen_port);
+        if (ok)
+            sh_info("listening on a socket of the service manager", "address", host, "port",
+                    SH_NUM(c->listen_port));
+    }
+    if (ok && !same)
+        sh_info("listen is not used: the service manager's sockets are elsewhere", "listen", listen,
+                "port", SH_NUM(listen_port));
+    free(listen);
+    return ok;
+}
+
 /* What the command line says goes over what the file says. */
-static int override(const struct sh_options *o, struct sh_config *c)
+static int override(const struct sh_options *o, struct sh_config *c,
+                    const struct sh_service *service)
 {
     struct sh_error err;
     int64_t workers = c->workers;
@@ -83,13 +111,15 @@ static int override(const struct sh_options *o, struct sh_config *c)
     int rc = set_log(o, c);
     if (rc >= 0)
         return rc;
-    if (sh_config_check_exposure(c, &err))
+    if (!service->n_sockets && sh_config_check_exposure(c, &err))
+        return -1;
+    if (service->n_sockets && use_sockets(c, service, &err))
         return -1;
     fprintf(stderr, "switchhook: %s\n", err.msg);
     return SH_EXIT_BAD;
 }
 
-static int serve_with(const struct sh_options *o)
+static int serve_with(const struct sh_options *o, struct sh_service *service)
 {
     struct sh_config config;
     cJSON *faults = NULL;
@@ -103,9 +133,9 @@ static int serve_with(const struct sh_options *o)
         return SH_EXIT_BAD;
     }
     cJSON_Delete(faults);
-    int rc = override(o, &config);
+    int rc = override(o, &config, service);
     if (rc < 0)
-        rc = sh_serve(&config);
+        rc = sh_serve(&config, service);
     sh_config_clear(&config);
     return rc;
 }
@@ -113,9 +143,18 @@ static int serve_with(const struct sh_options *o)
 int sh_cmd_serve(int argc, char **argv)
 {
     struct sh_options o;
+    struct sh_service service;
+    struct sh_error err;
     int rc = sh_options_parse(&command, argc, argv, &o);
-    if (rc < 0)
-        rc = serve_with(&o);
+    if (rc < 0) {
+        if (sh_service_init(&service, &err)) {
+            rc = serve_with(&o, &service);
+        } else {
+            fprintf(stderr, "switchhook: %s\n", err.msg);
+            rc = SH_EXIT_BAD;
+        }
+        sh_service_clear(&service);
+    }
     sh_options_clear(&o);
     return rc;
 }

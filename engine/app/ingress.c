@@ -21,7 +21,7 @@
 #define LOG_LINES_A_SECOND 10
 #define LOG_RARE_MS        10000
 #define CALENDAR           "/calendar/"
-#define MAX_ECHO_BYTES     1024
+#define STOPPING           "the engine is stopping"
 #define MAX_ACCEPT_BYTES   (32U * 1024 * 1024) /* in the store's hands at once, then 503 */
 
 /* One request on its way through the store. */
@@ -43,6 +43,7 @@ struct sh_ingress {
     sh_http_handler_fn *other;
     void *other_arg;
     char *refusing; /* NULL = accepting */
+    bool stopping;
     TAILQ_HEAD(, accept) accepts;
     size_t accept_bytes; /* of the bodies on their way through the store */
     struct sh_ingress_stats counts;
@@ -149,6 +150,8 @@ static void on_refused(void *arg, const struct sh_http_refusal *r, struct sh_buf
     for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
         if (codes[i].status == r->status)
             code = codes[i].code;
+    if (r->status == 503 && in->stopping)
+        code = "stopping";
     note(in, r->status == 413 ? SH_REFUSED_SIZE : SH_REFUSED_REQUEST, "", r->path, r->reason);
     refused_cors(in, r, headers);
     sh_answer_open(body, code, r->reason);
@@ -221,15 +224,6 @@ static bool let_in(struct sh_ingress *in, const struct sh_source_config *source,
     return why == SH_AUTH_OK;
 }
 
-static bool is_echoable(const char *value)
-{
-    const size_t n = strlen(value);
-    for (size_t i = 0; i < n; i++)
-        if (value[i] < ' ' || value[i] > '~')
-            return false;
-    return n > 0 && n <= MAX_ECHO_BYTES;
-}
-
 /* A sender asks, before it sends events, whether this address is meant for them: the value it has
  * put into the header comes back, and nothing is stored. */
 static void on_setup(struct sh_ingress *in, const struct sh_source_config *source,
@@ -241,7 +235,7 @@ static void on_setup(struct sh_ingress *in, const struct sh_source_config *sourc
     const enum sh_auth_reason why = sh_gate_check_setup(in->gate, source, args, address);
     if (why != SH_AUTH_OK) {
         refuse_sender(in, source, req, address, why);
-    } else if (!is_echoable(value) || sh_http_header_at(req, source->echo, 1)) {
+    } else if (!sh_answer_may_echo(value) || sh_http_header_at(req, source->echo, 1)) {
         refuse(in, req, SH_REFUSED_REQUEST, 400, "bad_request",
                "the set-up header is not one value of 1 to 1024 printable ASCII characters");
     } else {
@@ -253,14 +247,6 @@ static void on_setup(struct sh_ingress *in, const struct sh_source_config *sourc
 }
 
 /* --- Into the store and back ------------------------------------------------------------------ */
-
-static void answer_id(struct sh_http_request *req, struct sh_id id, bool duplicate)
-{
-    char text[SH_ID_TEXT], body[SH_ID_TEXT + 32];
-    int n = snprintf(body, sizeof(body), "{\"id\":\"%s\"%s}", sh_id_text(id, text),
-                     duplicate ? ",\"duplicate\":true" : "");
-    sh_http_reply(req, 200, NULL, sh_slice(body, (size_t)n));
-}
 
 static void answer_failed(struct sh_ingress *in, struct sh_http_request *req,
                           const struct sh_error *err)
@@ -294,11 +280,11 @@ static void on_stored(struct sh_op *op)
     } else if (a->op.duplicate) {
         in->counts.duplicates++;
         sh_meter_event(in->meter, event->source, event->type, true);
-        answer_id(a->req, a->op.first_id, true);
+        sh_answer_id(a->req, a->op.first_id, true);
         sh_event_free(event);
     } else {
         in->counts.accepted++;
-        answer_id(a->req, event->id, false);
+        sh_answer_id(a->req, event->id, false);
         in->accepted(in->arg, event);
     }
     free(a);
@@ -447,18 +433,12 @@ static void on_source(struct sh_ingress *in, const struct sh_source_config *sour
     }
 }
 
-static void not_ready(struct sh_http_request *req, const char *reason)
-{
-    sh_http_add_header(req, "Cache-Control", "no-store");
-    sh_ingress_reply_error(req, 503, "not_ready", reason);
-}
-
 /* reason: why not; NULL: all is well. */
 static void on_health(struct sh_ingress *in, struct sh_http_request *req, const char *reason)
 {
     if (sh_http_method(req) == SH_HTTP_GET || sh_http_method(req) == SH_HTTP_HEAD) {
         if (reason) {
-            not_ready(req, reason);
+            sh_answer_not_ready(req, reason);
             return;
         }
         sh_http_add_header(req, "Cache-Control", "no-store");
@@ -488,12 +468,15 @@ static void on_request(void *arg, struct sh_http_request *req)
             return;
         }
     }
+    const char *not_now = in->stopping ? STOPPING : in->refusing;
     if (strcmp(path, "/healthz") == 0)
         on_health(in, req, NULL);
     else if (strcmp(path, "/readyz") == 0)
-        on_health(in, req, in->refusing);
+        on_health(in, req, not_now);
+    else if (in->stopping)
+        sh_answer_not_ready(req, STOPPING);
     else if (in->refusing && !in->other)
-        not_ready(req, in->refusing);
+        sh_answer_not_ready(req, in->refusing);
     else if (in->other)
         in->other(in->other_arg, req);
     else
@@ -502,9 +485,21 @@ static void on_request(void *arg, struct sh_http_request *req)
 
 /* --- Life ------------------------------------------------------------------------------------- */
 
+static struct sh_http_server *serve_on(struct sh_ingress *in, struct event_base *base,
+                                       struct sh_service *given,
+                                       const struct sh_http_limits *limits, struct sh_error *err)
+{
+    if (!given || !given->n_sockets)
+        return sh_http_server_new(base, in->config->listen_host, in->config->listen_port, limits,
+                                  on_request, on_refused, in, err);
+    const size_t n = given->n_sockets;
+    given->n_sockets = 0;
+    return sh_http_server_new_given(base, given->sockets, n, limits, on_request, on_refused, in);
+}
+
 struct sh_ingress *sh_ingress_new(struct event_base *base, const struct sh_config *config,
-                                  struct sh_store *store, sh_ingress_accepted_fn *accepted,
-                                  void *arg, struct sh_error *err)
+                                  struct sh_service *given, struct sh_store *store,
+                                  sh_ingress_accepted_fn *accepted, void *arg, struct sh_error *err)
 {
     const struct sh_http_limits limits = {
         .body_bytes = (size_t)config->body_bytes,
@@ -521,8 +516,7 @@ struct sh_ingress *sh_ingress_new(struct event_base *base, const struct sh_confi
     in->arg = arg;
     in->gate = sh_gate_new(config);
     TAILQ_INIT(&in->accepts);
-    in->server = sh_http_server_new(base, config->listen_host, config->listen_port, &limits,
-                                    on_request, on_refused, in, err);
+    in->server = serve_on(in, base, given, &limits, err);
     if (in->server)
         return in;
     sh_ingress_free(in);
@@ -552,8 +546,14 @@ int sh_ingress_port(const struct sh_ingress *in)
     return sh_http_server_port(in->server);
 }
 
+void sh_ingress_accept(struct sh_ingress *in)
+{
+    sh_http_server_accept(in->server);
+}
+
 void sh_ingress_stop(struct sh_ingress *in)
 {
+    in->stopping = true;
     sh_http_server_stop(in->server);
 }
 

@@ -9,6 +9,7 @@
 #include "core/meter.h"
 #include "core/store.h"
 #include "svc/http_server.h"
+#include "svc/service_manager.h"
 
 struct event_base;
 struct sh_ingress;
@@ -37,11 +38,16 @@ struct sh_ingress_stats { /* since the start */
     uint64_t refused[SH_N_REFUSALS];
 };
 
-/* Bind config's address and serve its sources. config and store are borrowed and must outlive the
- * ingress. NULL and *err when the address cannot be bound. */
+/* Serve config's sources on the sockets that the service manager gave, which are taken; on none,
+ * bind config's address. config and store are borrowed and must outlive the ingress. NULL and *err
+ * when the address cannot be bound. */
 struct sh_ingress *sh_ingress_new(struct event_base *base, const struct sh_config *config,
-                                  struct sh_store *store, sh_ingress_accepted_fn *accepted,
-                                  void *arg, struct sh_error *err) SH_WARN_UNUSED;
+                                  struct sh_service *given, struct sh_store *store,
+                                  sh_ingress_accepted_fn *accepted, void *arg,
+                                  struct sh_error *err) SH_WARN_UNUSED;
+/* From now on accept on sockets that were given: until then who connects waits, since an answer
+ * that the engine is starting would be a worse one. On bound addresses that is what they hear. */
+void sh_ingress_accept(struct sh_ingress *in);
 /* Free once sh_ingress_pending() is 0, or after the store is closed: accepts still in the store
  * are then never reported, and their requests go unanswered. */
 void sh_ingress_free(struct sh_ingress *in);
@@ -49,7 +55,8 @@ void sh_ingress_free(struct sh_ingress *in);
 /* Speak TLS and nothing else; before the loop runs. Borrowed until freed; NULL: plain HTTP. */
 void sh_ingress_set_tls(struct sh_ingress *in, struct sh_tls *tls);
 int sh_ingress_port(const struct sh_ingress *in);
-/* Listen no more; open connections end with their next answer, idle ones now. */
+/* Listen no more; open connections end with their next answer, idle ones soon. Events that still
+ * come on them are stored; whoever else asks hears that the engine is stopping. */
 void sh_ingress_stop(struct sh_ingress *in);
 /* Requests whose path is neither a source's nor /healthz, /readyz go to fn (calendar feeds); NULL:
  * 404. */

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * ingress_answer.c: what a sender reads when its request is not taken. */
+ * ingress_answer.c: what a sender reads. */
 #include "app/ingress_answer.h"
 
 #include "app/ingress.h"
 #include "svc/json.h"
 
-#define RETRY_AFTER_S "5"
+#include <stdio.h>
+#include <string.h>
+
+#define RETRY_AFTER_S  "5"
+#define MAX_ECHO_BYTES 1024
 
 const char *sh_refusal_name(enum sh_refusal why)
 {
@@ -50,4 +54,27 @@ void sh_ingress_reply_error(struct sh_http_request *req, int status, const char 
     if (status == 503)
         sh_http_add_header(req, "Retry-After", RETRY_AFTER_S);
     sh_answer_reply(req, status, &b);
+}
+
+void sh_answer_id(struct sh_http_request *req, struct sh_id id, bool duplicate)
+{
+    char text[SH_ID_TEXT], body[SH_ID_TEXT + 32];
+    int n = snprintf(body, sizeof(body), "{\"id\":\"%s\"%s}", sh_id_text(id, text),
+                     duplicate ? ",\"duplicate\":true" : "");
+    sh_http_reply(req, 200, NULL, sh_slice(body, (size_t)n));
+}
+
+void sh_answer_not_ready(struct sh_http_request *req, const char *reason)
+{
+    sh_http_add_header(req, "Cache-Control", "no-store");
+    sh_ingress_reply_error(req, 503, "not_ready", reason);
+}
+
+bool sh_answer_may_echo(const char *value)
+{
+    const size_t n = strlen(value);
+    for (size_t i = 0; i < n; i++)
+        if (value[i] < ' ' || value[i] > '~')
+            return false;
+    return n > 0 && n <= MAX_ECHO_BYTES;
 }

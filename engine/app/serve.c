@@ -164,9 +164,9 @@ static void on_drain(void *arg)
     struct server *s = arg;
     struct sh_dispatch_stats stats;
     sh_dispatch_stats(s->dispatch, &stats);
-    if (sh_ingress_pending(s->ingress) == 0 && sh_control_pending(s->control) == 0 &&
-        stats.active == 0 && sh_outbox_in_flight(s->outbox) == 0 &&
-        !sh_timekeeper_busy(s->timekeeper))
+    if (sh_ingress_pending(s->ingress) == 0 && sh_ingress_connections(s->ingress) == 0 &&
+        sh_control_pending(s->control) == 0 && stats.active == 0 &&
+        sh_outbox_in_flight(s->outbox) == 0 && !sh_timekeeper_busy(s->timekeeper))
         sh_loop_stop(s->base);
     else
         sh_timer_set(s->tick, 10);
@@ -181,6 +181,7 @@ static void on_signal(void *arg)
     }
     s->stopping = true;
     sh_info("stopping");
+    sh_serve_say_stopping(s);
     sh_ingress_set_refusing(s->ingress, "the engine is stopping");
     sh_ingress_stop(s->ingress);
     sh_api_leave(s->api);
@@ -223,6 +224,8 @@ static void on_known(void *arg)
     sh_banner_ready(&ready);
     s->known = true;
     sh_ingress_set_refusing(s->ingress, reason_to_refuse(s));
+    sh_ingress_accept(s->ingress);
+    sh_serve_say_ready(s);
 }
 
 static bool start_control(struct server *s, struct sh_error *err)
@@ -279,8 +282,10 @@ static void on_hangup(void *arg)
 {
     struct server *s = arg;
     s->hung_up = !s->live; /* answered once there is something to reload */
-    if (s->live && !s->stopping)
-        sh_reload_ask(sh_live_reload(s->rules), SH_RELOAD_SIGNAL, NULL, NULL);
+    if (!s->live || s->stopping)
+        return;
+    sh_serve_say_reloading(s);
+    sh_reload_ask(sh_live_reload(s->rules), SH_RELOAD_SIGNAL, sh_serve_say_reloaded, s);
 }
 
 /* The rules are loaded, the generation kept, the backlog counted: open the doors. */
@@ -364,6 +369,7 @@ static void on_swapped(void *arg, const cJSON *rules)
     struct server *s = arg;
     sh_meter_set_rules(s->meter, rules);
     sh_timekeeper_set_rules(s->timekeeper, rules, s->config->settings.zone);
+    sh_serve_say_rules(s);
 }
 
 static void on_counted(struct sh_op *op)
@@ -410,7 +416,8 @@ static bool open_store(struct server *s, struct sh_error *err)
 /* Before the rules are loaded, so that who asks learns that the engine is starting. */
 static bool open_door(struct server *s, struct sh_error *err)
 {
-    s->ingress = sh_ingress_new(s->base, s->config, s->store, sh_serve_on_event, s, err);
+    s->ingress =
+        sh_ingress_new(s->base, s->config, s->service, s->store, sh_serve_on_event, s, err);
     if (!s->ingress)
         return false;
     sh_ingress_set_tls(s->ingress, s->tls);
@@ -487,6 +494,7 @@ static void finish(struct server *s)
     sh_timer_free(s->tick);
     sh_timer_free(s->prune);
     sh_timer_free(s->deadline);
+    sh_timer_free(s->alive);
     sh_signal_free(s->term);
     sh_signal_free(s->interrupt);
     sh_signal_free(s->hangup);
@@ -506,9 +514,10 @@ static void use_all_descriptors(void)
     (void)!setrlimit(RLIMIT_NOFILE, &l);
 }
 
-int sh_serve(const struct sh_config *config)
+int sh_serve(const struct sh_config *config, struct sh_service *service)
 {
-    struct server s = {.config = config, .started_us = sh_mono_us(), .meter = sh_meter_new()};
+    struct server s = {
+        .config = config, .service = service, .started_us = sh_mono_us(), .meter = sh_meter_new()};
     struct sh_error err;
     signal(SIGPIPE, SIG_IGN);
     use_all_descriptors();

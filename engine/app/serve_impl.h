@@ -18,9 +18,11 @@
 
 struct server {
     const struct sh_config *config;
+    struct sh_service *service;
     struct event_base *base;
     struct sh_waker *waker;
     struct sh_timer *tick, *prune, *deadline;
+    struct sh_timer *alive; /* NULL: no sign of life is asked for */
     struct sh_signal *term, *interrupt, *hangup;
     struct sh_store *store;
     struct sh_live *rules;
@@ -44,7 +46,8 @@ struct server {
         sweep_at_ms; /* of the sweep under way; when the next one begins, monotonic */
     bool sweeping;
     bool counted, kept, rules_ok, live, stopping, prune_out, hung_up;
-    bool known; /* who may ask the API */
+    bool known;        /* who may ask the API */
+    int reloads_asked; /* by SIGHUP, under way */
     int64_t unfinished, started_us;
     int64_t newest_ms; /* when the newest event had come, before the start */
     int exit_code;
@@ -53,6 +56,15 @@ struct server {
 /* --- serve.c --- */
 /* The store can no longer be trusted: say so, refuse everything, end soon. arg: the server. */
 void sh_serve_fail(void *arg, const struct sh_error *err);
+
+/* --- serve_manager.c: what the service manager is told --- */
+void sh_serve_say_ready(struct server *s);
+/* The rules that are live are others now. */
+void sh_serve_say_rules(const struct server *s);
+/* A reload by SIGHUP begins; it has ended (arg: the server). */
+void sh_serve_say_reloading(struct server *s);
+void sh_serve_say_reloaded(void *arg, const cJSON *outcome);
+void sh_serve_say_stopping(struct server *s);
 
 /* --- serve_parts.c --- */
 void sh_serve_start_dispatch(struct server *s);

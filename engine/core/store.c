@@ -112,7 +112,9 @@ static void *writer_main(void *store)
     struct sh_op *ops;
     pthread_setname_np(pthread_self(), "store-writer");
     while ((ops = queue_take(&s->wq, SH_STORE_BATCH))) {
+        atomic_store(&s->batch_us, sh_mono_us());
         sh_store_batch(s, ops);
+        atomic_store(&s->batch_us, 0);
         finished(s, ops);
     }
     return NULL;
@@ -326,6 +328,12 @@ void sh_store_stats(struct sh_store *s, struct sh_store_stats *out)
 bool sh_store_failed(struct sh_store *s, struct sh_error *err)
 {
     return sh_store_get_fatal(s, err);
+}
+
+int64_t sh_store_busy_ms(struct sh_store *s)
+{
+    const int64_t since_us = atomic_load(&s->batch_us);
+    return since_us ? (sh_mono_us() - since_us) / 1000 : 0;
 }
 
 size_t sh_store_waiting(struct sh_store *s)

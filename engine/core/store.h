@@ -128,6 +128,8 @@ void sh_store_submit(struct sh_store *s, struct sh_op *op);
 void sh_store_reap(struct sh_store *s);
 /* Operations waiting for the writer, now. Thread-safe. */
 size_t sh_store_waiting(struct sh_store *s);
+/* For how long the writer has had the same batch in hand; 0: nothing. Thread-safe. */
+int64_t sh_store_busy_ms(struct sh_store *s);
 /* Write transactions since the start. Thread-safe. */
 int64_t sh_store_commits(struct sh_store *s);
 struct sh_store_stats {         /* since the start */

@@ -214,6 +214,7 @@ struct sh_store {
     int wal_pages; /* length of the WAL after the last commit */
     bool writing, gate, keep_stop;
 
+    _Atomic int64_t batch_us; /* when the writer took up what it has in hand; 0: nothing */
     _Atomic int64_t commits;
     _Atomic unsigned changes;    /* topics written to since sh_store_changes() was asked */
     struct sh_store_stats stats; /* under keep_mu */

@@ -132,7 +132,7 @@ static void describe(char *head, struct sh_http_refusal *r)
     }
 }
 
-static void refuse(struct sh_http_conn *c, int status, const char *reason)
+void sh_http_conn_refuse(struct sh_http_conn *c, int status, const char *reason)
 {
     struct sh_http_server *s = c->server;
     struct sh_http_refusal refusal = {.status = status, .reason = reason, .path = ""};
@@ -201,7 +201,7 @@ static void read_on(struct sh_http_conn *c)
     const enum sh_guard_phase phase = scan(c, in);
     c->moving = false;
     if (phase == SH_GUARD_BAD) {
-        refuse(c, c->guard.status, c->guard.reason);
+        sh_http_conn_refuse(c, c->guard.status, c->guard.reason);
     } else if (phase == SH_GUARD_WHOLE) {
         hold_beyond(c, c->guard.total_bytes);
         c->state = CONN_FED;
@@ -212,7 +212,7 @@ static void read_on(struct sh_http_conn *c)
         set_waiting(c, evbuffer_get_length(in));
         if (c->server->waiting_bytes > SH_HTTP_MAX_WAITING_BYTES &&
             c->waiting_bytes > SMALL_REQUEST) /* the small ones cost little, and are most */
-            refuse(c, 503, "too many large requests at once");
+            sh_http_conn_refuse(c, 503, "too many large requests at once");
     }
 }
 
@@ -228,6 +228,11 @@ static void hold(struct sh_http_conn *c)
 static bool is_stream(const struct sh_http_conn *c)
 {
     return c->state == CONN_STREAM || c->state == CONN_ENDING;
+}
+
+bool sh_http_conn_has_more(const struct sh_http_conn *c)
+{
+    return c->held && evbuffer_get_length(c->held) > 0;
 }
 
 void sh_http_conn_drop_input(struct sh_http_conn *c)
@@ -272,7 +277,8 @@ void sh_http_conn_answered(struct sh_http_conn *c)
     sh_http_guard_reset(&c->guard);
     TAILQ_REMOVE(&s->conns, c, link);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
-    if (!c->held || evbuffer_get_length(c->held) == 0)
+    c->answered = true;
+    if (!sh_http_conn_has_more(c))
         return;
     const enum sh_guard_phase phase = scan(c, c->held);
     if (phase == SH_GUARD_BAD) {
@@ -326,6 +332,8 @@ static void on_close(struct evhttp_connection *evcon, void *arg)
     evbuffer_remove_cb(input_of(c), on_input, c);
     if (c->ssl)
         sh_http_tls_closing(c);
+    if (c->server->stopping)
+        sh_http_stop_closing(c);
     sh_http_stream_closing(c);
     sh_http_request_orphan(c);
     conn_free(c);
@@ -401,7 +409,7 @@ static void adopt(struct sh_http_conn *c)
     c->since_ms = s->now_ms;
     c->deadline_ms = s->now_ms + s->limits.header_timeout_ms;
     if (over_peer_cap(c))
-        refuse(c, 503, "too many connections from this address");
+        sh_http_conn_refuse(c, 503, "too many connections from this address");
 }
 
 void sh_http_conns_adopt(struct sh_http_server *s)
@@ -415,7 +423,7 @@ void sh_http_conns_adopt(struct sh_http_server *s)
         else if (c->state == CONN_LINGER || is_stream(c))
             sh_http_conn_finish(c);
         else if (c->state == CONN_READING && c->guard.phase == SH_GUARD_BAD)
-            refuse(c, c->guard.status, c->guard.reason);
+            sh_http_conn_refuse(c, c->guard.status, c->guard.reason);
     }
 }
 
@@ -431,9 +439,9 @@ void sh_http_conn_expire(struct sh_http_conn *c)
     if (!c->evcon)
         return;
     if (c->state == CONN_READING && c->guard.phase == SH_GUARD_HEAD)
-        refuse(c, 408, "the request's head took too long");
+        sh_http_conn_refuse(c, 408, "the request's head took too long");
     else if (c->state == CONN_READING && in_body(c->guard.phase))
-        refuse(c, 408, "the request's body took too long");
+        sh_http_conn_refuse(c, 408, "the request's body took too long");
     else
         sh_http_conn_finish(c);
 }

@@ -15,7 +15,9 @@ struct evbuffer;
 struct evconnlistener;
 struct evhttp;
 struct evhttp_connection;
+struct evhttp_bound_socket;
 struct evhttp_request;
+struct sh_http_linger;
 struct ssl_st;
 
 enum conn_state {
@@ -44,6 +46,7 @@ struct sh_http_conn {
     size_t thrown_bytes;   /* LINGER, STREAM: so far */
     bool moving;           /* the input changes by our own hand */
     bool asleep;           /* the low-water mark keeps evhttp from reading */
+    bool answered;         /* a request on it, once */
     bool late;             /* something to do for it outside libevent's callbacks */
     struct in6_addr addr;  /* peer, IPv4 mapped */
     char peer[INET6_ADDRSTRLEN];
@@ -67,7 +70,9 @@ struct sh_http_request {
 
 struct sh_http_server {
     struct evhttp *http;
-    struct evconnlistener *listener;
+    struct evconnlistener *listeners[SH_HTTP_LISTENERS];
+    struct evhttp_bound_socket *bound[SH_HTTP_LISTENERS]; /* the same to evhttp, which owns them */
+    size_t n_listeners;
     struct sh_tls *tls; /* borrowed; NULL: plain HTTP */
     struct sh_http_limits limits;
     sh_http_handler_fn *handler;
@@ -75,13 +80,19 @@ struct sh_http_server {
     void *arg;
     struct sh_http_server *next;
     struct event *loose_ends; /* activated when there is a new connection or a late one */
-    struct sh_timer *tick, *emfile_timer;
-    size_t waiting_bytes; /* of unfinished requests, all connections */
-    int64_t now_ms;       /* monotonic, as of the last tick */
+    struct sh_timer *tick, *emfile_timer, *leave; /* leave: the last look at who has come */
+    size_t waiting_bytes;                         /* of unfinished requests, all connections */
+    int64_t now_ms;                               /* monotonic, as of the last tick */
     int64_t crowd_said_ms;
     int port, spare_fd, n_conns;
     char *unix_path; /* owned; NULL: TCP */
     bool listening, stopping, emfile;
+    bool given;      /* the sockets are held by somebody else as well */
+    bool held_back;  /* nothing is accepted yet */
+    bool left;       /* nothing is accepted any more */
+    int64_t stop_ms; /* stopping since, on the server's clock */
+    LIST_HEAD(, sh_http_linger) lingering;
+    int n_lingering;
     size_t n_requests;           /* owed */
     size_t n_writing;            /* answers that have not left whole */
     size_t n_streams;            /* answers that stay open */
@@ -129,6 +140,15 @@ void sh_http_request_orphan(struct sh_http_conn *c);
 void sh_http_requests_free(struct sh_http_server *s);
 /* The request is no longer its handler's. */
 void sh_http_request_done(struct sh_http_request *req);
+/* http_stop.c: a connection of a server that is stopping: is it time for it to go? */
+void sh_http_stop_tick(struct sh_http_conn *c);
+/* It is about to be closed: hold its socket until the peer has seen so. */
+void sh_http_stop_closing(struct sh_http_conn *c);
+void sh_http_lingers_free(struct sh_http_server *s);
+/* Answer in place of evhttp, which has seen nothing of the request, and end. */
+void sh_http_conn_refuse(struct sh_http_conn *c, int status, const char *reason);
+/* Has something come behind the request in work? */
+bool sh_http_conn_has_more(const struct sh_http_conn *c);
 /* http_stream.c: keep the deadline of a connection in STREAM or ENDING. */
 void sh_http_stream_tick(struct sh_http_conn *c);
 /* Its connection is about to be freed. */

@@ -313,7 +313,7 @@ void sh_http_reply(struct sh_http_request *req, int status, const char *content_
     if (body.n || content_type)
         evhttp_add_header(out, "Content-Type", content_type ? content_type : "application/json");
     evhttp_add_header(out, "Date", sh_http_date(s));
-    if (s->stopping)
+    if (s->stopping && !sh_http_conn_has_more(c)) /* what came before it knew is answered too */
         evhttp_add_header(out, "Connection", "close");
     /* evhttp gives no length to HTTP/1.0 and HEAD, and a body to HEAD. */
     if (status != 204 && status != 304) {

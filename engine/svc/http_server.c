@@ -95,14 +95,25 @@ static int bound_port(int fd)
 
 static void update_listening(struct sh_http_server *s)
 {
-    const bool want = !s->stopping && !s->emfile && s->n_conns < s->limits.connections;
+    const bool open = s->stopping ? !s->given && !s->left : !s->held_back;
+    const bool want = open && !s->emfile && s->n_conns < s->limits.connections;
     if (want == s->listening)
         return;
     s->listening = want;
-    if (want)
-        evconnlistener_enable(s->listener);
-    else
-        evconnlistener_disable(s->listener);
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        if (want)
+            evconnlistener_enable(s->listeners[i]);
+        else
+            evconnlistener_disable(s->listeners[i]);
+    }
+}
+
+static bool listens_by(const struct sh_http_server *s, const struct evconnlistener *listener)
+{
+    for (size_t i = 0; i < s->n_listeners; i++)
+        if (s->listeners[i] == listener)
+            return true;
+    return false;
 }
 
 void sh_http_conns_changed(struct sh_http_server *s)
@@ -124,7 +135,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     const int cause = errno;
     struct sh_http_server *s = servers;
     (void)arg;
-    while (s && s->listener != listener)
+    while (s && !listens_by(s, listener))
         s = s->next;
     if (!s)
         return;
@@ -155,8 +166,10 @@ static struct bufferevent *on_new_connection(struct event_base *base, void *arg)
 
 static bool someone_waits(const struct sh_http_server *s)
 {
-    struct pollfd p = {.fd = evconnlistener_get_fd(s->listener), .events = POLLIN};
-    return poll(&p, 1, 0) > 0;
+    struct pollfd p[SH_HTTP_LISTENERS];
+    for (size_t i = 0; i < s->n_listeners; i++)
+        p[i] = (struct pollfd){.fd = evconnlistener_get_fd(s->listeners[i]), .events = POLLIN};
+    return s->n_listeners && poll(p, s->n_listeners, 0) > 0;
 }
 
 /* With no room left for new connections, those idle the longest make some, then those that only
@@ -189,6 +202,8 @@ static void on_tick(void *arg)
             sh_http_stream_tick(c);
         if (c->deadline_ms && s->now_ms >= c->deadline_ms)
             sh_http_conn_expire(c);
+        else if (s->stopping)
+            sh_http_stop_tick(c);
     }
     make_room(s);
     sh_timer_set(s->tick, TICK_MS);
@@ -203,14 +218,25 @@ static void on_loose_ends(evutil_socket_t fd, short what, void *arg)
     sh_http_conns_adopt(arg);
 }
 
-static void start_evhttp(struct sh_http_server *s, struct event_base *base, int fd)
+/* No shutdown() anywhere: a socket that was given lives on with whoever holds it too. */
+static void add_listener(struct sh_http_server *s, struct event_base *base, int fd)
 {
     const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
+    struct evconnlistener *listener = evconnlistener_new(base, NULL, NULL, flags, 0, fd);
+    sh_require(listener);
+    s->bound[s->n_listeners] = evhttp_bind_listener(s->http, listener);
+    sh_require(s->bound[s->n_listeners]);
+    evconnlistener_set_error_cb(listener, on_accept_error);
+    s->listeners[s->n_listeners++] = listener;
+}
+
+static void start_evhttp(struct sh_http_server *s, struct event_base *base, const int *fds,
+                         size_t n)
+{
     s->http = evhttp_new(base);
-    sh_require(s->http);
-    s->listener = evconnlistener_new(base, NULL, NULL, flags, 0, fd);
-    sh_require(s->listener && evhttp_bind_listener(s->http, s->listener));
-    evconnlistener_set_error_cb(s->listener, on_accept_error);
+    sh_require(s->http && n <= SH_HTTP_LISTENERS);
+    for (size_t i = 0; i < n; i++)
+        add_listener(s, base, fds[i]);
     evhttp_set_bevcb(s->http, on_new_connection, s);
     evhttp_set_gencb(s->http, sh_http_on_request, s);
     evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
@@ -223,7 +249,18 @@ static void start_evhttp(struct sh_http_server *s, struct event_base *base, int 
     evhttp_set_timeout(s->http, s->limits.idle_timeout_ms / 1000 + 10);
 }
 
-static struct sh_http_server *serve_on(struct event_base *base, int fd,
+/* Nobody new comes in; who stands at the door was let in first, in this very turn of the loop. */
+static void on_leave(void *arg)
+{
+    struct sh_http_server *s = arg;
+    s->left = true;
+    update_listening(s);
+    sh_http_conns_adopt(s);
+    while (s->n_listeners)
+        evhttp_del_accept_socket(s->http, s->bound[--s->n_listeners]);
+}
+
+static struct sh_http_server *serve_on(struct event_base *base, const int *fds, size_t n,
                                        const struct sh_http_limits *limits,
                                        sh_http_handler_fn *handler, sh_http_refused_fn *refused,
                                        void *arg)
@@ -239,11 +276,13 @@ static struct sh_http_server *serve_on(struct event_base *base, int fd,
     TAILQ_INIT(&s->conns);
     TAILQ_INIT(&s->late);
     TAILQ_INIT(&s->requests);
-    start_evhttp(s, base, fd);
+    LIST_INIT(&s->lingering);
+    start_evhttp(s, base, fds, n);
     s->loose_ends = event_new(base, -1, 0, on_loose_ends, s);
     sh_require(s->loose_ends);
     s->emfile_timer = sh_timer_new(base, on_emfile_over, s);
     s->tick = sh_timer_new(base, on_tick, s);
+    s->leave = sh_timer_new(base, on_leave, s);
     sh_timer_set(s->tick, TICK_MS);
     s->next = servers;
     servers = s;
@@ -258,9 +297,31 @@ struct sh_http_server *sh_http_server_new(struct event_base *base, const char *h
     int fd = bind_socket(host, port, err);
     if (fd < 0)
         return NULL;
-    struct sh_http_server *s = serve_on(base, fd, limits, handler, refused, arg);
+    struct sh_http_server *s = serve_on(base, &fd, 1, limits, handler, refused, arg);
     s->port = bound_port(fd);
     return s;
+}
+
+struct sh_http_server *sh_http_server_new_given(struct event_base *base, const int *sockets,
+                                                size_t n, const struct sh_http_limits *limits,
+                                                sh_http_handler_fn *handler,
+                                                sh_http_refused_fn *refused, void *arg)
+{
+    const int on = 1;
+    sh_require(n >= 1);
+    for (size_t i = 0; i < n; i++)
+        (void)!setsockopt(sockets[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    struct sh_http_server *s = serve_on(base, sockets, n, limits, handler, refused, arg);
+    s->port = bound_port(sockets[0]);
+    s->given = s->held_back = true;
+    update_listening(s);
+    return s;
+}
+
+void sh_http_server_accept(struct sh_http_server *s)
+{
+    s->held_back = false;
+    update_listening(s);
 }
 
 struct sh_http_server *
@@ -272,7 +333,7 @@ sh_http_server_new_unix(struct event_base *base, const char *dir, const char *na
     int fd = sh_unix_listen(dir, name, BACKLOG, &path, err);
     if (fd < 0)
         return NULL;
-    struct sh_http_server *s = serve_on(base, fd, limits, handler, refused, arg);
+    struct sh_http_server *s = serve_on(base, &fd, 1, limits, handler, refused, arg);
     s->unix_path = path;
     return s;
 }
@@ -289,7 +350,7 @@ int sh_http_server_port(const struct sh_http_server *s)
 
 int sh_http_server_open_connections(const struct sh_http_server *s)
 {
-    return s->n_conns;
+    return s->n_conns + s->n_lingering;
 }
 
 size_t sh_http_server_pending(const struct sh_http_server *s)
@@ -299,18 +360,17 @@ size_t sh_http_server_pending(const struct sh_http_server *s)
 
 void sh_http_server_stop(struct sh_http_server *s)
 {
-    struct sh_http_conn *c, *next;
+    if (s->stopping)
+        return;
     s->stopping = true;
+    s->stop_ms = s->now_ms = sh_mono_us() / 1000;
     if (s->unix_path)
         unlink(s->unix_path);
-    update_listening(s);
+    if (s->given)
+        update_listening(s);
     sh_http_conns_adopt(s);
     sh_http_streams_end(s);
-    for (c = TAILQ_FIRST(&s->conns); c; c = next) {
-        next = TAILQ_NEXT(c, link);
-        if (sh_http_conn_idle_ms(c) >= 0)
-            sh_http_conn_finish(c);
-    }
+    sh_timer_set(s->leave, 0);
 }
 
 void sh_http_server_free(struct sh_http_server *s)
@@ -319,7 +379,7 @@ void sh_http_server_free(struct sh_http_server *s)
         return;
     sh_http_conns_adopt(s);
     const bool was_stopping = s->stopping;
-    s->stopping = true;
+    s->stopping = s->left = true;
     update_listening(s);
     for (struct sh_http_server **p = &servers; *p; p = &(*p)->next) {
         if (*p == s) {
@@ -330,11 +390,13 @@ void sh_http_server_free(struct sh_http_server *s)
     if (s->unix_path && !was_stopping)
         unlink(s->unix_path);
     free(s->unix_path);
-    evhttp_free(s->http); /* the listener, and every connection through its close callback */
+    evhttp_free(s->http); /* the listeners, and every connection through its close callback */
+    sh_http_lingers_free(s);
     sh_http_requests_free(s);
     event_free(s->loose_ends);
     sh_timer_free(s->tick);
     sh_timer_free(s->emfile_timer);
+    sh_timer_free(s->leave);
     if (s->spare_fd >= 0)
         close(s->spare_fd);
     free(s);

@@ -57,6 +57,17 @@ struct sh_http_server *sh_http_server_new(struct event_base *base, const char *h
                                           const struct sh_http_limits *limits,
                                           sh_http_handler_fn *handler, sh_http_refused_fn *refused,
                                           void *arg, struct sh_error *err) SH_WARN_UNUSED;
+#define SH_HTTP_LISTENERS 8
+/* The same on sockets that listen already (1 to SH_HTTP_LISTENERS of them, TCP, non-blocking),
+ * which somebody else holds too: what is not accepted before this server ends waits in the kernel
+ * for whoever accepts next. They are the server's now. Nothing is accepted before
+ * sh_http_server_accept(): who comes early waits, and is not turned away. Never NULL. */
+struct sh_http_server *sh_http_server_new_given(struct event_base *base, const int *sockets,
+                                                size_t n, const struct sh_http_limits *limits,
+                                                sh_http_handler_fn *handler,
+                                                sh_http_refused_fn *refused,
+                                                void *arg) SH_WARN_UNUSED;
+void sh_http_server_accept(struct sh_http_server *s);
 /* The same on a Unix socket dir/name, for this machine's owner alone (mode 0600). A file of that
  * name is replaced: the caller sees to it that no other process serves there. Removed by stop. */
 struct sh_http_server *sh_http_server_new_unix(struct event_base *base, const char *dir,
@@ -69,9 +80,13 @@ struct sh_http_server *sh_http_server_new_unix(struct event_base *base, const ch
  * handshake is under the deadline for headers. Borrowed until the server is freed; NULL: plain. */
 void sh_http_server_set_tls(struct sh_http_server *s, struct sh_tls *tls);
 int sh_http_server_port(const struct sh_http_server *s);
+/* Those that are being closed included. */
 int sh_http_server_open_connections(const struct sh_http_server *s);
-/* Stop listening; connections that are open get `Connection: close` with their next answer; answers
- * that stay open end. */
+/* Stop listening (on sockets that were given: accept no more). Connections that are open get
+ * `Connection: close` with their next answer; who is idle has half a second to ask once more, who
+ * is in the middle of a request a few; answers that stay open end. Then each is closed in such a
+ * way that what the peer has sent meanwhile does not take the last answer away. All is over when
+ * sh_http_server_open_connections() is 0. */
 void sh_http_server_stop(struct sh_http_server *s);
 /* Requests whose reply is still owed or on its way out. */
 size_t sh_http_server_pending(const struct sh_http_server *s);

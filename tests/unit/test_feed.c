@@ -119,7 +119,7 @@ static void begin(struct world *w)
     w->kit.s = sh_store_open(&c, &err);
     assert_non_null(w->kit.s);
     w->feed = sh_feed_new(w->kit.s, on_other, w);
-    w->ingress = sh_ingress_new(w->base, &w->config, w->kit.s, on_event, w, &err);
+    w->ingress = sh_ingress_new(w->base, &w->config, NULL, w->kit.s, on_event, w, &err);
     if (!w->ingress)
         fail_msg("%s", err.msg);
     sh_ingress_set_other(w->ingress, sh_feed_request, w->feed);

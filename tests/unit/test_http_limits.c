@@ -399,16 +399,24 @@ static void stops_gracefully(void **state)
 {
     (void)state;
     start(&usual, 0);
-    int idle = dial(), busy = dial();
+    int idle = dial(), busy = dial(), asks = dial();
     bool closed;
     puts_to(idle, "GET /x HTTP/1.1\r\n" HOST "\r\n");
     assert_has(get(idle, 60, &closed), "200 OK");
+    puts_to(asks, "GET /x HTTP/1.1\r\n" HOST "\r\n");
+    assert_has(get(asks, 60, &closed), "200 OK");
     puts_to(busy, "GET /slow HTTP/1.1\r\n" HOST "\r\n");
     pause_ms(50);
     const char *r = "GET /stop HTTP/1.1\r\n" HOST "\r\n";
     assert_has(exchange(r, strlen(r), &closed), "Connection: close\r\n");
     assert_true(closed);
-    get(idle, 100, &closed);
+    puts_to(asks, "GET /x HTTP/1.1\r\n" HOST "\r\nGET /x HTTP/1.1\r\n" HOST "\r\n");
+    const char *both = get(asks, 300, &closed); /* it could not know: the last one is told */
+    assert_has(both, "Connection: close\r\n");
+    assert_non_null(strstr(strstr(both, "200 OK") + 1, "200 OK"));
+    assert_true(closed);
+    close(asks);
+    get(idle, 2000, &closed);
     assert_true(closed);
     const char *answer = get(busy, 400, &closed);
     assert_has(answer, "0 /slow");
