@@ -47,7 +47,7 @@ static const struct entry commands[] = {
     {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL},         /* started by serve */
     {"playground", sh_cmd_playground, NULL}, /* likewise */
-    {"version", sh_cmd_version, "say the version, and those of the libraries"},
+    {"version", sh_cmd_version, "say what this binary is: version, build, libraries"},
     {"help", cmd_help, "this list"},
 };
 

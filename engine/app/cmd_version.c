@@ -1,88 +1,161 @@
 /* SPDX-License-Identifier: MIT
- * cmd_version.c: versions of the engine and of the libraries it runs on. */
+ * cmd_version.c: what this binary is: version, commit, build, store schema, API, libraries. */
 #include "app/app.h"
 
+#include "app/build_info.h"
 #include "app/deb_version.h"
+#include "app/libraries.h"
 #include "app/options.h"
 #include "app/print.h"
-#include "lua/config_file.h"
+#include "core/store.h"
+#include "svc/json.h"
 
-#include <curl/curl.h>
-#include <event2/event.h>
-#include <openssl/crypto.h>
-#include <seccomp.h>
-#include <sqlite3.h>
+#include <elf.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define DPKG_STATUS "/var/lib/dpkg/status"
+#define API_VERSION "v1" /* of the paths under /api/; docs/openapi.json says the same */
 
-#ifndef SH_COMMIT
-#define SH_COMMIT ""
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
 #endif
 
-/* Packages whose fixes the engine relies on; older ones work, with known holes. */
-struct relied_on {
-    const char *package, *version, *why;
-};
-static const struct relied_on relied[] = {
-    {"libevent-2.1-7", "2.1.12-stable-8+deb12u1",
-     "request smuggling and header injection in the HTTP server (CVE-2026-63379 and seven more)"},
-    {"libcjson1", "1.7.15-1+deb12u4", "memory errors in cJSON (CVE-2023-26819, CVE-2025-57052)"},
-    {"liblua5.4-0", "5.4.4-3+deb12u1", "memory errors in Lua (CVE-2022-28805, CVE-2022-33099)"},
-    {"libcurl4", "7.88.1-10+deb12u15", "security fixes of libcurl"},
-};
+#define MAX_HARDENING 256
 
 static const struct sh_option options[] = {{"json", NULL, "one JSON object on one line"}};
 static const struct sh_command command = {
     .name = "version",
-    .summary = "Say the version, and those of the libraries; warn about libraries without fixes.",
+    .summary = "Say what this binary is: version, commit, build, store schema, API, libraries.",
+    .details = "Warns of libraries that are older than the fixes the engine relies on.",
     .example = "  switchhook version",
     .options = options,
     .n_options = 1,
 };
 
-/* The warnings, as strings in an array. */
-static cJSON *warnings(void)
+/* --- hardening: what is in the binary, not what was asked for ----------------------------------
+ */
+
+struct linked { /* of the program that runs */
+    bool relro, now;
+};
+
+static void read_dynamic(const ElfW(Dyn) * d, struct linked *l)
 {
-    cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < sizeof(relied) / sizeof(relied[0]); i++) {
-        const struct relied_on *r = &relied[i];
-        char *have = sh_deb_installed(DPKG_STATUS, r->package);
-        if (have && sh_deb_earlier(have, r->version)) {
-            char *text =
-                sh_strf("%s is %s; %s fixes %s. Upgrade it.", r->package, have, r->version, r->why);
-            cJSON_AddItemToArray(list, cJSON_CreateString(text));
-            free(text);
-        }
-        free(have);
+    for (; d->d_tag != DT_NULL; d++) {
+        l->now = l->now || d->d_tag == DT_BIND_NOW ||
+                 (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_BIND_NOW)) ||
+                 (d->d_tag == DT_FLAGS_1 && (d->d_un.d_val & DF_1_NOW));
     }
-    return list;
 }
 
-static cJSON *libraries(void)
+/* The program itself comes first: the others are no matter of ours. */
+static int look_at(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    cJSON *o = cJSON_CreateObject();
-    char seccomp[32];
-    const struct scmp_version *v = seccomp_version();
-    snprintf(seccomp, sizeof(seccomp), "%u.%u.%u", v->major, v->minor, v->micro);
-    cJSON_AddStringToObject(o, "lua", sh_config_lua_release());
-    cJSON_AddStringToObject(o, "libevent", event_get_version());
-    cJSON_AddStringToObject(o, "sqlite", sqlite3_libversion());
-    cJSON_AddStringToObject(o, "curl", curl_version_info(CURLVERSION_NOW)->version);
-    cJSON_AddStringToObject(o, "cjson", cJSON_Version());
-    cJSON_AddStringToObject(o, "openssl", OpenSSL_version(OPENSSL_VERSION_STRING));
-    cJSON_AddStringToObject(o, "seccomp", seccomp);
-    return o;
+    struct linked *l = arg;
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        l->relro = l->relro || p->p_type == PT_GNU_RELRO;
+        if (p->p_type == PT_DYNAMIC)
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is what it is
+            read_dynamic((const ElfW(Dyn) *)(info->dlpi_addr + p->p_vaddr), l);
+    }
+    return 1;
 }
 
-static void print_text(const cJSON *libs, const cJSON *warned)
+static void hardening(char out[MAX_HARDENING])
 {
-    printf("switchhook %s%s%s%s\n", SH_VERSION, *SH_COMMIT ? " (" : "", SH_COMMIT,
-           *SH_COMMIT ? ")" : "");
+    struct linked l = {0};
+    (void)dl_iterate_phdr(look_at, &l);
+    const char *const parts[] = {
+#ifdef __PIE__
+        "pie",
+#endif
+#if defined(__SSP_STRONG__)
+        "stack-protector-strong",
+#elif defined(__SSP__)
+        "stack-protector",
+#endif
+#if defined(_FORTIFY_SOURCE) && _FORTIFY_SOURCE > 0
+        "fortify-source",
+#endif
+#ifdef __CET__
+        "cf-protection",
+#endif
+        l.relro ? "relro" : NULL,
+        l.now ? "bind-now" : NULL,
+    };
+    size_t len = 0;
+    *out = '\0';
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        if (parts[i])
+            len +=
+                (size_t)snprintf(out + len, MAX_HARDENING - len, "%s%s", len ? ", " : "", parts[i]);
+    }
+}
+
+/* --- printing -----------------------------------------------------------------------------------
+ */
+
+static cJSON *tree(void)
+{
+    char hard[MAX_HARDENING];
+    char *file = sh_deb_status_file();
+    cJSON *all = cJSON_CreateObject();
+    hardening(hard);
+    cJSON_AddStringToObject(all, "version", SH_VERSION);
+    cJSON_AddStringToObject(all, "commit", sh_build_info.commit);
+    cJSON_AddStringToObject(all, "date", sh_build_info.date);
+    cJSON_AddStringToObject(all, "api", API_VERSION);
+    cJSON_AddNumberToObject(all, "schema", SH_STORE_SCHEMA);
+    cJSON *build = cJSON_AddObjectToObject(all, "build");
+    cJSON_AddStringToObject(build, "compiler", COMPILER);
+    cJSON_AddStringToObject(build, "type", sh_build_info.type);
+    cJSON_AddStringToObject(build, "flags", sh_build_info.flags);
+    cJSON_AddStringToObject(build, "hardening", hard);
+    cJSON_AddStringToObject(build, "sanitizers", sh_build_info.sanitize);
+    cJSON_AddItemToObject(all, "libraries", sh_libraries());
+    cJSON_AddItemToObject(all, "outdated", sh_libraries_outdated(file));
+    free(file);
+    return all;
+}
+
+static void print_libraries(const cJSON *libraries)
+{
     const cJSON *item;
-    cJSON_ArrayForEach(item, libs) printf("  %-9s %s\n", item->string, item->valuestring);
-    cJSON_ArrayForEach(item, warned) fprintf(stderr, "warning: %s\n", item->valuestring);
+    printf("libraries\n");
+    cJSON_ArrayForEach(item, libraries)
+    {
+        const char *loaded = sh_json_string(item, "loaded");
+        const char *built = sh_json_string(item, "built_with");
+        const bool same = strcmp(loaded, built) == 0;
+        printf("  %-9s %s%s%s%s\n", item->string, loaded, same ? "" : " (built with ",
+               same ? "" : built, same ? "" : ")");
+    }
+}
+
+static void print_text(const cJSON *all)
+{
+    const cJSON *build = sh_json_member(all, "build"), *item;
+    const char *sanitizers = sh_json_string(build, "sanitizers");
+    printf("switchhook %s (commit %s of %s)\n", SH_VERSION, sh_build_info.commit,
+           sh_build_info.date);
+    printf("API        %s\n", API_VERSION);
+    printf("schema     %d of the store\n", SH_STORE_SCHEMA);
+    printf("compiler   %s\n", sh_json_string(build, "compiler"));
+    printf("build      %s: %s\n", sh_json_string(build, "type"), sh_json_string(build, "flags"));
+    printf("hardening  %s\n", sh_json_string(build, "hardening"));
+    if (*sanitizers)
+        printf("sanitizers %s\n", sanitizers);
+    print_libraries(sh_json_member(all, "libraries"));
+    cJSON_ArrayForEach(item, sh_json_member(all, "outdated")) fprintf(
+        stderr, "warning: %s %s is older than %s: %s. %s.\n", sh_json_string(item, "library"),
+        sh_json_string(item, "version"), sh_json_string(item, "fixed_in"),
+        sh_json_string(item, "why"), sh_json_string(item, "next"));
 }
 
 int sh_cmd_version(int argc, char **argv)
@@ -90,15 +163,11 @@ int sh_cmd_version(int argc, char **argv)
     struct sh_options o;
     int code = sh_options_parse(&command, argc, argv, &o);
     if (code < 0) {
-        cJSON *all = cJSON_CreateObject(), *libs = libraries(), *warned = warnings();
-        cJSON_AddStringToObject(all, "version", SH_VERSION);
-        cJSON_AddStringToObject(all, "commit", SH_COMMIT);
-        cJSON_AddItemToObject(all, "libraries", libs);
-        cJSON_AddItemToObject(all, "warnings", warned);
+        cJSON *all = tree();
         if (sh_options_get(&o, "json"))
             sh_print_json(all);
         else
-            print_text(libs, warned);
+            print_text(all);
         cJSON_Delete(all);
         code = 0;
     }

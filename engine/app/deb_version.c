@@ -69,30 +69,71 @@ bool sh_deb_earlier(const char *a, const char *b)
     return order ? order < 0 : compare_part(revision_a, revision_b) < 0;
 }
 
+bool sh_deb_upstream_earlier(const char *a, const char *b)
+{
+    long epoch_a, epoch_b;
+    char upstream_a[128], upstream_b[128];
+    const char *revision;
+    split(a, &epoch_a, upstream_a, &revision);
+    split(b, &epoch_b, upstream_b, &revision);
+    return compare_part(upstream_a, upstream_b) < 0;
+}
+
 static const char *value_of(const char *line, const char *field)
 {
     size_t n = strlen(field);
     return strncmp(line, field, n) == 0 && strncmp(line + n, ": ", 2) == 0 ? line + n + 2 : NULL;
 }
 
-char *sh_deb_installed(const char *status_file, const char *package)
+static size_t index_of(const char *const *packages, size_t n, const char *name)
 {
-    FILE *f = fopen(status_file, "re");
-    char *line = NULL, *found = NULL;
+    size_t i = 0;
+    while (i < n && (!packages[i] || strcmp(packages[i], name) != 0))
+        i++;
+    return i;
+}
+
+struct stanza {     /* of the status file: a package */
+    size_t package; /* n: none that is asked for */
+    bool installed;
+};
+
+static void take_line(struct stanza *at, const char *line, const char *const *packages, size_t n,
+                      char **versions)
+{
+    const char *name = value_of(line, "Package"), *status = value_of(line, "Status");
+    const char *version = value_of(line, "Version");
+    if (!*line)
+        *at = (struct stanza){.package = n};
+    else if (name)
+        at->package = index_of(packages, n, name);
+    else if (status)
+        at->installed = strstr(status, " installed") != NULL;
+    else if (version && at->package < n && at->installed && !versions[at->package])
+        versions[at->package] = sh_strdup(version);
+}
+
+bool sh_deb_installed(const char *status_file, const char *const *packages, size_t n,
+                      char **versions)
+{
+    struct stanza at = {.package = n};
+    char *line = NULL;
     size_t room = 0;
-    bool here = false, installed = false;
-    while (f && !found && getline(&line, &room, f) > 0) {
+    memset(versions, 0, n * sizeof(*versions));
+    FILE *f = fopen(status_file, "re");
+    if (!f)
+        return false;
+    while (getline(&line, &room, f) > 0) {
         line[strcspn(line, "\n")] = '\0';
-        const char *name = value_of(line, "Package"), *status = value_of(line, "Status");
-        if (name)
-            here = strcmp(name, package) == 0;
-        if (status)
-            installed = strstr(status, " installed") != NULL;
-        if (here && installed && value_of(line, "Version"))
-            found = sh_strdup(value_of(line, "Version"));
+        take_line(&at, line, packages, n, versions);
     }
     free(line);
-    if (f)
-        fclose(f);
-    return found;
+    fclose(f);
+    return true;
+}
+
+char *sh_deb_status_file(void)
+{
+    const char *dir = getenv("DPKG_ADMINDIR");
+    return sh_strf("%s/status", dir && *dir ? dir : "/var/lib/dpkg");
 }

@@ -226,6 +226,8 @@ static void on_known(void *arg)
     sh_ingress_set_refusing(s->ingress, reason_to_refuse(s));
     sh_ingress_accept(s->ingress);
     sh_serve_say_ready(s);
+    if (!s->libraries)
+        s->libraries = sh_libraries_check_start();
 }
 
 static bool start_control(struct server *s, struct sh_error *err)
@@ -473,6 +475,7 @@ static void report_end(const struct server *s)
 static void finish(struct server *s)
 {
     report_end(s);
+    sh_libraries_check_end(s->libraries);
     sh_eraser_stop(s->eraser);
     sh_outbox_free(s->outbox);
     sh_outside_free(s->outside);

@@ -8,6 +8,7 @@
 #include "app/eraser.h"
 #include "app/feed.h"
 #include "app/ingress.h"
+#include "app/libraries.h"
 #include "app/live.h"
 #include "app/outside.h"
 #include "app/sampler.h"
@@ -39,6 +40,7 @@ struct server {
     struct sh_meter *meter;
     struct sh_sampler *sampler;
     struct sh_control *control;
+    struct sh_libraries_check *libraries;
     struct sh_op_count count;
     struct sh_op_generation keep;
     struct sh_op_prune prune_op;

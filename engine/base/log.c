@@ -22,10 +22,10 @@ static atomic_int min_level = SH_LOG_INFO;
 static atomic_int line_format = SH_LOG_LOGFMT;
 static struct sh_log_mask masked = {.numbers = true};
 
-/* Keys whose values come from the engine itself: ids, times, addresses, files. */
-static const char *const plain_keys[] = {"event", "item",  "generation", "live",  "before",
-                                         "trace", "until", "since",      "peer",  "file",
-                                         "dir",   "zone",  "listen",     "token", NULL};
+/* Keys whose values come from the engine itself: ids, times, addresses, files, libraries. */
+static const char *const plain_keys[] = {
+    "event", "item", "generation", "live",   "before", "trace",   "until",    "since", "peer",
+    "file",  "dir",  "zone",       "listen", "token",  "version", "fixed_in", "fixes", NULL};
 
 /* --- settings ----------------------------------------------------------------------------------
  */

@@ -24,6 +24,8 @@
 
 #include <cjson/cJSON.h>
 
+#define SH_STORE_SCHEMA 4 /* newest migration: the schema that this binary writes */
+
 struct sh_store;
 
 struct sh_store_config {

@@ -17,7 +17,6 @@
 #include <stdatomic.h>
 
 #define SH_FORGOTTEN          "{\"forgotten\":true}" /* in the place of what was a caller's */
-#define SH_STORE_SCHEMA       4                      /* newest migration */
 #define SH_STORE_BATCH        1024                   /* operations in one transaction */
 #define SH_STORE_WAL_PAGES    8192 /* WAL longer than this is checkpointed: 32 MiB */
 #define SH_STORE_GATE_MS      20   /* how long a checkpoint's last step waits for readers */

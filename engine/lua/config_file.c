@@ -558,3 +558,13 @@ const char *sh_config_lua_release(void)
 {
     return LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE;
 }
+
+/* "$LuaVersion: Lua 5.4.4  Copyright ...$": the one text in the library that says its release. */
+extern const char lua_ident[];
+
+void sh_config_lua_loaded(char out[32])
+{
+    const char *at = strstr(lua_ident, ": Lua ");
+    at = at ? at + strlen(": Lua ") : "";
+    snprintf(out, 32, "%.*s", (int)strcspn(at, " "), at);
+}

@@ -21,5 +21,7 @@ int sh_config_line(const char *text, const char *path);
 
 /* "5.4.4": the Lua release that the engine was built with. */
 const char *sh_config_lua_release(void);
+/* The one of the library that is loaded; "" if it does not say. */
+void sh_config_lua_loaded(char out[32]);
 
 #endif

@@ -527,7 +527,9 @@ static void test_deb_versions(void **state)
     assert_true(sh_deb_earlier("9.9-1", "1:0.1-1"));
     assert_true(sh_deb_earlier("1.0", "1.0a"));
     assert_false(sh_deb_earlier("1.10", "1.9"));
-    assert_null(sh_deb_installed("/nonexistent/status", "libc6"));
+    assert_true(sh_deb_upstream_earlier("2.1.12-stable-9", "2.1.13"));
+    assert_false(sh_deb_upstream_earlier("2.1.13-stable", "2.1.13"));
+    assert_false(sh_deb_upstream_earlier("1:1.10-1", "1.9"));
 }
 
 int main(void)
