@@ -40,7 +40,7 @@ static const struct sh_command command = {
  */
 
 struct linked { /* of the program that runs */
-    bool relro, now;
+    bool pie, relro, now;
 };
 
 static void read_dynamic(const ElfW(Dyn) * d, struct linked *l)
@@ -57,6 +57,7 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct linked *l = arg;
     (void)size;
+    l->pie = info->dlpi_addr != 0; /* it was not where it was linked for */
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         l->relro = l->relro || p->p_type == PT_GNU_RELRO;
@@ -72,9 +73,7 @@ static void hardening(char out[MAX_HARDENING])
     struct linked l = {0};
     (void)dl_iterate_phdr(look_at, &l);
     const char *const parts[] = {
-#ifdef __PIE__
-        "pie",
-#endif
+        l.pie ? "pie" : NULL,
 #if defined(__SSP_STRONG__)
         "stack-protector-strong",
 #elif defined(__SSP__)

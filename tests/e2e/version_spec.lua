@@ -47,7 +47,9 @@ describe("the version", function()
     assert.truthy(v.build.compiler:match "^gcc [%d.]+" or v.build.compiler:match "^clang [%d.]+")
     assert.truthy(#v.build.type > 0)
     assert.truthy(v.build.flags:find("-fstack-protector-strong", 1, true))
-    assert.truthy(v.build.hardening:find("stack-protector-strong", 1, true))
+    for _, part in ipairs { "pie", "stack-protector-strong", "relro" } do
+      assert.truthy(v.build.hardening:find(part, 1, true), part)
+    end
     for _, name in ipairs { "lua", "libevent", "sqlite", "curl", "cjson", "openssl", "seccomp" } do
       assert.truthy(v.libraries[name].loaded:match "^%d+%.%d+", name)
       assert.truthy(v.libraries[name].built_with:match "^%d+%.%d+", name)
