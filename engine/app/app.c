@@ -43,6 +43,9 @@ static const struct entry commands[] = {
     {"drop", sh_cmd_drop, "be done with dead letters"},
     {"audit", sh_cmd_list, "list who changed what, and when"},
     {"token", sh_cmd_token, "list who may come in through the API; new, revoke"},
+    {"backup", sh_cmd_backup, "copy the store, also of a running engine, to one file"},
+    {"restore", sh_cmd_restore, "put a backup in the place of the store"},
+    {"verify", sh_cmd_verify, "check the store, or a backup"},
     {"forget", sh_cmd_forget, "remove or make blank everything about a caller"},
     {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL},         /* started by serve */

@@ -33,6 +33,8 @@
 #define SH_STORE_SAID_BYTES   4096 /* of an error or an answer kept with an outbox item */
 #define SH_STORE_TO_BYTES     300  /* of a call's address as people see it */
 
+#define SH_STORE_APPLICATION_ID 0x53574f4b /* "SWOK", in the header of the file */
+
 #define SH_STORE_NEAR_MS    60000             /* timers due sooner count as emits */
 #define SH_STORE_FIRE_MAX   10000             /* things in one SH_OP_FIRE */
 #define SH_STORE_FEED_BYTES ((size_t)4 << 20) /* of a calendar feed */
@@ -250,6 +252,13 @@ sqlite3_stmt *sh_store_stmt(struct sh_store_conn *c, enum sh_stmt which,
 /* sh_store_stmt() and sh_sqlite_run() for one without parameters. */
 bool sh_store_do(struct sh_store_conn *c, enum sh_stmt which, struct sh_error *err) SH_WARN_UNUSED;
 char *sh_store_db_path(const char *dir) SH_WARN_UNUSED;
+/* mkdir -p; the last folder is the owner's alone. */
+bool sh_store_make_dir(const char *dir, struct sh_error *err) SH_WARN_UNUSED;
+/* The entry of a new folder or file lasts only when its parent folder is synced too. */
+bool sh_store_sync_dir(const char *dir, struct sh_error *err) SH_WARN_UNUSED;
+/* The data folder's lock, for as long as the descriptor is open; -1 and *err: SH_EBUSY: another
+ * holds it (after a second of trying), others. */
+int sh_store_lock(const char *dir, struct sh_error *err) SH_WARN_UNUSED;
 
 /* --- store.c: threads -------------------------------------------------------- */
 void sh_store_set_fatal(struct sh_store *s, const struct sh_error *err);

@@ -14,16 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_TRIES     50         /* 20 ms apart */
-#define APPLICATION_ID 0x53574f4b /* "SWOK", in the file's header */
+#define LOCK_TRIES 50 /* 20 ms apart */
 
 char *sh_store_db_path(const char *dir)
 {
     return sh_strf("%s/switchhook.db", dir);
 }
 
-/* The entry of a new folder or file lasts only when its parent folder is synced too. */
-static bool sync_dir(const char *dir, struct sh_error *err)
+bool sh_store_sync_dir(const char *dir, struct sh_error *err)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -35,8 +33,7 @@ static bool sync_dir(const char *dir, struct sh_error *err)
     return ok;
 }
 
-/* mkdir -p; the last folder is the owner's alone. */
-static bool make_dir(const char *dir, struct sh_error *err)
+bool sh_store_make_dir(const char *dir, struct sh_error *err)
 {
     struct stat st;
     if (stat(dir, &st) == 0)
@@ -50,10 +47,10 @@ static bool make_dir(const char *dir, struct sh_error *err)
     }
     if (slash)
         slash[slash == parent] = '\0';
-    bool ok = !slash || make_dir(parent, err);
+    bool ok = !slash || sh_store_make_dir(parent, err);
     if (ok && mkdir(dir, 0700) != 0 && errno != EEXIST)
         ok = sh_error_set(err, SH_ESYS, "data folder %s: cannot be made: %s", dir, strerror(errno));
-    ok = ok && sync_dir(slash ? parent : ".", err);
+    ok = ok && sh_store_sync_dir(slash ? parent : ".", err);
     free(parent);
     return ok;
 }
@@ -73,21 +70,22 @@ static bool take_lock(int fd)
     return false;
 }
 
-static bool lock_dir(struct sh_store *s, struct sh_error *err)
+int sh_store_lock(const char *dir, struct sh_error *err)
 {
-    char *path = sh_strf("%s/lock", s->config.dir);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    bool ok = s->lock_fd >= 0;
-    if (!ok)
+    char *path = sh_strf("%s/lock", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
         sh_error_set(err, SH_ESYS, "lock file %s: %s", path, strerror(errno));
-    else if (!take_lock(s->lock_fd)) {
-        ok = errno == EWOULDBLOCK
-                 ? sh_error_set(err, SH_EBUSY, "data folder %s: another engine is using it",
-                                s->config.dir)
-                 : sh_error_set(err, SH_ESYS, "lock file %s: flock: %s", path, strerror(errno));
+    } else if (!take_lock(fd)) {
+        if (errno == EWOULDBLOCK)
+            sh_error_set(err, SH_EBUSY, "data folder %s: another engine is using it", dir);
+        else
+            sh_error_set(err, SH_ESYS, "lock file %s: flock: %s", path, strerror(errno));
+        close(fd);
+        fd = -1;
     }
     free(path);
-    return ok;
+    return fd;
 }
 
 sqlite3_stmt *sh_store_stmt(struct sh_store_conn *c, enum sh_stmt which, struct sh_error *err)
@@ -168,7 +166,7 @@ static bool migrate(sqlite3 *db, const char *name, struct sh_error *err)
         return false;
     if (have == SH_STORE_SCHEMA)
         return true; /* the usual case takes no write lock */
-    snprintf(mark, sizeof(mark), "PRAGMA application_id=%d", APPLICATION_ID);
+    snprintf(mark, sizeof(mark), "PRAGMA application_id=%d", SH_STORE_APPLICATION_ID);
     if (!sh_sqlite_exec(db, "BEGIN IMMEDIATE", err))
         return false;
     if (migrate_within(db, name, err) && sh_sqlite_exec(db, mark, err) &&
@@ -271,9 +269,25 @@ static void keep_from_others(const char *path)
     }
 }
 
+/* Not to begin an empty store where one was being put back: an engine that is started by itself
+ * would take events into it. */
+static bool restore_is_over(const struct sh_store *s, struct sh_error *err)
+{
+    char *begun = sh_strf("%s.restore", s->path);
+    const bool over = access(s->path, F_OK) == 0 || access(begun, F_OK) != 0;
+    if (!over)
+        sh_error_set(err, SH_EBUSY,
+                     "%s: a restore was broken off here: run it again, or remove %s to begin with"
+                     " an empty store",
+                     s->config.dir, begun);
+    free(begun);
+    return over;
+}
+
 static bool open_file(struct sh_store *s, struct sh_error *err)
 {
-    if (!s->config.shared && (!make_dir(s->config.dir, err) || !lock_dir(s, err)))
+    if (!s->config.shared && (!sh_store_make_dir(s->config.dir, err) ||
+                              (s->lock_fd = sh_store_lock(s->config.dir, err)) < 0))
         return false;
     s->path = sh_store_db_path(s->config.dir);
     if (!s->config.shared &&
@@ -281,6 +295,8 @@ static bool open_file(struct sh_store *s, struct sh_error *err)
         sqlite3_temp_directory = sqlite3_mprintf("%s", s->config.dir);
     if (s->config.shared && access(s->path, F_OK) != 0)
         return sh_error_set(err, SH_ENOTFOUND, "%s: no store there", s->config.dir);
+    if (!s->config.shared && !restore_is_over(s, err))
+        return false;
     if (!s->config.shared)
         keep_from_others(s->path);
     bool unclean = !s->config.shared && ended_unclean(s);

@@ -2,6 +2,7 @@
  * crypto.c: thin layer over libcrypto. */
 #include "svc/crypto.h"
 
+#include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -10,6 +11,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define READ_BYTES ((size_t)256 << 10)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t context_key;
@@ -43,6 +47,24 @@ void sh_sha256(const struct sh_slice *parts, size_t n, uint8_t out[SH_SHA256_BYT
     for (size_t i = 0; i < n; i++)
         sh_require(EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1);
     sh_require(EVP_DigestFinal_ex(ctx, out, NULL) == 1);
+}
+
+bool sh_sha256_fd(int fd, uint8_t out[SH_SHA256_BYTES])
+{
+    EVP_MD_CTX *ctx = context();
+    uint8_t *block = sh_alloc(1, READ_BYTES);
+    off_t at = 0;
+    ssize_t n;
+    sh_require(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
+    while ((n = pread(fd, block, READ_BYTES, at)) > 0 || (n < 0 && errno == EINTR)) {
+        if (n < 0)
+            continue;
+        sh_require(EVP_DigestUpdate(ctx, block, (size_t)n) == 1);
+        at += n;
+    }
+    free(block);
+    sh_require(EVP_DigestFinal_ex(ctx, out, NULL) == 1);
+    return n == 0;
 }
 
 void sh_hex(const uint8_t *bytes, size_t n, char *out)

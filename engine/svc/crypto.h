@@ -10,6 +10,8 @@
 
 /* SHA-256 of all parts, one after the other. */
 void sh_sha256(const struct sh_slice *parts, size_t n, uint8_t out[SH_SHA256_BYTES]);
+/* Of an open file, from its beginning. False and errno: it cannot be read. */
+bool sh_sha256_fd(int fd, uint8_t out[SH_SHA256_BYTES]) SH_WARN_UNUSED;
 /* n bytes as lower-case hex, NUL-terminated: out has 2n + 1 bytes. */
 void sh_hex(const uint8_t *bytes, size_t n, char *out);
 /* Equal? Time depends on the lengths alone (both sides are hashed first). */

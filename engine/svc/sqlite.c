@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Memory statistics take a process-wide lock on every allocation: three threads would queue for
@@ -71,6 +72,14 @@ bool sh_sqlite_exec(sqlite3 *db, const char *sql, struct sh_error *err)
     return sh_sqlite_fail(db, rc, what, err);
 }
 
+/* secure_delete FAST: what is deleted is overwritten wherever that costs no extra write */
+#define LASTING                                                                                    \
+    " PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"                    \
+    " PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=67108864; PRAGMA secure_delete=FAST;"
+#define SCRATCH                                                                                    \
+    " PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF;"          \
+    " PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
+
 static bool set_up(sqlite3 *db, const struct sh_sqlite_config *c, struct sh_error *err)
 {
     char sql[640];
@@ -79,16 +88,30 @@ static bool set_up(sqlite3 *db, const struct sh_sqlite_config *c, struct sh_erro
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
-    /* secure_delete FAST: what is deleted is overwritten wherever that costs no extra write */
     snprintf(sql, sizeof(sql),
              "PRAGMA cell_size_check=ON; PRAGMA cache_size=-%d; PRAGMA foreign_keys=OFF;"
              "PRAGMA mmap_size=0;%s%s",
              c->cache_kib, c->path ? "" : " PRAGMA temp_store=MEMORY;", /* no file at all */
              c->read_only ? " PRAGMA query_only=ON;"
-                          : " PRAGMA page_size=4096; PRAGMA journal_mode=WAL;"
-                            " PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
-                            " PRAGMA journal_size_limit=67108864; PRAGMA secure_delete=FAST;");
+             : c->scratch ? SCRATCH
+                          : LASTING);
     return sh_sqlite_exec(db, sql, err);
+}
+
+/* The path as SQLite's address of a file (sqlite.org/uri.html); the caller's. */
+static char *immutable_uri(const char *path)
+{
+    struct sh_buf out;
+    sh_buf_init(&out, strlen(path) * 3 + 64);
+    sh_buf_adds(&out, "file:");
+    for (const char *p = path; *p; p++) {
+        if (strchr("%?#", *p))
+            sh_buf_addf(&out, "%%%02x", (unsigned)(unsigned char)*p);
+        else
+            sh_buf_addc(&out, *p);
+    }
+    sh_buf_adds(&out, "?immutable=1");
+    return sh_buf_take(&out, NULL);
 }
 
 sqlite3 *sh_sqlite_open(const struct sh_sqlite_config *c, struct sh_error *err)
@@ -98,7 +121,10 @@ sqlite3 *sh_sqlite_open(const struct sh_sqlite_config *c, struct sh_error *err)
     sqlite3 *db = NULL;
     int flags = SQLITE_OPEN_NOMUTEX;
     flags |= c->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    int rc = sqlite3_open_v2(c->path ? c->path : ":memory:", &db, flags, c->vfs);
+    char *uri = c->immutable ? immutable_uri(c->path) : NULL;
+    const char *name = uri ? uri : c->path ? c->path : ":memory:";
+    int rc = sqlite3_open_v2(name, &db, uri ? flags | SQLITE_OPEN_URI : flags, c->vfs);
+    free(uri);
     if (rc != SQLITE_OK) {
         sh_sqlite_fail(db, db ? sqlite3_extended_errcode(db) : rc, c->path, err);
         sqlite3_close(db);

@@ -17,8 +17,10 @@ struct sh_sqlite_config {
     const char *path; /* NULL: in memory */
     const char *vfs;  /* NULL: the default one */
     bool read_only;
-    int cache_kib; /* page cache, at most */
-    int busy_ms;   /* how long to wait for another's lock */
+    bool immutable; /* with read_only: nobody writes to it; no locks, and no files beside it */
+    bool scratch;   /* a file that is not anybody's yet: one connection, one file, never synced */
+    int cache_kib;  /* page cache, at most */
+    int busy_ms;    /* how long to wait for another's lock */
 };
 
 /* Open (or create, unless read_only) and set: WAL, synchronous=FULL, no automatic checkpoints,
