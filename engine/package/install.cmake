@@ -23,12 +23,13 @@ endif()
 
 set(made ${BUILD}/package)
 file(MAKE_DIRECTORY ${made})
-foreach(name switchhook.service switchhook.sysusers switchhook.lua)
+foreach(name switchhook.service switchhook.socket switchhook.sysusers switchhook.lua)
   configure_file(${SRC}/engine/package/${name}.in ${made}/${name} @ONLY)
 endforeach()
 file(RENAME ${made}/switchhook.sysusers ${made}/switchhook.conf)
 
-file(INSTALL ${made}/switchhook.service DESTINATION ${UNITS} TYPE FILE)
+file(INSTALL ${made}/switchhook.service ${made}/switchhook.socket
+  DESTINATION ${UNITS} TYPE FILE)
 file(INSTALL ${made}/switchhook.conf DESTINATION ${prefix}/lib/sysusers.d TYPE FILE)
 file(INSTALL ${made}/switchhook.lua DESTINATION ${ETC} TYPE FILE)
 file(GLOB rules ${SRC}/rules/*.lua)
