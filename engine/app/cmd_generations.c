@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * cmd_generations.c: which rule sets went live, and how two of them differ. */
+ * cmd_generations.c: which rule sets went live, their files, and how two of them differ. */
 #include "app/app.h"
 
 #include "app/config.h"
@@ -7,9 +7,12 @@
 #include "app/diff.h"
 #include "app/options.h"
 #include "app/print.h"
+#include "app/write_file.h"
 #include "core/store.h"
 #include "svc/json.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,18 +26,25 @@ static const struct sh_option list_options[] = {
     {"data", "DIR", "data folder (default: as configured, var/)"},
     {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
     {"limit", "N", "the newest N, 0 = all (default: 50, with --json all)"},
+    {"export", "ID",
+     "instead: write the files of this one (or live) into the new or empty folder DIR"},
     {"json", NULL, "one JSON object a line"},
 };
 static const struct sh_command list_command = {
     .name = "generations",
+    .args = "[DIR]",
     .summary = "List the rule sets that went live: when, by what, and what changed.",
     .details =
         "A generation is every .lua file of the rules and scripts folders, named by the hash\n"
         "of their names and texts. Each one that went live is kept in the store, with its\n"
-        "text (see switchhook diff). The last row is the live one.",
-    .example = "  switchhook generations --limit 5",
+        "text (see switchhook diff). The last row is the live one. --export ID DIR writes the\n"
+        "files of one out again, as DIR/rules and DIR/scripts; ID is at least its first 4\n"
+        "characters, or live. Specs are no part of a generation.",
+    .example = "  switchhook generations --limit 5\n"
+               "  switchhook generations --export live /tmp/rules-as-they-run",
     .options = list_options,
     .n_options = COUNT(list_options),
+    .max_args = 1,
 };
 static const struct sh_column columns[] = {{"LIVE FROM", "live_at", false, false},
                                            {"GENERATION", "generation", false, false},
@@ -110,12 +120,98 @@ static int list(const struct sh_options *o)
     return ok ? 0 : SH_EXIT_BAD;
 }
 
+/* --- the files of one --------------------------------------------------------------------------
+ */
+
+/* Nothing is there, or a folder without entries. */
+static bool is_free(const char *path, struct sh_error *err)
+{
+    DIR *dir = opendir(path);
+    if (!dir && errno == ENOENT)
+        return true;
+    if (!dir)
+        return sh_error_set(err, SH_ESYS, "%s: %s", path, strerror(errno));
+    bool empty = true;
+    for (const struct dirent *e; empty && (e = readdir(dir)) != NULL;)
+        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    closedir(dir);
+    if (!empty)
+        return sh_error_set(err, SH_EBUSY, "%s is not empty; expected a new or an empty folder",
+                            path);
+    return true;
+}
+
+/* A store that somebody has tampered with must not name files elsewhere. */
+static bool is_within(const char *name)
+{
+    return (strncmp(name, "rules/", 6) == 0 || strncmp(name, "scripts/", 8) == 0) &&
+           !strstr(name, "/../") && !strstr(name, "//") && !strchr(name, '\\');
+}
+
+static bool write_files(const struct sh_generation *g, const char *dir, struct sh_error *err)
+{
+    for (size_t i = 0; i < g->n_files; i++) {
+        const struct sh_file *f = &g->files[i];
+        if (!is_within(f->name))
+            return sh_error_set(err, SH_EINVAL,
+                                "the generation names a file \"%.100s\", expected one under rules/ "
+                                "or scripts/",
+                                f->name);
+        char *path = sh_strf("%s/%s", dir, f->name);
+        const bool ok = sh_write_new_file(path, sh_slice(f->text, f->len), 0644, err);
+        free(path);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static void say_written(const struct sh_generation *g, const char *dir, bool json)
+{
+    if (!json) {
+        printf("generation %s: %zu files written below %s\n", g->id, g->n_files, dir);
+        return;
+    }
+    cJSON *o = cJSON_CreateObject(), *files = cJSON_CreateArray();
+    cJSON_AddStringToObject(o, "generation", g->id);
+    cJSON_AddStringToObject(o, "dir", dir);
+    for (size_t i = 0; i < g->n_files; i++)
+        cJSON_AddItemToArray(files, cJSON_CreateString(g->files[i].name));
+    cJSON_AddItemToObject(o, "files", files);
+    sh_print_json(o);
+    cJSON_Delete(o);
+}
+
+static int export_files(const struct sh_options *o, const char *id)
+{
+    struct sh_error err;
+    char *data = sh_data_dir(o);
+    if (!data)
+        return SH_EXIT_BAD;
+    struct sh_store_view *view = sh_store_view_open(data, &err);
+    struct sh_generation *g = view ? sh_store_view_generation(view, id, &err) : NULL;
+    const bool ok = g && is_free(o->args[0], &err) && write_files(g, o->args[0], &err);
+    if (ok)
+        say_written(g, o->args[0], sh_options_get(o, "json") != NULL);
+    else
+        fprintf(stderr, "switchhook generations: %s\n", err.msg);
+    sh_generation_free(g);
+    sh_store_view_close(view);
+    free(data);
+    return ok ? 0 : SH_EXIT_BAD;
+}
+
 int sh_cmd_generations(int argc, char **argv)
 {
     struct sh_options o;
     int code = sh_options_parse(&list_command, argc, argv, &o);
+    const char *id = code < 0 ? sh_options_get(&o, "export") : NULL;
+    if (code < 0 && (id != NULL) != (o.n_args == 1)) {
+        fprintf(stderr, "switchhook generations: --export ID and a folder DIR go together\n");
+        code = SH_EXIT_USAGE;
+    }
     if (code < 0)
-        code = list(&o);
+        code = id ? export_files(&o, id) : list(&o);
     sh_options_clear(&o);
     return code;
 }

@@ -69,6 +69,14 @@ static void put_plain(struct sh_buf *out, const cJSON *status)
         !cJSON_IsString(sh_json_member(status, "refusing")));
 }
 
+/* No series while events are taken, so that an alert has nothing to tell then. */
+static void put_refusing(struct sh_buf *out, const char *why)
+{
+    sh_metrics_head(out, "refusing", "gauge", "1 while no event is taken, and why.");
+    if (why)
+        sh_metrics_int(out, "refusing", SH_LABELS({"reason"}, {why}), 1);
+}
+
 static void put_build(struct sh_buf *out, const cJSON *status)
 {
     sh_metrics_head(out, "build_info", "gauge", "The version that runs.");
@@ -161,6 +169,7 @@ void sh_metrics_write(const struct sh_metrics *m, struct sh_buf *out)
     put_build(out, m->status);
     sh_metrics_write_meter(m->meter, out);
     put_plain(out, m->status);
+    put_refusing(out, sh_json_string(m->status, "refusing"));
     put_counts(out, m->count);
     put_targets(out, m->outbox);
     put_reload(out, m->status);
@@ -170,5 +179,7 @@ void sh_metrics_write(const struct sh_metrics *m, struct sh_buf *out)
         sh_ingress_connections(m->ingress));
     one(out, "live_streams", "gauge", "Open streams of /api/v1/live.",
         (int64_t)sh_meter_live(m->meter));
+    one(out, "clock_steady", "gauge", "0 for a day after the machine's clock has jumped.",
+        m->steady);
     sh_metrics_write_process(m->started_ms, out);
 }

@@ -15,6 +15,7 @@ struct sh_metrics {
     const struct sh_outbox *outbox;
     struct sh_store *store;
     int64_t started_ms;
+    bool steady; /* sh_timekeeper_is_steady() */
 };
 
 /* All of it, appended. */

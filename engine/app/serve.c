@@ -211,6 +211,11 @@ static const char *refusing(void *arg)
     return reason_to_refuse(arg);
 }
 
+static bool steady(void *arg)
+{
+    return sh_timekeeper_is_steady(((struct server *)arg)->timekeeper);
+}
+
 /* Everybody gets an answer now, also from the API: say so, in one breath with /readyz. */
 static void on_known(void *arg)
 {
@@ -241,6 +246,7 @@ static bool start_control(struct server *s, struct sh_error *err)
                                             .meter = s->meter,
                                             .tls = s->tls,
                                             .refusing = refusing,
+                                            .steady = steady,
                                             .arg = s};
     s->status = sh_status_new(&status);
     s->sampler = sh_sampler_new(s->store, s->meter, s->dispatch);
@@ -410,9 +416,16 @@ static bool open_store(struct server *s, struct sh_error *err)
                                            .callback_missed_ms = s->config->callback_missed_ms,
                                            .zone = s->config->settings.zone};
     s->store = sh_store_open(&config, err);
-    if (s->store)
+    if (s->store) {
         sh_serve_find_newest(s);
-    return s->store != NULL;
+        return true;
+    }
+    const struct sh_error why = *err;
+    return why.code != SH_EFATAL ? false
+                                 : sh_error_set(err, SH_EFATAL,
+                                                "%s/switchhook.db is damaged; no start mends that, "
+                                                "see docs/operations.md (A damaged database): %s",
+                                                s->config->data, why.msg);
 }
 
 /* Before the rules are loaded, so that who asks learns that the engine is starting. */
@@ -533,7 +546,7 @@ int sh_serve(const struct sh_config *config, struct sh_service *service)
         sh_loop_run(s.base);
     } else {
         fprintf(stderr, "switchhook: %s\n", err.msg);
-        s.exit_code = SH_EXIT_BAD;
+        s.exit_code = err.code == SH_EFATAL ? SH_EXIT_FATAL : SH_EXIT_BAD;
     }
     int exit_code = s.exit_code;
     finish(&s);

@@ -265,7 +265,8 @@ static void tell_metrics(const struct sh_status *s, const struct question *q, co
                                        .ingress = s->config.ingress,
                                        .outbox = s->config.outbox,
                                        .store = s->config.store,
-                                       .started_ms = s->started_ms};
+                                       .started_ms = s->started_ms,
+                                       .steady = s->config.steady(s->config.arg)};
     struct sh_buf out;
     sh_buf_init(&out, MAX_METRICS);
     sh_metrics_write(&metrics, &out);

@@ -21,6 +21,7 @@ struct sh_status_config {
     struct sh_meter *meter;
     const struct sh_tls *tls;           /* NULL: plain HTTP */
     const char *(*refusing)(void *arg); /* why no event is taken now, or NULL */
+    bool (*steady)(void *arg);          /* sh_timekeeper_is_steady() */
     void *arg;
 };
 

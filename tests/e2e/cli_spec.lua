@@ -497,6 +497,19 @@ describe("beside a running engine", function()
       assert.equal(1, code)
       has(out, "-- nothing")
       assert.equal(1, (run { "diff", "--data", "var" }))
+      code, out = run { "generations", "--export", "live", "out", "--data", "var" }
+      assert.equal(0, code)
+      has(out, "generation " .. lines(rows)[#lines(rows)].generation .. ": 2 files written below out")
+      assert.equal(read "rules/a.lua", read "out/rules/a.lua")
+      code, _, err = run { "generations", "--export", "live", "out", "--data", "var" }
+      assert.equal(1, code)
+      has(err, "out is not empty; expected a new or an empty folder")
+      code, _, err = run { "generations", "--export", "ffff", "out2", "--data", "var" }
+      assert.equal(1, code)
+      has(err, 'there is no generation "ffff"')
+      code, _, err = run { "generations", "--export", "live", "--data", "var" }
+      assert.equal(2, code)
+      has(err, "--export ID and a folder DIR go together")
       assert.equal(1, (run { "status" }))
     end)
   end)

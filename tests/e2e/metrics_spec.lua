@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- /metrics as a scraper reads it, against docs/monitoring.md, the dashboard and the alert rules of
--- examples/grafana; /healthz and /readyz through a life of the engine.
+-- examples/; /healthz and /readyz through a life of the engine.
 local cjson = require "cjson"
 local socket = require "socket"
 local support = require "tests.e2e.support"
@@ -259,7 +259,7 @@ describe("metrics", function()
           panel.title, target.legendFormat }
       end
     end
-    for expr in support.read_file "examples/grafana/alerts.yml":gmatch "\n%s+expr: ([^\n]+)" do
+    for expr in support.read_file "examples/prometheus/switchhook.rules.yml":gmatch "\n%s+expr: ([^\n]+)" do
       expressions[#expressions + 1] = { expr, "alert", "" }
     end
     assert.is_true(#expressions > 50)
@@ -294,7 +294,7 @@ describe("metrics", function()
     end
     if promtool then
       support.write_file(engine.dir .. "/rules.yml", table.concat(file))
-      for _, path in ipairs { engine.dir .. "/rules.yml", "examples/grafana/alerts.yml" } do
+      for _, path in ipairs { engine.dir .. "/rules.yml", "examples/prometheus/switchhook.rules.yml" } do
         local out, code = support.capture(promtool .. " check rules " .. path .. " 2>&1")
         assert.equal(0, code, out)
       end

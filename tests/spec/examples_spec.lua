@@ -22,7 +22,8 @@ if bin:sub(1, 1) ~= "/" then
 end
 
 -- These are no stories: a demonstration, payloads that others use, and files for other programs.
-local elsewhere = { demo = true, webphone = true, ["reverse-proxy"] = true, grafana = true }
+local elsewhere = { demo = true, webphone = true, ["reverse-proxy"] = true, grafana = true,
+  prometheus = true, backup = true }
 
 local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
