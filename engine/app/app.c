@@ -47,6 +47,7 @@ static const struct entry commands[] = {
     {"restore", sh_cmd_restore, "put a backup in the place of the store"},
     {"verify", sh_cmd_verify, "check the store, or a backup"},
     {"forget", sh_cmd_forget, "remove or make blank everything about a caller"},
+    {"schema", sh_cmd_schema, "say which schema a store has; take it back for an older one"},
     {"api", sh_cmd_api, "print the rule API, for editors and for people"},
     {"worker", sh_cmd_worker, NULL},         /* started by serve */
     {"playground", sh_cmd_playground, NULL}, /* likewise */

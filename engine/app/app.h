@@ -30,6 +30,7 @@ int sh_cmd_token(int argc, char **argv); /* the list; new, revoke */
 int sh_cmd_backup(int argc, char **argv);
 int sh_cmd_restore(int argc, char **argv);
 int sh_cmd_verify(int argc, char **argv);
+int sh_cmd_schema(int argc, char **argv);
 int sh_cmd_forget(int argc, char **argv);
 int sh_cmd_rules(int argc, char **argv); /* the list; pause, resume */
 int sh_cmd_api(int argc, char **argv);

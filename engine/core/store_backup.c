@@ -5,6 +5,7 @@
  * the pages as they were at its beginning, whatever is committed meanwhile, and never has to begin
  * anew. The price: the engine's log cannot be started afresh until the copy is done, and grows. */
 #include "core/store_backup_impl.h"
+#include "core/store_migrate.h"
 #include "svc/crypto.h"
 #include "svc/json.h"
 #include "svc/owner.h"
@@ -59,11 +60,9 @@ bool sh_store_known(sqlite3 *db, const char *name, int64_t *schema, struct sh_er
         !sh_store_number(db, "SELECT max(version) FROM sh_migrations", 0, schema, &why))
         return sh_error_set(err, SH_EINVAL, "%s: is no store of switchhook%s%s", name,
                             why.msg[0] ? ": " : "", why.msg);
-    if (*schema < 1 || *schema > SH_STORE_SCHEMA)
-        return sh_error_set(err, SH_EINVAL,
-                            "%s: made by a newer switchhook (schema %lld, this one knows up to %d)",
-                            name, (long long)*schema, SH_STORE_SCHEMA);
-    return true;
+    if (*schema < 1)
+        return sh_error_set(err, SH_EINVAL, "%s: is no store of switchhook", name);
+    return sh_store_schema_known(name, *schema, err);
 }
 
 static bool newest(sqlite3 *db, cJSON *report, struct sh_error *err)

@@ -149,7 +149,6 @@ enum sh_stmt {
     SH_ST_COUNT
 };
 extern const char *const sh_store_sql[SH_ST_COUNT];
-extern const char *const sh_store_migrations[SH_STORE_SCHEMA];
 
 struct sh_store_find { /* one kept records.find statement */
     char *sql;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * store_schema.c: the data folder, connections, migrations, the check after an unclean end. */
+ * store_schema.c: the data folder, its lock, connections, the check after an unclean end. */
 #include "core/store_impl.h"
+#include "core/store_migrate.h"
 #include "base/log.h"
 #include "svc/crypto.h"
 
@@ -119,64 +120,6 @@ void sh_store_conn_close(struct sh_store_conn *c)
     *c = (struct sh_store_conn){0};
 }
 
-static bool ask_int(sqlite3 *db, const char *sql, int64_t *out, struct sh_error *err)
-{
-    sqlite3_stmt *st = sh_sqlite_prepare(db, sql, err);
-    bool ok = st && sh_sqlite_int(st, out, err);
-    sqlite3_finalize(st);
-    return ok;
-}
-
-static bool apply_migration(sqlite3 *db, int version, struct sh_error *err)
-{
-    char note[160];
-    snprintf(note, sizeof(note), "INSERT INTO sh_migrations VALUES(%d, %lld)", version,
-             (long long)sh_now_ms());
-    return sh_sqlite_exec(db, sh_store_migrations[version - 1], err) &&
-           sh_sqlite_exec(db, note, err);
-}
-
-static bool migrate_within(sqlite3 *db, const char *name, struct sh_error *err)
-{
-    int64_t have = 0;
-    if (!sh_sqlite_exec(db,
-                        "CREATE TABLE IF NOT EXISTS sh_migrations("
-                        "version INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL) STRICT",
-                        err) ||
-        !ask_int(db, "SELECT max(version) FROM sh_migrations", &have, err))
-        return false;
-    if (have > SH_STORE_SCHEMA)
-        return sh_error_set(err, SH_EINVAL,
-                            "%s: made by a newer switchhook (schema %lld, this one knows up to %d)",
-                            name, (long long)have, SH_STORE_SCHEMA);
-    for (int v = (int)have + 1; v <= SH_STORE_SCHEMA; v++)
-        if (!apply_migration(db, v, err))
-            return false;
-    return true;
-}
-
-static bool migrate(sqlite3 *db, const char *name, struct sh_error *err)
-{
-    char mark[64];
-    int64_t have = -1, is_ours = 0;
-    if (!ask_int(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'sh_migrations'", &is_ours,
-                 err))
-        return false;
-    if (is_ours && !ask_int(db, "SELECT max(version) FROM sh_migrations", &have, err))
-        return false;
-    if (have == SH_STORE_SCHEMA)
-        return true; /* the usual case takes no write lock */
-    snprintf(mark, sizeof(mark), "PRAGMA application_id=%d", SH_STORE_APPLICATION_ID);
-    if (!sh_sqlite_exec(db, "BEGIN IMMEDIATE", err))
-        return false;
-    if (migrate_within(db, name, err) && sh_sqlite_exec(db, mark, err) &&
-        sh_sqlite_exec(db, "COMMIT", err))
-        return true;
-    if (!sqlite3_get_autocommit(db))
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return false;
-}
-
 bool sh_store_check(sqlite3 *db, struct sh_error *err)
 {
     sqlite3_stmt *st = sh_sqlite_prepare(db, "PRAGMA quick_check(3)", err);
@@ -199,9 +142,9 @@ static bool load_counters(struct sh_store *s, struct sh_error *err)
 {
     int64_t last = 0, versions = 0;
     uint8_t seed[16];
-    if (!ask_int(s->w.db, "SELECT max(seq) FROM sh_events", &last, err) ||
-        !ask_int(s->w.db, "SELECT value FROM sh_meta WHERE name = 'record_versions'", &versions,
-                 err))
+    if (!sh_store_ask_int(s->w.db, "SELECT max(seq) FROM sh_events", &last, err) ||
+        !sh_store_ask_int(s->w.db, "SELECT value FROM sh_meta WHERE name = 'record_versions'",
+                          &versions, err))
         return false;
     sh_random(seed, sizeof(seed));
     sh_id_maker_init(&s->ids, last, seed);
@@ -286,9 +229,13 @@ static bool restore_is_over(const struct sh_store *s, struct sh_error *err)
 
 static bool open_file(struct sh_store *s, struct sh_error *err)
 {
-    if (!s->config.shared && (!sh_store_make_dir(s->config.dir, err) ||
-                              (s->lock_fd = sh_store_lock(s->config.dir, err)) < 0))
-        return false;
+    if (!s->config.shared) {
+        if (!sh_store_make_dir(s->config.dir, err))
+            return false;
+        s->lock_fd = sh_store_lock(s->config.dir, err);
+        if (s->lock_fd < 0)
+            return false;
+    }
     s->path = sh_store_db_path(s->config.dir);
     if (!s->config.shared &&
         !sqlite3_temp_directory) /* what SQLite puts aside stays with the rest */
@@ -301,7 +248,7 @@ static bool open_file(struct sh_store *s, struct sh_error *err)
         keep_from_others(s->path);
     bool unclean = !s->config.shared && ended_unclean(s);
     s->w.db = connect(s, false, 32768, err);
-    if (!s->w.db || !migrate(s->w.db, s->path, err))
+    if (!s->w.db || !sh_store_migrate(s->w.db, s->path, s->config.shared, err))
         return false;
     return !unclean || check_now(s, err);
 }
@@ -313,7 +260,7 @@ bool sh_store_disk_open(struct sh_store *s, struct sh_error *err)
             return false;
     } else {
         s->w.db = connect(s, false, 32768, err);
-        if (!s->w.db || !migrate(s->w.db, "memory", err))
+        if (!s->w.db || !sh_store_migrate(s->w.db, "memory", false, err))
             return false;
     }
     sh_store_changes_watch(&s->w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * store_verify.c: is a store what the engine relies on? Each check by name, all of them within one
  * read transaction, so that what an engine does meanwhile is not taken for a fault. */
+#include "core/store_steps.h"
 #include "core/store_verify_impl.h"
 #include "svc/json.h"
 #include "svc/owner.h"
@@ -80,7 +81,7 @@ static sqlite3 *model(int64_t schema, struct sh_error *err)
     sqlite3 *db = sh_sqlite_open(&c, err);
     bool ok = db != NULL;
     for (int64_t i = 0; ok && i < schema; i++)
-        ok = sh_sqlite_exec(db, sh_store_migrations[i], err);
+        ok = sh_sqlite_exec(db, sh_store_steps[i].up, err);
     if (ok)
         return db;
     sh_sqlite_close(db);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * store_view.c: a data folder read from outside, also beside a running engine. */
 #include "core/store_impl.h"
+#include "core/store_migrate.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,13 +22,9 @@ struct sh_store_view *sh_store_view_open(const char *dir, struct sh_error *err)
     const struct sh_sqlite_config c = {
         .path = path, .read_only = true, .cache_kib = 2048, .busy_ms = 5000};
     v->db = sh_sqlite_open(&c, err);
-    sqlite3_stmt *st =
-        v->db ? sh_sqlite_prepare(v->db, "SELECT max(version) FROM sh_migrations", err) : NULL;
-    bool ok = st && sh_sqlite_int(st, &have, err);
-    sqlite3_finalize(st);
-    if (ok && have != SH_STORE_SCHEMA)
-        ok = sh_error_set(err, SH_EINVAL, "%s: its schema is %lld, this switchhook knows %d", path,
-                          (long long)have, SH_STORE_SCHEMA);
+    bool ok = v->db && sh_store_schema_of(v->db, &have, err) &&
+              sh_store_schema_known(path, have, err) &&
+              (have == SH_STORE_SCHEMA || sh_store_schema_older(path, have, err));
     if (!ok) {
         sh_store_view_close(v);
         v = NULL;

@@ -4,6 +4,7 @@
 #include "store_kit.h"
 
 #include "base/zone.h"
+#include "core/store_move.h"
 
 static struct kit k;
 
@@ -167,54 +168,22 @@ static void test_waiting(void **state)
     sh_store_view_close(v);
 }
 
-static void undo_schema_4(void)
-{
-    kit_sql(&k, "DROP TABLE sh_sessions");
-    kit_sql(&k, "DROP TABLE sh_series");
-}
-
 /* A store of schema 1 keeps its generations, as started. */
-static void undo_schema_3(void)
-{
-    kit_sql(&k, "DROP TABLE sh_tokens");
-    kit_sql(&k, "DROP TABLE sh_forgotten");
-    kit_sql(&k, "DROP INDEX sh_callbacks_closed");
-    kit_sql(&k, "DROP INDEX sh_outbox_ended");
-    kit_sql(&k, "CREATE INDEX sh_outbox_sent ON sh_outbox(sent_ms) WHERE state = 'sent'");
-    kit_sql(&k, "DROP TABLE sh_audit");
-    kit_sql(&k, "ALTER TABLE sh_events DROP COLUMN format");
-    kit_sql(&k, "ALTER TABLE sh_events DROP COLUMN occurred_ms");
-    kit_sql(&k, "ALTER TABLE sh_events DROP COLUMN trace");
-    kit_sql(&k, "ALTER TABLE sh_outbox DROP COLUMN trace");
-    kit_sql(&k, "ALTER TABLE sh_timers DROP COLUMN trace");
-    kit_sql(&k, "ALTER TABLE sh_callbacks DROP COLUMN trace");
-}
-
 static void test_from_schema_1(void **state)
 {
     (void)state;
     char one[SH_GENERATION_TEXT];
     live("x", NULL, NULL, one);
     kit_close(&k);
-    kit_sql(&k, "DROP TABLE sh_generation_lives");
-    kit_sql(&k, "CREATE TABLE sh_generation_files("
-                " generation TEXT NOT NULL, name TEXT NOT NULL, is_rule INTEGER NOT NULL, text"
-                " BLOB NOT NULL, PRIMARY KEY(generation, name)) STRICT");
-    kit_sql(&k, "INSERT INTO sh_generation_files SELECT p.generation, p.name, p.is_rule, t.text"
-                " FROM sh_generation_parts p JOIN sh_generation_texts t ON t.id = p.text");
-    kit_sql(&k, "DROP TABLE sh_generation_parts");
-    kit_sql(&k, "DROP TABLE sh_generation_texts");
-    kit_sql(&k, "DROP TABLE sh_rules");
-    kit_sql(&k, "DROP INDEX sh_runs_paused");
-    undo_schema_4();
-    undo_schema_3();
-    kit_sql(&k, "DELETE FROM sh_migrations WHERE version >= 2");
+    struct sh_error err;
+    struct sh_store_move *m = sh_store_move_open(k.dir, 1, &err);
+    assert_true(m && sh_store_move_go(m, &err));
+    sh_store_move_close(m);
     kit_open(&k);
     cJSON *rows = list();
     assert_int_equal(cJSON_GetArraySize(rows), 1);
     check_row(rows, 0, one, "start", "[]", true);
     cJSON_Delete(rows);
-    struct sh_error err;
     struct sh_store_view *v = sh_store_view_open(k.dir, &err);
     struct sh_generation *g = sh_store_view_generation(v, "live", &err);
     assert_string_equal(g->id, one);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ * store_migrate.h: which schema a store has, and the way up; used by the files of the store. */
+#ifndef SH_CORE_STORE_MIGRATE_H
+#define SH_CORE_STORE_MIGRATE_H
+
+#include "core/store_impl.h"
+
+/* name, below: the database's file, as messages say it. */
+
+/* A query whose answer is one integer. */
+bool sh_store_ask_int(sqlite3 *db, const char *sql, int64_t *out,
+                      struct sh_error *err) SH_WARN_UNUSED;
+
+/* What the store says of itself; 0: it has no tables of ours yet. */
+bool sh_store_schema_of(sqlite3 *db, int64_t *schema, struct sh_error *err) SH_WARN_UNUSED;
+/* False with SH_EINVAL and what to do when it was made by a newer switchhook. */
+bool sh_store_schema_known(const char *name, int64_t schema, struct sh_error *err) SH_WARN_UNUSED;
+/* Always false: *err says that this schema is an older one, and who upgrades it. */
+bool sh_store_schema_older(const char *name, int64_t schema, struct sh_error *err);
+/* Are its tables and indexes, text by text, those of schema 1..SH_STORE_SCHEMA? Others than the
+ * engine's own may be there, and views. False with SH_EINVAL names the first that differs. */
+bool sh_store_schema_check(sqlite3 *db, const char *name, int64_t schema,
+                           struct sh_error *err) SH_WARN_UNUSED;
+
+/* To schema `to` from an earlier one or from nothing, in one transaction, with lines in the log.
+ * False: it is as it was. */
+bool sh_store_upgrade(sqlite3 *db, const char *name, int64_t to,
+                      struct sh_error *err) SH_WARN_UNUSED;
+/* To SH_STORE_SCHEMA, where it is not there yet. shared: the data folder's lock is not ours, so an
+ * older schema is refused. */
+bool sh_store_migrate(sqlite3 *db, const char *name, bool shared,
+                      struct sh_error *err) SH_WARN_UNUSED;
+
+#endif
