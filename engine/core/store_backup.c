@@ -49,6 +49,18 @@ bool sh_store_number(sqlite3 *db, const char *sql, int64_t now_ms, int64_t *out,
     return ok;
 }
 
+/* What that one has otherwise no check knows. */
+static bool after_first_release(sqlite3 *db, const char *name, struct sh_error *err)
+{
+    bool first = false;
+    if (!sh_store_schema_is_first(db, &first, err))
+        return false;
+    return !first || sh_error_set(err, SH_EINVAL,
+                                  "%s: made by the first release; as long as it is not upgraded"
+                                  " (switchhook schema --to %d), copy it with sqlite3's .backup",
+                                  name, SH_STORE_SCHEMA);
+}
+
 bool sh_store_known(sqlite3 *db, const char *name, int64_t *schema, struct sh_error *err)
 {
     int64_t mark = 0;
@@ -62,7 +74,8 @@ bool sh_store_known(sqlite3 *db, const char *name, int64_t *schema, struct sh_er
                             why.msg[0] ? ": " : "", why.msg);
     if (*schema < 1)
         return sh_error_set(err, SH_EINVAL, "%s: is no store of switchhook", name);
-    return sh_store_schema_known(name, *schema, err);
+    return sh_store_schema_known(name, *schema, err) &&
+           (*schema > 1 || after_first_release(db, name, err));
 }
 
 static bool newest(sqlite3 *db, cJSON *report, struct sh_error *err)

@@ -109,8 +109,9 @@ bool sh_store_schema_check(sqlite3 *db, const char *name, int64_t schema, struct
 
 /* --- how far ---------------------------------------------------------------------------------- */
 
-struct journey { /* for the log */
+struct journey {
     const char *name;
+    const struct sh_store_tick *tick; /* NULL: the log is told */
     int64_t from, to, began_us, tell_us;
 };
 
@@ -118,7 +119,9 @@ static int on_tick(void *arg)
 {
     struct journey *j = arg;
     int64_t now = sh_mono_us();
-    if (now < j->tell_us)
+    if (j->tick)
+        j->tick->fn(j->tick->arg);
+    if (j->tick || now < j->tell_us)
         return 0;
     j->tell_us = now + NEXT_TELL_US;
     sh_info("the store's schema is being upgraded; this takes a while", "file", j->name, "from",
@@ -137,7 +140,7 @@ static void begin_journey(sqlite3 *db, struct journey *j)
 static void end_journey(sqlite3 *db, const struct journey *j, bool ok)
 {
     sqlite3_progress_handler(db, 0, NULL, NULL);
-    if (ok && j->from)
+    if (ok && j->from && !j->tick)
         sh_info("the store's schema was upgraded", "file", j->name, "from", SH_NUM(j->from), "to",
                 SH_NUM(j->to), "ms", SH_NUM((sh_mono_us() - j->began_us) / 1000));
 }
@@ -164,14 +167,21 @@ static void sql_seq(sqlite3_context *c, int n, sqlite3_value **v)
         sqlite3_result_int64(c, sh_id_order(id));
 }
 
-/* Stores of the first release say schema 1, but have no timers. */
-static bool mend_first_release(sqlite3 *db, struct sh_error *err)
+bool sh_store_schema_is_first(sqlite3 *db, bool *first, struct sh_error *err)
 {
     int64_t timers = 0;
-    if (!sh_store_ask_int(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'sh_timers'",
-                          &timers, err))
+    bool ok = sh_store_ask_int(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'sh_timers'",
+                               &timers, err);
+    *first = timers == 0;
+    return ok;
+}
+
+static bool mend_first_release(sqlite3 *db, struct sh_error *err)
+{
+    bool first = false;
+    if (!sh_store_schema_is_first(db, &first, err))
         return false;
-    if (timers)
+    if (!first)
         return true;
     /* somebody's own view of a table that is renamed for a moment keeps its text */
     sqlite3_db_config(db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 1, NULL);
@@ -194,9 +204,10 @@ static bool step_up(sqlite3 *db, int64_t version, struct sh_error *err)
            (!step->after || sh_sqlite_exec(db, step->after, err)) && sh_sqlite_exec(db, note, err);
 }
 
-static bool go_up(sqlite3 *db, const char *name, int64_t to, struct sh_error *err)
+static bool go_up(sqlite3 *db, const char *name, int64_t to, const struct sh_store_tick *tick,
+                  struct sh_error *err)
 {
-    struct journey j = {.name = name, .to = to};
+    struct journey j = {.name = name, .tick = tick, .to = to};
     if (!sh_sqlite_exec(db,
                         "CREATE TABLE IF NOT EXISTS sh_migrations("
                         "version INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL) STRICT",
@@ -212,13 +223,14 @@ static bool go_up(sqlite3 *db, const char *name, int64_t to, struct sh_error *er
     return ok;
 }
 
-bool sh_store_upgrade(sqlite3 *db, const char *name, int64_t to, struct sh_error *err)
+bool sh_store_upgrade(sqlite3 *db, const char *name, int64_t to, const struct sh_store_tick *tick,
+                      struct sh_error *err)
 {
     char mark[64];
     snprintf(mark, sizeof(mark), "PRAGMA application_id=%d", SH_STORE_APPLICATION_ID);
     if (!sh_sqlite_exec(db, "BEGIN IMMEDIATE", err))
         return false;
-    if (go_up(db, name, to, err) && sh_sqlite_exec(db, mark, err) &&
+    if (go_up(db, name, to, tick, err) && sh_sqlite_exec(db, mark, err) &&
         sh_sqlite_exec(db, "COMMIT", err))
         return true;
     if (!sqlite3_get_autocommit(db))
@@ -236,7 +248,7 @@ bool sh_store_migrate(sqlite3 *db, const char *name, bool shared, struct sh_erro
     if (shared && have) /* an older engine may be at work on it */
         return sh_store_schema_older(name, have, err);
     struct sh_error why = {0};
-    if (sh_store_upgrade(db, name, SH_STORE_SCHEMA, &why))
+    if (sh_store_upgrade(db, name, SH_STORE_SCHEMA, NULL, &why))
         return true;
     if (!have || why.code == SH_EINVAL)
         return sh_error_set(err, why.code, "%s", why.msg);

@@ -17,14 +17,20 @@ bool sh_store_schema_of(sqlite3 *db, int64_t *schema, struct sh_error *err) SH_W
 bool sh_store_schema_known(const char *name, int64_t schema, struct sh_error *err) SH_WARN_UNUSED;
 /* Always false: *err says that this schema is an older one, and who upgrades it. */
 bool sh_store_schema_older(const char *name, int64_t schema, struct sh_error *err);
+/* Of a store that says schema 1: is it as the first release had it, without timers? */
+bool sh_store_schema_is_first(sqlite3 *db, bool *first, struct sh_error *err) SH_WARN_UNUSED;
 /* Are its tables and indexes, text by text, those of schema 1..SH_STORE_SCHEMA? Others than the
  * engine's own may be there, and views. False with SH_EINVAL names the first that differs. */
 bool sh_store_schema_check(sqlite3 *db, const char *name, int64_t schema,
                            struct sh_error *err) SH_WARN_UNUSED;
 
-/* To schema `to` from an earlier one or from nothing, in one transaction, with lines in the log.
- * False: it is as it was. */
-bool sh_store_upgrade(sqlite3 *db, const char *name, int64_t to,
+struct sh_store_tick { /* called from time to time */
+    void (*fn)(void *arg);
+    void *arg;
+};
+/* To schema `to` from an earlier one or from nothing, in one transaction. tick NULL: the log is
+ * told when it takes long, and of its end. False: it is as it was. */
+bool sh_store_upgrade(sqlite3 *db, const char *name, int64_t to, const struct sh_store_tick *tick,
                       struct sh_error *err) SH_WARN_UNUSED;
 /* To SH_STORE_SCHEMA, where it is not there yet. shared: the data folder's lock is not ours, so an
  * older schema is refused. */

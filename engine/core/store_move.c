@@ -25,8 +25,7 @@ struct sh_store_move {
     struct sh_owner was;
     int64_t from;
     int to;
-    void (*tick)(void *arg);
-    void *tick_arg;
+    struct sh_store_tick tick; /* fn NULL: nobody looks */
 };
 
 /* --- what it is ------------------------------------------------------------------------------- */
@@ -150,14 +149,13 @@ void sh_store_move_close(struct sh_store_move *m)
 static int on_progress(void *arg)
 {
     const struct sh_store_move *m = arg;
-    m->tick(m->tick_arg);
+    m->tick.fn(m->tick.arg);
     return 0;
 }
 
 void sh_store_move_watch(struct sh_store_move *m, void (*tick)(void *arg), void *arg)
 {
-    m->tick = tick;
-    m->tick_arg = arg;
+    m->tick = (struct sh_store_tick){tick, arg};
 }
 
 /* --- what it means ---------------------------------------------------------------------------- */
@@ -188,7 +186,7 @@ cJSON *sh_store_move_plan(struct sh_store_move *m, struct sh_error *err)
     cJSON_AddNumberToObject(plan, "to", m->to);
     cJSON *gives_up = cJSON_AddArrayToObject(plan, "gives_up");
     cJSON *in_the_way = cJSON_AddArrayToObject(plan, "in_the_way");
-    if (m->tick)
+    if (m->tick.fn)
         sqlite3_progress_handler(m->db, TICK_STEPS, on_progress, m);
     bool ok = true;
     for (int64_t v = m->from; ok && v > m->to; v--)
@@ -208,8 +206,8 @@ static bool on_copy(void *arg, const char *what, double part)
     (void)what;
     (void)part;
     const struct sh_store_move *m = arg;
-    if (m->tick)
-        m->tick(m->tick_arg);
+    if (m->tick.fn)
+        m->tick.fn(m->tick.arg);
     return true;
 }
 
@@ -252,7 +250,7 @@ static bool go_down(struct sh_store_move *m, struct sh_error *err)
     if (!sh_sqlite_exec(m->db, "BEGIN IMMEDIATE", err))
         return false;
     bool ok = way_is_free(m, err);
-    if (m->tick)
+    if (m->tick.fn)
         sqlite3_progress_handler(m->db, TICK_STEPS, on_progress, m);
     for (int64_t v = m->from; ok && v > m->to; v--)
         ok = step_down(m, v, err);
@@ -267,6 +265,6 @@ static bool go_down(struct sh_store_move *m, struct sh_error *err)
 bool sh_store_move_go(struct sh_store_move *m, struct sh_error *err)
 {
     if (m->from < m->to)
-        return sh_store_upgrade(m->db, m->path, m->to, err);
+        return sh_store_upgrade(m->db, m->path, m->to, m->tick.fn ? &m->tick : NULL, err);
     return m->from == m->to || go_down(m, err);
 }
