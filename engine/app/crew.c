@@ -570,9 +570,11 @@ void sh_crew_free(struct sh_crew *c, int wait_ms)
         if (c->workers[i].channel)
             sh_channel_free(c->workers[i].channel); /* end of file for the worker */
     }
+    const int64_t until_us = sh_mono_us() + wait_ms * INT64_C(1000);
     for (size_t i = 0; i < c->config.workers; i++)
         if (c->workers[i].channel || c->workers[i].child.pid > 0) {
-            sh_child_finish(&c->workers[i].child, wait_ms, NULL);
+            const int64_t left_ms = (until_us - sh_mono_us()) / 1000;
+            sh_child_finish(&c->workers[i].child, left_ms > 0 ? (int)left_ms : 0, NULL);
             sh_child_release(&c->workers[i].child);
         }
     sh_timer_free(c->watch);

@@ -256,9 +256,12 @@ void sh_live_stop(struct sh_live *l, int wait_ms)
     if (!l)
         return;
     sh_reload_stop(l->reload);
-    for (size_t i = 0; i < l->n_retired; i++)
-        sh_crew_free(l->retired[i].crew, wait_ms);
+    const int64_t until_us = sh_mono_us() + wait_ms * INT64_C(1000);
     sh_crew_free(l->crew, wait_ms);
+    for (size_t i = 0; i < l->n_retired; i++) {
+        const int64_t left_ms = (until_us - sh_mono_us()) / 1000;
+        sh_crew_free(l->retired[i].crew, left_ms > 0 ? (int)left_ms : 0);
+    }
     l->crew = NULL;
 }
 

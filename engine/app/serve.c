@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/zone.h"
 #include "svc/json.h"
+#include "svc/last_end.h"
 #include "svc/tls.h"
 
 #include <inttypes.h>
@@ -25,9 +26,8 @@
 
 #define HEAP_STEP_BYTES (1024 * 1024)
 #define TICK_MS         500
-#define STOP_MS         4000 /* what is under way may finish for this long */
-#define WORKER_END_MS   500
-#define FATAL_MS        200 /* for the 503s to leave */
+#define FATAL_MS        200  /* for the 503s to leave */
+#define FATAL_END_MS    3000 /* for everything else to end */
 #define PRUNE_MS        60000
 #define PRUNE_BUSY_MS   50 /* between slices while there is more to remove */
 #define PRUNE_ROWS      500
@@ -61,6 +61,7 @@ void sh_serve_fail(void *arg, const struct sh_error *err)
     if (s->timekeeper)
         sh_timekeeper_stop(s->timekeeper);
     sh_timer_set(s->deadline, FATAL_MS);
+    sh_serve_end_within(s, FATAL_MS + FATAL_END_MS);
 }
 
 static void on_wake(void *arg)
@@ -155,45 +156,6 @@ static void on_prune(void *arg)
                                        .sweep_row = s->sweep_row};
     s->prune_out = true;
     sh_store_submit(s->store, &s->prune_op.op);
-}
-
-/* --- stopping ------------------------------------------------------------------------------ */
-
-static void on_drain(void *arg)
-{
-    struct server *s = arg;
-    struct sh_dispatch_stats stats;
-    sh_dispatch_stats(s->dispatch, &stats);
-    if (sh_ingress_pending(s->ingress) == 0 && sh_ingress_connections(s->ingress) == 0 &&
-        sh_control_pending(s->control) == 0 && stats.active == 0 &&
-        sh_outbox_in_flight(s->outbox) == 0 && !sh_timekeeper_busy(s->timekeeper))
-        sh_loop_stop(s->base);
-    else
-        sh_timer_set(s->tick, 10);
-}
-
-static void on_signal(void *arg)
-{
-    struct server *s = arg;
-    if (s->stopping || !s->live) {
-        sh_loop_stop(s->base);
-        return;
-    }
-    s->stopping = true;
-    sh_info("stopping");
-    sh_serve_say_stopping(s);
-    sh_ingress_set_refusing(s->ingress, "the engine is stopping");
-    sh_ingress_stop(s->ingress);
-    sh_api_leave(s->api);
-    sh_reload_stop(sh_live_reload(s->rules));
-    sh_control_stop(s->control);
-    sh_timekeeper_stop(s->timekeeper);
-    sh_dispatch_stop(s->dispatch);
-    sh_outbox_stop(s->outbox);
-    sh_timer_free(s->tick);
-    s->tick = sh_timer_new(s->base, on_drain, s);
-    sh_timer_set(s->tick, 1);
-    sh_timer_set(s->deadline, STOP_MS);
 }
 
 /* --- starting ------------------------------------------------------------------------------ */
@@ -399,8 +361,6 @@ static void start_loop(struct server *s)
     s->tick = sh_timer_new(s->base, on_tick, s);
     s->prune = sh_timer_new(s->base, on_prune, s);
     s->deadline = sh_timer_new(s->base, on_deadline, s);
-    s->term = sh_signal_new(s->base, SIGTERM, on_signal, s);
-    s->interrupt = sh_signal_new(s->base, SIGINT, on_signal, s);
     s->hangup = sh_signal_new(s->base, SIGHUP, on_hangup, s);
     sh_timer_set(s->tick, TICK_MS);
 }
@@ -449,7 +409,12 @@ static bool start(struct server *s, struct sh_error *err)
     if (s->config->tls.cert && !s->tls)
         return false;
     s->outside = sh_outside_new(s->base, s->config, err);
-    if (!s->outside || !open_store(s, err) || !open_door(s, err))
+    if (!s->outside)
+        return false;
+    sh_service_begin_long(s->service); /* a migration, a check after an unclean end */
+    const bool opened = open_store(s, err);
+    sh_service_end_long(s->service);
+    if (!opened || !open_door(s, err))
         return false;
     const struct sh_live_config rules = {.base = s->base,
                                          .config = s->config,
@@ -466,58 +431,6 @@ static bool start(struct server *s, struct sh_error *err)
     s->count = (struct sh_op_count){.op = {.kind = SH_OP_COUNT, .done = on_counted, .arg = s}};
     sh_store_submit(s->store, &s->count.op);
     return true;
-}
-
-static void report_end(const struct server *s)
-{
-    struct sh_dispatch_stats d = {0};
-    if (!s->live)
-        return;
-    sh_dispatch_stats(s->dispatch, &d);
-    struct sh_ingress_stats in;
-    sh_ingress_stats(s->ingress, &in);
-    sh_info("stopped", "accepted", SH_NUM(in.accepted), "duplicates", SH_NUM(in.duplicates),
-            "settled", SH_NUM(d.settled), "runs", SH_NUM(d.runs_done), "failed",
-            SH_NUM(d.runs_failed), "dead", SH_NUM(d.runs_dead), "conflicts", SH_NUM(d.conflicts),
-            "commits", SH_NUM(sh_store_commits(s->store)), "worker_restarts",
-            SH_NUM(sh_live_restarts(s->rules)), "unfinished", SH_NUM(d.unfinished));
-}
-
-/* Order: nothing may be told to a part that is already gone. What is on its way outside is dropped
- * without a word: deliveries stay queued, runs that wait for look-ups go again after the start. */
-static void finish(struct server *s)
-{
-    report_end(s);
-    sh_libraries_check_end(s->libraries);
-    sh_eraser_stop(s->eraser);
-    sh_outbox_free(s->outbox);
-    sh_outside_free(s->outside);
-    sh_live_stop(s->rules, WORKER_END_MS);
-    if (s->api)
-        sh_api_stop(s->api);
-    sh_sampler_stop(s->sampler);
-    sh_store_close(s->store);
-    sh_api_free(s->api);
-    sh_eraser_free(s->eraser);
-    sh_ingress_free(s->ingress);
-    sh_feed_free(s->feed);
-    sh_control_free(s->control);
-    sh_status_free(s->status);
-    sh_sampler_free(s->sampler);
-    sh_timekeeper_free(s->timekeeper);
-    sh_dispatch_free(s->dispatch);
-    sh_live_free(s->rules);
-    sh_timer_free(s->tick);
-    sh_timer_free(s->prune);
-    sh_timer_free(s->deadline);
-    sh_timer_free(s->alive);
-    sh_signal_free(s->term);
-    sh_signal_free(s->interrupt);
-    sh_signal_free(s->hangup);
-    sh_waker_free(s->waker);
-    sh_loop_free(s->base);
-    sh_tls_free(s->tls);
-    sh_meter_free(s->meter);
 }
 
 /* As many connections, files and workers as the machine lets us have. */
@@ -541,14 +454,14 @@ int sh_serve(const struct sh_config *config, struct sh_service *service)
      * with system calls several times a batch. */
     mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
     mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP_BYTES);
+    sh_last_end_on_signals(0); /* the start may take long, and has nothing to lose */
     start_loop(&s);
     if (start(&s, &err)) {
+        sh_serve_await_stop(&s);
         sh_loop_run(s.base);
     } else {
         fprintf(stderr, "switchhook: %s\n", err.msg);
         s.exit_code = err.code == SH_EFATAL ? SH_EXIT_FATAL : SH_EXIT_BAD;
     }
-    int exit_code = s.exit_code;
-    finish(&s);
-    return exit_code;
+    return sh_serve_finish(&s);
 }

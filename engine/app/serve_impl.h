@@ -17,6 +17,18 @@
 #include "core/outbox.h"
 #include "svc/loop.h"
 
+struct stop_counts { /* since the start */
+    int64_t events, runs, deliveries;
+};
+
+struct stop_report {
+    struct sh_ingress_stats in;
+    struct sh_dispatch_stats d;
+    int64_t events, runs, deliveries; /* ended since the signal */
+    int64_t parked_deliveries, cut;
+    int64_t commits, restarts;
+};
+
 struct server {
     const struct sh_config *config;
     struct sh_service *service;
@@ -52,12 +64,23 @@ struct server {
     int reloads_asked; /* by SIGHUP, under way */
     int64_t unfinished, started_us;
     int64_t newest_ms; /* when the newest event had come, before the start */
+    int64_t stop_us;   /* when the first signal came, monotonic; 0: none did */
+    struct stop_counts at_stop;
+    bool at_once; /* there was a second one */
     int exit_code;
 };
 
 /* --- serve.c --- */
 /* The store can no longer be trusted: say so, refuse everything, end soon. arg: the server. */
 void sh_serve_fail(void *arg, const struct sh_error *err);
+
+/* --- serve_stop.c --- */
+/* SIGTERM and SIGINT stop the engine from now on. */
+void sh_serve_await_stop(struct server *s);
+/* Whatever hangs, the process ends in so many ms, with its exit code. */
+void sh_serve_end_within(const struct server *s, int64_t ms);
+/* The loop has ended, or never ran: end and free everything. Returns the exit code. */
+int sh_serve_finish(struct server *s);
 
 /* --- serve_manager.c: what the service manager is told --- */
 void sh_serve_say_ready(struct server *s);

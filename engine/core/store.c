@@ -330,6 +330,12 @@ bool sh_store_failed(struct sh_store *s, struct sh_error *err)
     return sh_store_get_fatal(s, err);
 }
 
+void sh_store_leave_log(struct sh_store *s)
+{
+    if (s)
+        s->leave_log = true;
+}
+
 int64_t sh_store_busy_ms(struct sh_store *s)
 {
     const int64_t since_us = atomic_load(&s->batch_us);

@@ -130,6 +130,8 @@ void sh_store_submit(struct sh_store *s, struct sh_op *op);
 void sh_store_reap(struct sh_store *s);
 /* Operations waiting for the writer, now. Thread-safe. */
 size_t sh_store_waiting(struct sh_store *s);
+/* Closing will not fold the log into the database file, which may take long: the next open does. */
+void sh_store_leave_log(struct sh_store *s);
 /* For how long the writer has had the same batch in hand; 0: nothing. Thread-safe. */
 int64_t sh_store_busy_ms(struct sh_store *s);
 /* Write transactions since the start. Thread-safe. */

@@ -207,6 +207,7 @@ struct sh_store {
     bool deferred;     /* submitter's: a kick is on its way */
     bool forget_ready; /* the writer's: functions of an erasure are known to SQL */
     bool gone_fresh;   /* the writer's: some of gone are not committed yet */
+    bool leave_log;    /* closing does not checkpoint */
     bool check_later;  /* quick_check is still owed: the keeper does it */
 
     pthread_mutex_t keep_mu; /* of the three below: writer and checkpointer take turns by them */

@@ -287,9 +287,10 @@ void sh_store_disk_close(struct sh_store *s)
     sh_store_conn_close(&s->rd);
     sh_sqlite_close(s->ckpt);
     s->ckpt = NULL;
-    if (s->w.db && s->path && !s->config.shared && s->fatal.code == SH_OK)
+    const bool leave = s->leave_log || s->fatal.code != SH_OK; /* the next start recovers */
+    if (s->w.db && s->path && !s->config.shared && !leave)
         sqlite3_wal_checkpoint_v2(s->w.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    if (s->w.db && s->fatal.code != SH_OK) /* leave the log as it is: the next start recovers */
+    if (s->w.db && leave)
         sqlite3_db_config(s->w.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sh_store_conn_close(&s->w);
     if (s->sync_fd >= 0)

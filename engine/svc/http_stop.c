@@ -16,7 +16,7 @@
 
 #define GRACE_MS       500  /* for an idle peer: a request may be on its way */
 #define FIRST_GRACE_MS 1000 /* for one that has connected and asked nothing yet */
-#define REQUEST_MS     2500 /* for a request that has begun */
+#define REQUEST_MS     1800 /* for a request that has begun */
 #define LINGER_MS      300  /* for a peer to see that it is over: a few times there and back */
 #define DRAIN_BYTES    4096
 #define DRAIN_TIMES    16 /* a turn */

@@ -2,6 +2,7 @@
 -- What a service manager gives and is told: sockets that listen already, signs of life.
 local cjson = require "cjson"
 local lfs = require "lfs"
+local socket = require "socket"
 local support = require "tests.e2e.support"
 
 local here = lfs.currentdir()
@@ -181,5 +182,49 @@ describe("under a service manager the engine", function()
       engine.dir, manager "--tcp 127.0.0.1:0 --tcp 0.0.0.0:0", support.bin))
     assert.equal(1, code)
     assert.truthy(out:find('source "webphone" has no auth, and 0.0.0.0 can be reached', 1, true), out)
+  end)
+
+  it("gives no sign of life while it is stopped, or its disk takes nothing", function()
+    assert(os.execute("mkdir -p build && cc -shared -fPIC -D_GNU_SOURCE -o build/slow_sync.so" ..
+      " tests/e2e/slow_sync.c -ldl"))
+    manager_ear = listen()
+    engine = support.engine { start = false, wrap = manager("--watchdog 600 --notify " .. manager_ear.path) }
+    engine.options.env = { LD_PRELOAD = here .. "/build/slow_sync.so", SLOW_SYNC = engine.dir .. "/slow",
+      SLOW_SYNC_MS = "3000" }
+    engine:start()
+    -- The longest time between two signs of life from message number `from` on.
+    local function gap(from)
+      local last, longest = nil, 0
+      for i, message in ipairs(manager_ear:heard()) do
+        if i >= from and message.WATCHDOG then
+          longest = last and math.max(longest, message.at - last) or longest
+          last = message.at
+        end
+      end
+      return longest
+    end
+    local first = manager_ear:wait("WATCHDOG", "1").at
+    assert(os.execute("kill -STOP " .. engine.pid))
+    socket.sleep(1.5)
+    local silent = #manager_ear:heard()
+    assert(os.execute("kill -CONT " .. engine.pid))
+    manager_ear:wait("WATCHDOG", "1", silent + 1)
+    assert.is_true(gap(first) > 1.2)
+    support.write_file(engine.dir .. "/slow", "")
+    local stuck = #manager_ear:heard()
+    assert.equal(200, engine:post("/hooks/webphone", event(1)).status)
+    os.remove(engine.dir .. "/slow")
+    manager_ear:wait("WATCHDOG", "1", #manager_ear:heard() + 1)
+    assert.is_true(gap(stuck) > 2)
+    assert.truthy(engine:log():find("no sign of life to the service manager", 1, true))
+  end)
+
+  it("asks for more time while a start takes long", function()
+    manager_ear = listen()
+    engine = support.engine { start = false, wrap = manager("--notify " .. manager_ear.path) }
+    engine:start()
+    local asked = manager_ear:wait("EXTEND_TIMEOUT_USEC")
+    assert.is_true(tonumber(asked.message.EXTEND_TIMEOUT_USEC) >= 10e6)
+    assert.is_true(asked.at < manager_ear:wait("READY", "1").at)
   end)
 end)
