@@ -49,33 +49,29 @@ bool sh_store_number(sqlite3 *db, const char *sql, int64_t now_ms, int64_t *out,
     return ok;
 }
 
-/* What that one has otherwise no check knows. */
-static bool after_first_release(sqlite3 *db, const char *name, struct sh_error *err)
+bool sh_store_is_none(const char *name, struct sh_error *err)
 {
-    bool first = false;
-    if (!sh_store_schema_is_first(db, &first, err))
-        return false;
-    return !first || sh_error_set(err, SH_EINVAL,
-                                  "%s: made by the first release; as long as it is not upgraded"
-                                  " (switchhook schema --to %d), copy it with sqlite3's .backup",
-                                  name, SH_STORE_SCHEMA);
+    const struct sh_error why = *err;
+    if (why.code == SH_EFATAL)
+        sh_error_set(err, SH_EINVAL,
+                     "%s: is no store of switchhook, or its beginning is damaged: %s", name,
+                     why.msg);
+    return false;
 }
 
 bool sh_store_known(sqlite3 *db, const char *name, int64_t *schema, struct sh_error *err)
 {
     int64_t mark = 0;
     struct sh_error why = {0};
-    if (!sh_store_number(db, "PRAGMA application_id", 0, &mark, &why))
-        return sh_error_set(err, why.code == SH_EFATAL ? SH_EINVAL : why.code,
-                            "%s: is no store of switchhook: %s", name, why.msg);
+    if (!sh_store_number(db, "PRAGMA application_id", 0, &mark, err))
+        return sh_store_is_none(name, err);
     if (mark != SH_STORE_APPLICATION_ID ||
         !sh_store_number(db, "SELECT max(version) FROM sh_migrations", 0, schema, &why))
         return sh_error_set(err, SH_EINVAL, "%s: is no store of switchhook%s%s", name,
                             why.msg[0] ? ": " : "", why.msg);
     if (*schema < 1)
         return sh_error_set(err, SH_EINVAL, "%s: is no store of switchhook", name);
-    return sh_store_schema_known(name, *schema, err) &&
-           (*schema > 1 || after_first_release(db, name, err));
+    return sh_store_schema_known(name, *schema, err);
 }
 
 static bool newest(sqlite3 *db, cJSON *report, struct sh_error *err)
@@ -180,7 +176,9 @@ static bool open_source(struct copy *c, struct sh_error *err)
     const struct sh_sqlite_config config = {
         .path = path, .read_only = true, .cache_kib = 8192, .busy_ms = 5000};
     c->from = ok ? sh_sqlite_open(&config, err) : NULL;
-    ok = c->from && sh_sqlite_exec(c->from, "BEGIN", err) &&
+    if (ok && !c->from)
+        ok = sh_store_is_none(c->b->dir, err);
+    ok = ok && sh_sqlite_exec(c->from, "BEGIN", err) &&
          sh_store_known(c->from, path, &c->schema, err);
     sh_owner_leave(&was);
     free(path);

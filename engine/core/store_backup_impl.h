@@ -9,6 +9,8 @@
 bool sh_store_watch(const struct sh_store_watch *w, const char *what, double part,
                     struct sh_error *err) SH_WARN_UNUSED;
 
+/* The error of an open that found no database, in words that name the file. Always false. */
+bool sh_store_is_none(const char *name, struct sh_error *err);
 /* Is it a store, and one that this program knows? *schema: which. name: for messages. */
 bool sh_store_known(sqlite3 *db, const char *name, int64_t *schema,
                     struct sh_error *err) SH_WARN_UNUSED;

@@ -358,11 +358,17 @@ static bool change_copy(struct restore *x, struct sh_error *err)
            sh_sqlite_exec(x->copy, "COMMIT", err) && sh_store_part_settle(x->copy, err);
 }
 
+static bool open_copy(struct restore *x, struct sh_error *err)
+{
+    x->copy = sh_store_part_db(&x->part, err);
+    return x->copy || sh_store_is_none(x->r->file, err);
+}
+
 static bool put_in_place(struct restore *x, struct sh_error *err)
 {
     char *path = sh_strf("%s.restore", x->db);
-    bool ok = sh_store_part_open(&x->part, path, err) && copy_bytes(x, err) &&
-              (x->copy = sh_store_part_db(&x->part, err)) && look_at(x, err);
+    bool ok = sh_store_part_open(&x->part, path, err) && copy_bytes(x, err) && open_copy(x, err) &&
+              look_at(x, err);
     free(path);
     if (!ok || !may_go(x))
         return ok;
@@ -381,7 +387,9 @@ static bool put_in_place(struct restore *x, struct sh_error *err)
 static bool only_look(struct restore *x, struct sh_error *err)
 {
     x->copy = sh_store_open_still(x->r->file, err);
-    return x->copy && sh_sqlite_exec(x->copy, "BEGIN", err) && look_at(x, err);
+    if (!x->copy)
+        return sh_store_is_none(x->r->file, err);
+    return sh_sqlite_exec(x->copy, "BEGIN", err) && look_at(x, err);
 }
 
 static bool within_folder(struct restore *x, struct sh_error *err)

@@ -260,6 +260,8 @@ static bool verify_db(sqlite3 *db, const char *file, const struct sh_store_watch
     cJSON *o = cJSON_CreateObject(), *checks = NULL;
     cJSON_AddStringToObject(o, "file", file);
     struct sh_error ignored;
+    if (!db)
+        sh_store_is_none(file, err);
     if (db && sh_sqlite_exec(db, "BEGIN", err) && sh_store_known(db, file, &schema, err)) {
         (void)!sh_store_facts(db, schema, o, &ignored); /* a check will say */
         checks = sh_store_checks(db, schema, watch, err);

@@ -226,9 +226,9 @@ const struct sh_store_check_of sh_store_check_list[] = {
      .says = "a delivery has a kind, a key, a lane, and what is to be delivered",
      .advice = BY_HAND,
      .sql = "SELECT NOT (kind IN ('email', 'http') AND key <> '' AND id = kind || '-' || key AND"
-            " (kind = 'email') = (lane = 'email') AND " LANE_OK " AND json_valid(payload) AND"
-            " json_type(payload) = 'object' AND " JSON_OK("recipients") "), 'delivery ' || id FROM"
-                                                                        " sh_outbox",
+            " (kind = 'email') = (lane = 'email') AND " LANE_OK " AND sh_object_is(payload)"
+            " AND " JSON_OK("recipients") "), 'delivery ' || id FROM"
+                                          " sh_outbox",
      .since = 1},
     {.name = "outbox-states",
      .says = "a delivery that waits has a place or a time, one that ended has not",
@@ -329,9 +329,7 @@ const struct sh_store_check_of sh_store_check_list[] = {
     {.name = "series",
      .says = "minutes of plots are counts",
      .advice = "remove these rows of sh_series: only plots miss them",
-     .sql =
-         "SELECT NOT json_valid(counts) OR coalesce(json_type(counts) <> 'object', 1), 'minute ' ||"
-         " at_ms FROM sh_series",
+     .sql = "SELECT NOT sh_object_is(counts), 'minute ' || at_ms FROM sh_series",
      .since = 4},
 };
 const size_t sh_store_n_checks = sizeof(sh_store_check_list) / sizeof(sh_store_check_list[0]);
