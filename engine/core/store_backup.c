@@ -196,11 +196,11 @@ static bool steps(struct copy *c, sqlite3_backup *backup, struct sh_error *err)
     }
     if (rc == SQLITE_DONE)
         return true;
-    if ((rc & 0xff) == SQLITE_FULL || (rc & 0xff) == SQLITE_IOERR)
-        return sh_error_set(err, (rc & 0xff) == SQLITE_FULL ? SH_EFULL : SH_ESYS,
-                            "%s: the copy cannot be written%s%s", c->b->file,
-                            (rc & 0xff) == SQLITE_FULL ? ": no room on the disk: " : ": ",
-                            strerror(sqlite3_system_errno(c->to)));
+    if ((rc & 0xff) == SQLITE_FULL)
+        return sh_error_set(err, SH_EFULL, "%s: no room on the disk", c->b->file);
+    if ((rc & 0xff) == SQLITE_IOERR)
+        return sh_error_set(err, SH_ESYS, "%s: the copy cannot be written: %s (SQLite %d)",
+                            c->b->file, sqlite3_errstr(rc), rc);
     return sh_sqlite_fail(c->to, rc, c->b->file, err);
 }
 

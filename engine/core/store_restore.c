@@ -270,16 +270,6 @@ static bool second_name(const char *from, const char *to, struct sh_error *err)
            sh_error_set(err, SH_ESYS, "%s: cannot be kept as %s: %s", from, to, strerror(errno));
 }
 
-/* Of a store that cannot be folded the log is kept too. */
-static bool keep_log(const struct restore *x, const char *aside, struct sh_error *err)
-{
-    char *from = sh_strf("%s-wal", x->db), *to = sh_strf("%s-wal", aside);
-    bool ok = second_name(from, to, err);
-    free(from);
-    free(to);
-    return ok;
-}
-
 static void drop_logs(const struct restore *x)
 {
     static const char *const ends[] = {"-wal", "-shm", "-journal"};
@@ -290,22 +280,39 @@ static void drop_logs(const struct restore *x)
     }
 }
 
+/* Where it could not be folded, file and log cannot go in one step: first the file, then the log.
+ */
+static bool drop_unfolded(struct restore *x, const char *why, struct sh_error *err)
+{
+    cJSON_AddStringToObject(x->report, "kept_with_log", why);
+    if (unlink(x->db) != 0)
+        return sh_error_set(err, SH_ESYS, "%s: cannot be removed: %s", x->db, strerror(errno));
+    drop_logs(x);
+    return sh_store_sync_dir(x->r->dir, err);
+}
+
+/* The log gets its second name before SQLite opens it: one that it cannot read it would remove. */
+static bool keep_as(struct restore *x, const char *aside, struct sh_error *err)
+{
+    struct sh_error why = {0};
+    char *log = sh_strf("%s-wal", x->db), *log_aside = sh_strf("%s-wal", aside);
+    bool ok = second_name(x->db, aside, err) && second_name(log, log_aside, err);
+    const bool folded = ok && fold(x, &why);
+    if (folded)
+        unlink(log_aside);
+    ok = ok && sh_store_sync_dir(x->r->dir, err) && (folded || drop_unfolded(x, why.msg, err));
+    free(log);
+    free(log_aside);
+    return ok;
+}
+
 static bool keep_old(struct restore *x, struct sh_error *err)
 {
     struct stat st;
     if (lstat(x->db, &st) != 0)
         return true;
     char *aside = aside_name(x);
-    struct sh_error why = {0};
-    const bool folded = fold(x, &why);
-    bool ok = second_name(x->db, aside, err) && (folded || keep_log(x, aside, err)) &&
-              sh_store_sync_dir(x->r->dir, err);
-    if (ok && !folded) { /* one file and its log cannot go in one step: first it, then the log */
-        cJSON_AddStringToObject(x->report, "kept_with_log", why.msg);
-        ok = unlink(x->db) == 0;
-        drop_logs(x);
-        ok = sh_store_sync_dir(x->r->dir, err) && ok;
-    }
+    const bool ok = keep_as(x, aside, err);
     cJSON_ReplaceItemInObject(x->report, "kept_as", cJSON_CreateString(aside));
     free(aside);
     return ok;
