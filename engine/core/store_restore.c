@@ -6,6 +6,7 @@
  * file), gets a second name, and is replaced by rename(2): whenever the process is killed there is
  * the old store, whole, or the new one. */
 #include "core/store_backup_impl.h"
+#include "core/store_migrate.h"
 #include "svc/json.h"
 #include "svc/owner.h"
 
@@ -121,9 +122,10 @@ static bool count_next(struct restore *x, struct sh_error *err)
     cJSON *o = cJSON_AddObjectToObject(x->report, "next_start");
     for (size_t i = 0; i < sizeof(next_start) / sizeof(*next_start); i++) {
         int64_t n = 0;
-        if (!sh_store_number(x->copy, next_start[i].sql, sh_now_ms(), &n, err))
+        if (sh_store_number(x->copy, next_start[i].sql, sh_now_ms(), &n, err))
+            cJSON_AddItemToObject(o, next_start[i].name, sh_json_int(n));
+        else if (x->schema == SH_STORE_SCHEMA) /* an older one may not have the table */
             return false;
-        cJSON_AddItemToObject(o, next_start[i].name, sh_json_int(n));
     }
     return true;
 }
@@ -198,26 +200,24 @@ static bool drop_keys(struct restore *x, struct sh_error *err)
     static const char *const names[] = {"sessions", "tokens", "feeds"};
     for (size_t i = 0; i < 3; i++)
         cJSON_AddItemToObject(counts, names[i], sh_json_int(0));
-    if (x->schema >= 4 && !drop(x->copy, "DELETE FROM sh_sessions", NULL, "sessions", counts, err))
+    if (!drop(x->copy, "DELETE FROM sh_sessions", NULL, "sessions", counts, err))
         return false;
-    if (x->schema >= 3 && !keep_revoked(x, counts, err))
+    if (!keep_revoked(x, counts, err))
         return false;
     if (x->r->drop_tokens &&
-        ((x->schema >= 3 && !drop(x->copy, "DELETE FROM sh_tokens", NULL, "tokens", counts, err)) ||
+        (!drop(x->copy, "DELETE FROM sh_tokens", NULL, "tokens", counts, err) ||
          !drop(x->copy, "DELETE FROM sh_feeds", NULL, "feeds", counts, err)))
         return false;
-    cJSON *names_left =
-        x->schema >= 3 ? list_of(x->copy, "SELECT name FROM sh_tokens ORDER BY name") : NULL;
+    cJSON *names_left = list_of(x->copy, "SELECT name FROM sh_tokens ORDER BY name");
     cJSON_AddItemToObject(x->report, "tokens", names_left ? names_left : cJSON_CreateArray());
     return true;
 }
 
 static bool note_audit(struct restore *x, struct sh_error *err)
 {
-    sqlite3_stmt *st =
-        x->schema >= 3 ? sh_sqlite_prepare(x->copy, sh_store_sql[SH_ST_AUDIT_ADD], err) : NULL;
+    sqlite3_stmt *st = sh_sqlite_prepare(x->copy, sh_store_sql[SH_ST_AUDIT_ADD], err);
     if (!st)
-        return x->schema < 3;
+        return false;
     sh_sqlite_bind_int(st, 1, sh_now_ms());
     sh_sqlite_bind_str(st, 2, x->r->who);
     sh_sqlite_bind_str(st, 3, "local");
@@ -361,6 +361,9 @@ static bool look_at(struct restore *x, struct sh_error *err)
 
 static bool change_copy(struct restore *x, struct sh_error *err)
 {
+    if (x->schema < SH_STORE_SCHEMA &&
+        !sh_store_upgrade(x->copy, x->r->file, SH_STORE_SCHEMA, err))
+        return false;
     return sh_sqlite_exec(x->copy, "BEGIN", err) && drop_keys(x, err) && note_audit(x, err) &&
            sh_sqlite_exec(x->copy, "COMMIT", err) && sh_store_part_settle(x->copy, err);
 }

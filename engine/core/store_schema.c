@@ -181,7 +181,7 @@ static bool check_now(struct sh_store *s, struct sh_error *err)
         return true;
     if (st.st_size > SH_STORE_CHECK_MAX) { /* a long check would hold the log for too long */
         sh_warn("the database is too large to be checked after an unclean end", "file", s->path,
-                "by_hand", "sqlite3 FILE 'PRAGMA quick_check'");
+                "by_hand", "switchhook verify");
         return true;
     }
     if (st.st_size > SH_STORE_CHECK_BYTES) {

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define MOST_EXAMPLES 5
-#define SHOWN_BYTES   200   /* of an example */
+#define SHOWN_BYTES   200 /* of an example */
+#define HAS_TIMERS    "SELECT count(*) FROM sqlite_schema WHERE name = 'sh_timers'"
 #define LOOK_OPS      20000 /* of SQLite's, between two looks at the watch */
 
 struct verify {
@@ -193,7 +194,10 @@ cJSON *sh_store_checks(sqlite3 *db, int64_t schema, const struct sh_store_watch 
     cJSON_AddFalseToObject(out, "damaged");
     cJSON_AddArrayToObject(out, "checks");
     sqlite3_progress_handler(db, LOOK_OPS, on_ops, &v);
-    bool ok = true;
+    int64_t timers = 1; /* schema 1 had none in its first release, and other columns */
+    bool ok = schema > 1 || sh_store_number(db, HAS_TIMERS, 0, &timers, err);
+    if (!timers)
+        schema = 0;
     for (v.at = 0; ok && v.at < sh_store_n_checks; v.at++)
         if (sh_store_check_list[v.at].since <= schema)
             ok = one(&v, &sh_store_check_list[v.at], out, err);

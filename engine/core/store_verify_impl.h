@@ -12,7 +12,7 @@ struct sh_store_check_of {
     const char *says;   /* what holds */
     const char *advice; /* where it does not */
     const char *sql;    /* NULL: within store_verify.c */
-    int since;          /* schema from which on it can be asked */
+    int since;          /* schema from which on it can be asked; 0: schema 1 of its first release */
     bool damage;        /* the engine cannot work, or cannot be believed, without it */
 };
 extern const struct sh_store_check_of sh_store_check_list[];

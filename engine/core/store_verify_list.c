@@ -31,7 +31,7 @@ const struct sh_store_check_of sh_store_check_list[] = {
     {.name = "pages",
      .says = "SQLite finds the file, its indexes and the types of columns in order",
      .advice = "the disk or the memory of this machine may be failing. " GO_BACK,
-     .since = 1,
+     .since = 0,
      .damage = true},
     {.name = "tables",
      .says = "tables and indexes are those of this schema",
@@ -43,7 +43,7 @@ const struct sh_store_check_of sh_store_check_list[] = {
      .advice = GO_BACK,
      .sql = "SELECT version <> (SELECT count(*) FROM sh_migrations n WHERE n.version <="
             " m.version), 'step ' || version FROM sh_migrations m",
-     .since = 1,
+     .since = 0,
      .damage = true},
 
     {.name = "event-ids",
@@ -51,14 +51,14 @@ const struct sh_store_check_of sh_store_check_list[] = {
      .advice = BY_HAND,
      .sql = "SELECT coalesce(sh_seq_of(id) <> seq, 1), 'event ' || id || ', seq ' || seq"
             " FROM sh_events",
-     .since = 1},
+     .since = 0},
     {.name = "events",
      .says =
          "events have a source, a time, and are at most " MOST_DEPTH " steps from one that came in",
      .advice = BY_HAND,
      .sql = "SELECT source = '' OR received_ms <= 0 OR depth NOT BETWEEN 0 AND " MOST_DEPTH
             ", 'event ' || id FROM sh_events",
-     .since = 1},
+     .since = 0},
     {.name = "event-bodies",
      .says = "an event's bytes are what its format says: JSON, a form, a JSON Web Token",
      .advice = "its rules cannot run on it: " BY_HAND,
@@ -100,23 +100,23 @@ const struct sh_store_check_of sh_store_check_list[] = {
          " EXISTS(SELECT 1 FROM sh_dedupe_new n WHERE n.seq = x.seq AND n.hash = h), 'event ' ||"
          " id FROM (SELECT seq, id, sh_dedupe_of(source, dedupe_id) AS h FROM sh_events WHERE"
          " dedupe_id <> 'forgotten-' || seq) x",
-     .since = 1},
+     .since = 0},
     {.name = "dedupe-new",
      .says = "dedupe ids that wait to be sorted in are those of events",
      .advice = BY_HAND,
      .sql =
          "SELECT length(hash) <> 16 OR NOT " EVENT("n.seq") ", 'seq ' || seq FROM sh_dedupe_new n",
-     .since = 1},
+     .since = 0},
     {.name = "dedupe-sorted",
      .says = "dedupe ids have 16 bytes and a seq",
      .advice = BY_HAND,
      .sql = "SELECT length(hash) <> 16 OR seq <= 0, 'hash ' || hex(hash) FROM sh_dedupe",
-     .since = 1},
+     .since = 0},
     {.name = "unfinished",
      .says = "what rules have still to run on is in the journal",
      .advice = BY_HAND,
      .sql = "SELECT NOT " EVENT("u.seq") ", 'seq ' || seq FROM sh_unfinished u",
-     .since = 1},
+     .since = 0},
     {.name = "forgotten",
      .says = "events that are forgotten while their rules run are unfinished",
      .advice = BY_HAND,
@@ -130,14 +130,14 @@ const struct sh_store_check_of sh_store_check_list[] = {
      .sql =
          "SELECT rule = '' OR NOT " EVENT("r.seq") ", 'run of ' || quote(rule) || ' on seq ' || seq"
                                                    " FROM sh_runs r",
-     .since = 1},
+     .since = 0},
     {.name = "run-states",
      .says = "a run's outcome is known, and one that waits for a retry has its time",
      .advice = BY_HAND,
      .sql = "SELECT outcome NOT IN ('done', 'retry', 'paused', 'dead', 'dropped') OR"
             " (outcome = 'retry') <> (next_ms IS NOT NULL) OR attempts < 0 OR duration_us < 0,"
             " 'run of ' || quote(rule) || ' on seq ' || seq FROM sh_runs",
-     .since = 1},
+     .since = 0},
     {.name = "run-texts",
      .says = "a run's effects, log lines and look-ups are JSON",
      .advice = BY_HAND,
@@ -150,7 +150,7 @@ const struct sh_store_check_of sh_store_check_list[] = {
      .sql = "SELECT generation <> '' AND NOT EXISTS(SELECT 1 FROM sh_generations g WHERE g.id ="
             " r.generation), 'run of ' || quote(rule) || ' on seq ' || seq || ', generation ' ||"
             " generation FROM sh_runs r WHERE outcome IN ('retry', 'paused', 'dead')",
-     .since = 1},
+     .since = 0},
     {.name = "run-pauses",
      .says = "a run that is kept for a paused rule has such a rule",
      .advice = "pause the rule and resume it: switchhook rules pause RULE, then resume",
@@ -172,20 +172,20 @@ const struct sh_store_check_of sh_store_check_list[] = {
      .sql =
          "SELECT NOT sh_object_is(doc) OR id = '' OR collection GLOB '*[^a-z0-9_]*' OR collection"
          " NOT GLOB '[a-z]*', collection || '/' || id FROM sh_records",
-     .since = 1},
+     .since = 0},
     {.name = "record-versions",
      .says = "no record's version is one that is still to be given",
      .advice = "set value of record_versions in sh_meta to more than the largest version",
      .sql = "SELECT version < 1 OR version > coalesce((SELECT value FROM sh_meta WHERE name ="
             " 'record_versions'), -1), collection || '/' || id || ', version ' || version FROM"
             " sh_records",
-     .since = 1},
+     .since = 0},
     {.name = "counters",
      .says = "the counter of record versions is there",
      .advice = GO_BACK,
      .sql = "SELECT count(*) <> 1, 'record_versions' FROM sh_meta WHERE name = 'record_versions'"
             " AND value >= 0",
-     .since = 1,
+     .since = 0,
      .damage = true},
     {.name = "numbers",
      .says = "no number of a delivery or a timer can be given twice",
@@ -203,7 +203,7 @@ const struct sh_store_check_of sh_store_check_list[] = {
          " 'CREATE VIEW \"' || collection || '\"(\"id\",' || group_concat('\"' || replace(field,"
          " '\"', '\"\"') || '\"') || ',\"updated_at\") AS SELECT id' AS head FROM (SELECT"
          " collection, field FROM sh_fields ORDER BY collection, place) GROUP BY collection)",
-     .since = 1},
+     .since = 0},
 
     {.name = "timers",
      .says = "a timer's name says of what kind it is, and a clock rule's has its times",

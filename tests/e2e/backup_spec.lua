@@ -290,7 +290,7 @@ describe("restore", function()
     sql(dir .. "/faulty", "UPDATE sh_callbacks SET status = 'maybe'")
     local before = sql(engine.data .. "/switchhook.db", "SELECT group_concat(id) FROM sh_events")
     for name, said in pairs { text = "is no store of switchhook", empty = "it is empty", logged = "a log lies beside",
-      newer = "made by a newer switchhook %(schema 99", missing = "No such file",
+      newer = "its schema is 99, made by a newer switchhook", missing = "No such file",
       faulty = "nothing was changed %(%-%-anyway", [".."] = "it is no file" } do
       out, code = sh("restore", "--replace", dir .. "/" .. name, "--data", engine.data)
       assert.equal(1, code, out)
@@ -415,6 +415,21 @@ describe("restore", function()
     assert.equal(0, code, out)
     assert.same({}, files_of(other.data, "restore"))
     other:start()
+  end)
+
+  it("upgrades a backup of any schema on the way", function()
+    engine:stop()
+    for _, name in ipairs(files_of("tests/schema", "%.sql$")) do
+      local old = dir .. "/" .. name .. ".db"
+      assert(os.execute(("sqlite3 %s <tests/schema/%s"):format(old, name)))
+      local out, code = sh("verify", old)
+      assert.equal(0, code, out)
+      out, code = sh("restore", "--replace", old, "--data", engine.data)
+      assert.equal(0, code, name .. ": " .. out)
+      out, code = sh("verify", "--data", engine.data)
+      assert.equal(0, code, name .. ": " .. out)
+    end
+    engine:start()
   end)
 
   it("and backup, run by root, leave the service's folder to the service", function()
