@@ -361,8 +361,7 @@ static bool look_at(struct restore *x, struct sh_error *err)
 
 static bool change_copy(struct restore *x, struct sh_error *err)
 {
-    if (x->schema < SH_STORE_SCHEMA &&
-        !sh_store_upgrade(x->copy, x->r->file, SH_STORE_SCHEMA, err))
+    if (x->schema < SH_STORE_SCHEMA && !sh_store_upgrade(x->copy, x->r->file, SH_STORE_SCHEMA, err))
         return false;
     return sh_sqlite_exec(x->copy, "BEGIN", err) && drop_keys(x, err) && note_audit(x, err) &&
            sh_sqlite_exec(x->copy, "COMMIT", err) && sh_store_part_settle(x->copy, err);

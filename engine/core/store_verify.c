@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * store_verify.c: is a store what the engine relies on? Each check by name, all of them within one
  * read transaction, so that what an engine does meanwhile is not taken for a fault. */
+#include "core/store_migrate.h"
 #include "core/store_steps.h"
 #include "core/store_verify_impl.h"
 #include "svc/json.h"
@@ -14,8 +15,7 @@
 #include <unistd.h>
 
 #define MOST_EXAMPLES 5
-#define SHOWN_BYTES   200 /* of an example */
-#define HAS_TIMERS    "SELECT count(*) FROM sqlite_schema WHERE name = 'sh_timers'"
+#define SHOWN_BYTES   200   /* of an example */
 #define LOOK_OPS      20000 /* of SQLite's, between two looks at the watch */
 
 struct verify {
@@ -194,9 +194,9 @@ cJSON *sh_store_checks(sqlite3 *db, int64_t schema, const struct sh_store_watch 
     cJSON_AddFalseToObject(out, "damaged");
     cJSON_AddArrayToObject(out, "checks");
     sqlite3_progress_handler(db, LOOK_OPS, on_ops, &v);
-    int64_t timers = 1; /* schema 1 had none in its first release, and other columns */
-    bool ok = schema > 1 || sh_store_number(db, HAS_TIMERS, 0, &timers, err);
-    if (!timers)
+    bool first = false; /* it has few of the tables that the checks ask */
+    bool ok = schema > 1 || sh_store_schema_is_first(db, &first, err);
+    if (first)
         schema = 0;
     for (v.at = 0; ok && v.at < sh_store_n_checks; v.at++)
         if (sh_store_check_list[v.at].since <= schema)
