@@ -213,13 +213,13 @@ def heading(args):
     return text + (", **which is memory, not a disk**." if kind in ("tmpfs", "ramfs") else ".")
 
 
-def write(name, text):
+def write(name, text, page_path=PAGE):
     """Put text between the page's marks of that name."""
     begin, end = "<!-- %s:begin -->" % name, "<!-- %s:end -->" % name
-    with open(PAGE, encoding="utf-8") as f:
+    with open(page_path, encoding="utf-8") as f:
         page = f.read()
     if begin not in page or end not in page:
-        raise BenchError("docs/performance.md has no marks %s and %s" % (begin, end))
+        raise BenchError("%s has no marks %s and %s" % (page_path, begin, end))
     head, tail = page[:page.index(begin)], page[page.index(end):]
-    with open(PAGE, "w", encoding="utf-8") as f:
+    with open(page_path, "w", encoding="utf-8") as f:
         f.write("%s%s\n%s\n%s" % (head, begin, text, tail))
