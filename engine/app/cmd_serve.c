@@ -27,9 +27,11 @@ static const struct sh_command command = {
     .details =
         "Prints one line when it is ready; GET /readyz answers 200 from then on, and people\n"
         "see and steer it in a browser at /console. Takes up changed rule files by itself,\n"
-        "and on SIGHUP (switchhook reload). Stops in order on SIGTERM or Ctrl-C: what is\n"
-        "under way is finished or parked, nothing is lost. Exit code 3 means that the store\n"
-        "failed (a failed fsync, a damaged file): start it again, it recovers by itself.",
+        "and on SIGHUP (switchhook reload). Stops in order on SIGTERM or Ctrl-C, in under five\n"
+        "seconds: what is under way is finished or parked, nothing is lost. A socket that a\n"
+        "service manager gives (LISTEN_FDS) is used in place of --listen. Exit code 3 means\n"
+        "that the store failed (a failed fsync, a damaged file): start it again, it recovers by\n"
+        "itself.",
     .example = "  switchhook serve --listen 127.0.0.1:8080 --rules rules --data var",
     .options = options,
     .n_options = sizeof(options) / sizeof(*options),

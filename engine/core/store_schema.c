@@ -15,7 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_TRIES 50 /* 20 ms apart */
+#define LOCK_TRIES    50  /* 20 ms apart */
+#define CLOSE_BUSY_MS 200 /* for who still reads when the store is closed */
 
 char *sh_store_db_path(const char *dir)
 {
@@ -288,6 +289,8 @@ void sh_store_disk_close(struct sh_store *s)
     sh_sqlite_close(s->ckpt);
     s->ckpt = NULL;
     const bool leave = s->leave_log || s->fatal.code != SH_OK; /* the next start recovers */
+    if (s->w.db) /* a backup or a browser that reads on keeps the log; it is not waited for */
+        sqlite3_busy_timeout(s->w.db, CLOSE_BUSY_MS);
     if (s->w.db && s->path && !s->config.shared && !leave)
         sqlite3_wal_checkpoint_v2(s->w.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     if (s->w.db && leave)

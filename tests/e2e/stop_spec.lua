@@ -319,6 +319,29 @@ describe("a stop", function()
     sink:wait(3, "/slow")
   end)
 
+  it("does not wait for who reads the store, such as a backup", function()
+    start()
+    for n = 1, 5 do post("tick", "k" .. n) end
+    engine:wait_events("done", 5)
+    local script = ([[import sqlite3, time
+db = sqlite3.connect("%s/switchhook.db")
+db.execute("BEGIN")
+db.execute("SELECT count(*) FROM sh_events").fetchone()
+print("reading", flush=True)
+time.sleep(30)]]):format(engine.data)
+    support.write_file(engine.dir .. "/reader.py", script)
+    local pid = support.capture(("/usr/bin/python3 -B %s/reader.py >%s/reading 2>&1 </dev/null & echo $!"):format(
+      engine.dir, engine.dir)):match "%d+"
+    keep { close = function() os.execute(("kill %d 2>/dev/null"):format(pid)) end }
+    support.wait_for(function() return support.read_file(engine.dir .. "/reading"):find "reading" end, 5, "the reader")
+    post("tick", "k6")
+    engine:wait_events("done", 6)
+    stop()
+    assert.truthy(engine:log():find "msg=stopped")
+    start()
+    assert.equal(6, #engine:cli("events", "--json"))
+  end)
+
   describe("beside a disk in trouble", function()
     local library = here .. "/build/slow_sync.so"
     local function slow(ms)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A service manager with one socket, and senders that do not stop while it starts the engine anew.
 
-    upgrade.py DIR RESTARTS SENDERS BIN [BIN...]
+    upgrade.py [--between COMMAND] [--tls CERT] DIR RESTARTS SENDERS BIN [BIN...]
 
 Holds a listening socket, runs `BIN serve` on it in DIR (switchhook.lua, data, rules, scripts; the
-programs take turns), stops it with SIGTERM and starts the next as soon as it is gone, RESTARTS times.
+programs take turns), stops it with SIGTERM and starts the next as soon as it is gone, RESTARTS times;
+COMMAND (of the shell, in DIR) runs between the two.
 Meanwhile SENDERS clients send events on connections that they keep for as long as they may, and two
 more on a fresh connection each. Prints one JSON object: counts by status, what went wrong, the longest
 wait, and of each engine how long its stop took, when it was ready again, and its exit code.
@@ -13,12 +14,21 @@ import json
 import os
 import signal
 import socket
+import ssl
+import subprocess
 import sys
 import threading
 import time
 
-folder, restarts, senders = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-programs = sys.argv[4:]
+words = sys.argv[1:]
+between = tls = None
+while words[0].startswith("--"):
+    option, value, words = words[0], words[1], words[2:]
+    if option == "--between":
+        between = value
+    elif option == "--tls":
+        tls = ssl.create_default_context(cafile=value)
+folder, restarts, senders, programs = words[0], int(words[1]), int(words[2]), words[3:]
 listener = socket.socket()
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind(("127.0.0.1", 0))
@@ -31,8 +41,8 @@ result = {"statuses": {}, "errors": [], "longest_ms": 0.0, "sent": 0, "engines":
 
 def spawn(n):
     program = os.path.abspath(programs[n % len(programs)])
-    words = ["serve", "--config", "switchhook.lua", "--data", "data", "--rules", "rules",
-             "--scripts", "scripts"]
+    arguments = ["serve", "--config", "switchhook.lua", "--data", "data", "--rules", "rules",
+                 "--scripts", "scripts"]
     fd = listener.fileno()
     pid = os.fork()
     if pid == 0:
@@ -42,7 +52,7 @@ def spawn(n):
         os.dup2(fd, 3)
         os.set_inheritable(3, True)
         env = dict(os.environ, LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="web")
-        os.execve(program, [program] + words, env)
+        os.execve(program, [program] + arguments, env)
     return pid
 
 
@@ -81,6 +91,8 @@ class Client:
     def connect(self):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
 
     def answer(self):
         data = b""
@@ -137,6 +149,8 @@ def main():
         os.kill(pid, signal.SIGTERM)
         _, status = os.waitpid(pid, 0)
         gone = time.monotonic()
+        if between:
+            subprocess.run(between, shell=True, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         pid = spawn(n)
         if not ready(n, pid):
             fail(f"engine {n} did not start: " + open(f"{folder}/err.{n}").read())
