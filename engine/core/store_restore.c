@@ -359,9 +359,18 @@ static bool look_at(struct restore *x, struct sh_error *err)
     return v && (!may_go(x) || count_next(x, err));
 }
 
+static void on_tick(void *arg)
+{
+    struct restore *x = arg;
+    struct sh_error ignored; /* it ends before long, and is asked again then */
+    (void)!sh_store_watch(&x->r->watch, "upgrading", 1, &ignored);
+}
+
 static bool change_copy(struct restore *x, struct sh_error *err)
 {
-    if (x->schema < SH_STORE_SCHEMA && !sh_store_upgrade(x->copy, x->r->file, SH_STORE_SCHEMA, err))
+    const struct sh_store_tick tick = {.fn = on_tick, .arg = x};
+    if (x->schema < SH_STORE_SCHEMA &&
+        !sh_store_upgrade(x->copy, x->r->file, SH_STORE_SCHEMA, &tick, err))
         return false;
     return sh_sqlite_exec(x->copy, "BEGIN", err) && drop_keys(x, err) && note_audit(x, err) &&
            sh_sqlite_exec(x->copy, "COMMIT", err) && sh_store_part_settle(x->copy, err);
