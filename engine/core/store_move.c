@@ -229,8 +229,12 @@ static bool step_down(struct sh_store_move *m, int64_t version, struct sh_error 
 {
     char note[80];
     snprintf(note, sizeof(note), "DELETE FROM sh_migrations WHERE version >= %" PRId64, version);
-    return sh_sqlite_exec(m->db, sh_store_steps[version - 1].down, err) &&
-           sh_sqlite_exec(m->db, note, err);
+    /* somebody's own view of a table that is renamed for a moment keeps its text */
+    sqlite3_db_config(m->db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 1, NULL);
+    bool ok = sh_sqlite_exec(m->db, sh_store_steps[version - 1].down, err) &&
+              sh_sqlite_exec(m->db, note, err);
+    sqlite3_db_config(m->db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 0, NULL);
+    return ok;
 }
 
 static bool way_is_free(struct sh_store_move *m, struct sh_error *err)
@@ -264,7 +268,15 @@ static bool go_down(struct sh_store_move *m, struct sh_error *err)
 
 bool sh_store_move_go(struct sh_store_move *m, struct sh_error *err)
 {
-    if (m->from < m->to)
-        return sh_store_upgrade(m->db, m->path, m->to, m->tick.fn ? &m->tick : NULL, err);
-    return m->from == m->to || go_down(m, err);
+    struct sh_error why = {0};
+    if (m->from == m->to)
+        return true;
+    if (m->from < m->to
+            ? sh_store_upgrade(m->db, m->path, m->to, m->tick.fn ? &m->tick : NULL, &why)
+            : go_down(m, &why))
+        return true;
+    if (why.code == SH_EINVAL || why.code == SH_ECONFLICT)
+        return sh_error_set(err, why.code, "%s", why.msg);
+    return sh_error_set(err, why.code, "%s: it could not go to schema %d, and is as it was: %s",
+                        m->path, m->to, why.msg);
 }

@@ -206,16 +206,19 @@ static const struct sh_store_rows rows_4[] = {
     {"minutes of the history that plots show", NULL, "SELECT count(*) FROM sh_series"},
 };
 
-/* An event's format is put aside under a name that older ones do not look at. */
+/* An event's format is put aside under a name that older ones do not look at. The table of events
+ * is copied: each DROP COLUMN would write all of it once. */
 #define ASIDE "name >= 'format:' AND name < 'format;'"
 static const char down_3[] =
     "DELETE FROM sh_unfinished WHERE seq IN (SELECT seq FROM sh_forgotten);"
     "DROP TABLE sh_forgotten;"
     "INSERT OR REPLACE INTO sh_meta(name, value)"
     " SELECT 'format:' || seq, format FROM sh_events WHERE format <> 0;"
-    "ALTER TABLE sh_events DROP COLUMN trace;"
-    "ALTER TABLE sh_events DROP COLUMN occurred_ms;"
-    "ALTER TABLE sh_events DROP COLUMN format;"
+    "ALTER TABLE sh_events RENAME TO newer_events;" EVENTS
+    "INSERT INTO sh_events(seq, id, source, type, key, dedupe_id, received_ms, depth, cause,"
+    " due_ms, body) SELECT seq, id, source, type, key, dedupe_id, received_ms, depth, cause,"
+    " due_ms, body FROM newer_events;"
+    "DROP TABLE newer_events;"
     "ALTER TABLE sh_outbox DROP COLUMN trace;"
     "ALTER TABLE sh_timers DROP COLUMN trace;"
     "ALTER TABLE sh_callbacks DROP COLUMN trace;"

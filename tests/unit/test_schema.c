@@ -435,6 +435,12 @@ static void test_not_what_it_says(void **state)
     kit_sql(&k, "CREATE VIEW my_view AS SELECT id, trace FROM sh_events");
     kit_open(&k); /* what is somebody's own is no matter */
     kit_close(&k);
+    kit_sql(&k, "CREATE VIEW other_view AS SELECT count(*) AS n FROM sh_events");
+    move_to(&k, 3);
+    const int64_t n = ask_number(&k, "SELECT n FROM other_view");
+    kit_sql(&k, "DROP VIEW my_view"); /* it names what goes */
+    move_to(&k, 2);
+    assert_int_equal(ask_number(&k, "SELECT n FROM other_view"), n);
 }
 
 /* The disk fails at its Nth write, for every N until an upgrade gets through. */
