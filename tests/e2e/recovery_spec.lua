@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The shell blocks of docs/operations.md (those marked `sh run`), run as they stand, in their order, on
 -- real engines that have had the accident in question. Only the places are others (folders, the port),
--- and what belongs to a machine's administration is a stand-in: systemctl, runuser, chown.
+-- and what belongs to a machine's administration is a stand-in: systemctl, runuser, install and chown.
 local cjson = require "cjson"
 local lfs = require "lfs"
 local socket = require "socket"
@@ -39,6 +39,8 @@ machine.__index = machine
 local stand_ins = {
   switchhook = 'exec @BIN@ "$@"',
   runuser = '[ "$1 $2 $3" = "-u switchhook --" ] || exit 9; shift 3; exec "$@"',
+  install = '[ "$1 $2 $3 $4 $5 $6 $7" = "-d -m 700 -o switchhook -g switchhook" ] || exit 9; shift 7; ' ..
+    'exec mkdir -m 700 -p "$@"',
   chown = "case $1 in *switchhook*) ;; *) exit 9 ;; esac",
   systemctl = [[
 case "$1 $2 $3" in
