@@ -289,7 +289,8 @@ export function setParams(values) {
     else query.delete(name);
   }
   const text = query.toString();
-  go(`${location.pathname}${text ? `?${text}` : ""}`, { replace: true });
+  const to = `${location.pathname}${text ? `?${text}` : ""}`;
+  if (to !== location.pathname + location.search) go(to, { replace: true });
 }
 
 // A value that has stood still for so long: what is typed is not asked for letter by letter.
