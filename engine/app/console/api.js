@@ -81,22 +81,25 @@ export function address(path, params = {}) {
   return `/api/v1${path}${text ? `?${text}` : ""}`;
 }
 
-// What the first page will ask for, asked before it is drawn: address -> promise, for the one who asks for it then.
+// What the first page will ask for, asked before it is drawn: address -> {answer, value}, for those who ask for
+// it first. Good until the stream is there, which says when something has changed.
 const asked = new Map();
+const OLD_MS = 2000;
 export function early(path, params) {
-  const answer = send("GET", address(path, params));
-  answer.catch(() => {}); // said to whoever takes it
-  asked.set(address(path, params), answer);
-  setTimeout(() => asked.clear(), 2000); // older answers are none
-  return answer;
-}
-
-export function get(path, params, signal) {
   const to = address(path, params);
-  const answer = asked.get(to) ?? send("GET", to, undefined, signal);
-  asked.delete(to);
-  return answer;
+  const one = { answer: send("GET", to), value: undefined };
+  one.answer.then((value) => (one.value = value), () => {}); // an error is said to whoever takes it
+  asked.set(to, one);
+  setTimeout(forgetEarly, OLD_MS);
+  return one.answer;
 }
+export const forgetEarly = () => asked.clear();
+
+// The answer to early() if it is there by now: what it is of can be drawn at once.
+export const known = (path, params) => asked.get(address(path, params))?.value;
+export const first = (path, params, signal) => asked.get(address(path, params))?.answer ?? get(path, params, signal);
+
+export const get = (path, params, signal) => send("GET", address(path, params), undefined, signal);
 export const post = (path, body) => change("POST", address(path), body);
 export const del = (path) => change("DELETE", address(path));
 export const segment = encodeURIComponent;
@@ -125,7 +128,7 @@ export async function whoami() {
 
 export async function logIn(token) {
   const session = await send("POST", address("/session"), { token });
-  asked.clear(); // answered while nobody was logged in
+  forgetEarly(); // answered while nobody was logged in
   return remember(session);
 }
 

@@ -1,9 +1,9 @@
 // The console: who is there, where they are, and the page of that place.
 import { options, render } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import * as api from "./api.js";
 import "./console.css";
-import { go, useAddress } from "./hooks.js";
+import { go, useAddress, whenSeen } from "./hooks.js";
 import { connect, disconnect } from "./live.js";
 import { Door } from "./pages/door.jsx";
 import { Fence } from "./parts/fence.jsx";
@@ -56,25 +56,23 @@ function Nowhere() {
   );
 }
 
-function App() {
-  const [session, setSession] = useState(undefined); // undefined: not asked yet; null: nobody
-  const [error, setError] = useState(null);
+function App({ began }) {
+  const [session, setSession] = useState(began.session); // null: nobody
+  const [error, setError] = useState(began.error);
   const { path, params } = useAddress();
   const { Page, name } = find(path);
   const main = useRef(null);
 
-  const ask = (answer = api.whoami()) => answer.then((s) => {
+  const ask = () => api.whoami().then((s) => {
     setSession(s);
     setError(null);
   }, setError);
-  useLayoutEffect(() => void ask(first), []);
   useEffect(() => {
     if (session) connect();
     else disconnect();
   }, [session]);
 
-  if (error) return <div class="door"><Failure error={error} retry={() => ask()} /></div>;
-  if (session === undefined) return null;
+  if (error) return <div class="door"><Failure error={error} retry={ask} /></div>;
   if (session === null) return <Door onIn={setSession} />;
   const out = async () => {
     try {
@@ -87,7 +85,7 @@ function App() {
     go("/console", { replace: true });
   };
   return (
-    <Frame session={session} path={path} onOut={out} mainRef={main} onLost={() => ask()}>
+    <Frame session={session} path={path} onOut={out} mainRef={main} onLost={ask}>
       <Fence key={path}><Page name={name} params={params} session={session} onOut={out} /></Fence>
       <Toasts />
     </Frame>
@@ -97,12 +95,15 @@ function App() {
 applyTheme();
 // What takes a while is asked for before anything is drawn; what is there at once is drawn at once.
 const AT_ONCE_MS = 80;
-const page = find(location.pathname.replace(/^\/console\/?/, "/")).Page.early?.();
-const first = api.whoami().then(async (session) => {
-  await Promise.race([page, new Promise((over) => setTimeout(over, AT_ONCE_MS))]);
-  return session;
-});
+const page = Promise.allSettled([find(location.pathname.replace(/^\/console\/?/, "/")).Page.early?.(), api.early("/attention", {})]);
+const began = await api.whoami().then((session) => ({ session }), (error) => ({ error }));
+if (began.session) await Promise.race([page, new Promise((over) => setTimeout(over, AT_ONCE_MS))]);
 options.debounceRendering = queueMicrotask; // an answer is seen in the next frame, not behind a timer
-render(<App />, document.getElementById("app"));
+// What the first picture brings with it (the stream, a look at how high the rows are) waits until it is seen.
+options.requestAnimationFrame = (effects) => whenSeen(() => {
+  options.requestAnimationFrame = undefined;
+  effects();
+});
+render(<App began={began} />, document.getElementById("app"));
 // The other pages come when this one is there: going to them is at once, also while the engine is away.
 setTimeout(rest.early, 2000);

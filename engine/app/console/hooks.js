@@ -3,14 +3,37 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import * as api from "./api.js";
 import { onTopics, watch } from "./live.js";
 
+const SEEN_MS = 50; // from the frame that is made to the one that is on the screen, with a margin
+const HIDDEN_MS = 1000; // a page in the background has no frames
+
+// Do it when what is in the page now has been painted; returns the way not to.
+export function whenSeen(fn) {
+  const hidden = setTimeout(fn, HIDDEN_MS);
+  let seen = 0;
+  const frame = requestAnimationFrame(() => {
+    clearTimeout(hidden);
+    seen = setTimeout(fn, SEEN_MS);
+  });
+  return () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(hidden);
+    clearTimeout(seen);
+  };
+}
+
 const REST_MS = 300; // between two questions for the same thing
 
 // Ask now, and again when something of `topics` changes: at once, then `rest` ms apart, and never
 // two at a time. Returns {data, error, loading, reload}; data stays while it is asked for again.
 export function useQuery(path, params, topics = [], rest = REST_MS) {
-  const [state, set] = useState({ data: null, error: null, loading: true });
   const key = path === null ? null : api.address(path, params);
+  const begin = () => {
+    const data = key === null ? undefined : api.known(path, params);
+    return { data: data ?? null, error: null, loading: data === undefined };
+  };
+  const [state, set] = useState(begin);
   const again = useRef(() => {});
+  const of = useRef(key); // the address that the state is of
   useLayoutEffect(() => { // not useEffect, which waits for a frame
     if (key === null) return undefined;
     let stopped = false;
@@ -18,7 +41,7 @@ export function useQuery(path, params, topics = [], rest = REST_MS) {
     let stale = false;
     let timer = 0;
     const abort = new AbortController();
-    const ask = async () => {
+    const ask = async (how = api.get) => {
       if (busy || timer) {
         stale = true;
         return;
@@ -26,22 +49,26 @@ export function useQuery(path, params, topics = [], rest = REST_MS) {
       busy = true;
       stale = false;
       try {
-        const data = await api.get(path, params, abort.signal);
+        const data = await how(path, params, abort.signal);
         if (!stopped) set({ data, error: null, loading: false });
       } catch (error) {
         if (!stopped) set((old) => ({ data: old.data, error, loading: false }));
       }
       busy = false;
-      if (stopped) return;
+      if (!stopped) pause();
+    };
+    const pause = () => {
       timer = setTimeout(() => {
         timer = 0;
         if (stale) ask();
       }, rest);
     };
-    set({ data: null, error: null, loading: true });
-    again.current = ask;
-    ask();
-    const off = topics.length ? onTopics(topics, ask) : () => {};
+    if (of.current !== key) set(begin());
+    of.current = key;
+    again.current = () => ask();
+    if (api.known(path, params) === undefined) ask(api.first);
+    else pause();
+    const off = topics.length ? onTopics(topics, () => ask()) : () => {};
     return () => {
       stopped = true;
       abort.abort();
@@ -112,7 +139,7 @@ export function useFeed(path, params, topics, { id = (row) => row.id, merge = nu
   const head = useQuery(path, asked, topics);
   const key = api.address(path, asked);
   const [restored] = useState(() => (cameBack() ? kept.get(key) : undefined));
-  const [state, set] = useState(() => ({ key, pages: restored?.pages ?? [], fresh: 0 }));
+  const [state, set] = useState(() => ({ key, pages: restored?.pages ?? (head.data ? [newPage(head.data)] : []), fresh: 0 }));
   const [busy, setBusy] = useState(false);
   const [moreError, setMoreError] = useState(null);
   const held = useRef(() => false);
@@ -125,7 +152,7 @@ export function useFeed(path, params, topics, { id = (row) => row.id, merge = nu
     if (head.data) set({ key, pages: [newPage(head.data)], fresh: 0 });
   };
   useLayoutEffect(() => {
-    if (!head.data) return;
+    if (!head.data || state.pages[0]?.rows === head.data.items) return;
     const same = state.key === key && state.pages.length > 0;
     if (!same || !held.current()) take();
     else set((old) => ({ ...old, ...stay(old.pages, head.data.items, id) }));

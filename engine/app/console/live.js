@@ -1,5 +1,6 @@
 // What happens in the engine, as it happens: one stream of server-sent events a visible page. It
 // says only what sort of thing has changed; who shows such things asks for them again.
+import { forgetEarly } from "./api.js";
 
 const listeners = new Map(); // function -> set of topics
 const watchers = new Set(); // of the connection's state and the status figures
@@ -21,6 +22,7 @@ function open() {
   if (source) return;
   source = new EventSource("/api/v1/live");
   source.addEventListener("hello", (e) => {
+    forgetEarly();
     tell({ connected: true, hello: JSON.parse(e.data) });
     onChange(everything); // what was missed meanwhile; of a page that was opened in the background, for long
   });

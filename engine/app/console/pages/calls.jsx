@@ -65,7 +65,7 @@ const Others = ({ what, row }) => (
 
 Calls.early = () => {
   const q = new URLSearchParams(location.search).get("q") ?? "";
-  return Promise.allSettled([early("/calls", { q: q.trim(), senders: true, limit: FIRST }), early("/attention", {})]);
+  return early("/calls", { q: q.trim(), senders: true, limit: FIRST });
 };
 
 export function Calls({ params }) {

@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { whenSeen } from "../hooks.js";
 import "./rows.css";
 import { Failure } from "./state.jsx";
 
@@ -81,11 +82,10 @@ export function Rows({ items, render, id = (item) => item.id, label, onEnd, tota
       latest.current();
       return undefined;
     }
-    const soon = requestAnimationFrame(() => setTimeout(() => { // a first time, once they are seen: to measure them takes as long as to draw them
+    return whenSeen(() => { // a first time: to measure them takes as long as to draw them
       known.current = true;
       latest.current();
-    }));
-    return () => cancelAnimationFrame(soon);
+    });
   }, [items]);
 
   const { from, row } = range;
