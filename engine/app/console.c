@@ -51,7 +51,7 @@ static bool takes_gzip(const struct sh_http_request *req)
 
 static void add_headers(struct sh_http_request *req, const struct sh_console_file *f)
 {
-    const bool page = strcmp(f->name, "index.html") == 0;
+    const bool page = strstr(f->name, ".html") != NULL;
     const bool hashed = strstr(f->name, ".js") || strstr(f->name, ".css");
     if (page)
         sh_http_add_header(req, "Content-Security-Policy", policy);
@@ -88,6 +88,12 @@ static void refuse(struct sh_http_request *req, int status, const char *text)
     sh_http_reply(req, status, "text/plain; charset=utf-8", sh_slice_str(text));
 }
 
+/* One page for all places; the first one's asks for the list of calls at once. */
+static const struct sh_console_file *page_at(const struct sh_http_request *req, const char *name)
+{
+    return find(!*name && !*sh_http_query(req) ? "calls.html" : "index.html");
+}
+
 bool sh_console_request(struct sh_http_request *req)
 {
     const char *path = sh_http_path(req);
@@ -105,6 +111,6 @@ bool sh_console_request(struct sh_http_request *req)
              0) /* of an engine of before: the page is to be loaded anew */
         refuse(req, 404, "there is no such file of the console; load the page again\n");
     else
-        send_file(req, find("index.html"));
+        send_file(req, page_at(req, name));
     return true;
 }
