@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as api from "../api.js";
+import { Logo } from "../parts/icon.jsx";
 import { setPage } from "../parts/title.js";
 
 // Log-in: a token, once; from then on a cookie that no script can read.
@@ -23,7 +24,7 @@ export function Door({ onIn }) {
   return (
     <main class="door">
       <form class="panel" onSubmit={submit} data-testid="login-form">
-        <h1 class="brand"><img src="/console/icon.svg" alt="" />switchhook</h1>
+        <h1 class="brand"><Logo />switchhook</h1>
         <label for="token">Token</label>
         <input ref={field} id="token" name="password" type="password" autocomplete="current-password" required autofocus value={token}
           aria-describedby={error ? "token-error hint" : "hint"} aria-invalid={error ? "true" : undefined} onInput={(e) => setToken(e.target.value)} data-testid="login-token" />

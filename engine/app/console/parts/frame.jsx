@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useLive, useQuery } from "../hooks.js";
 import { applyTheme, isDark } from "../theme.js";
-import { Icon } from "./icon.jsx";
+import { Icon, Logo } from "./icon.jsx";
 import { Link } from "./link.jsx";
 import { Sent } from "./text.jsx";
 import { setPage, setWaiting } from "./title.js";
@@ -107,7 +107,7 @@ export function Frame({ session, path, onOut, onLost, mainRef, children }) {
     <div class="frame">
       <a class="skip" href="#main" data-testid="skip-link">Skip to the page</a>
       <nav class="side" aria-label="Places">
-        <Link to="/" class="brand"><img src="/console/icon.svg" alt="" />switchhook</Link>
+        <Link to="/" class="brand"><Logo />switchhook</Link>
         <ul class="places">
           {places.map(([to, words, icon, where]) => (
             <Place key={to} to={to} words={words} icon={icon} where={where} path={path} count={counts[to]?.[0]} what={counts[to]?.[1]} />

@@ -18,3 +18,15 @@ export function Icon({ name, size = 20 }) {
     </svg>
   );
 }
+
+// switchhook's own (icon.svg is the same, for the browser's tab): drawn with the page, not fetched for it.
+export function Logo() {
+  return (
+    <svg class="logo" viewBox="0 0 32 32" stroke-linecap="round" aria-hidden="true">
+      <rect width="32" height="32" rx="7" fill="#1f5fbf" />
+      <path d="M8 21h10M9 21 21 9m2 12h2" stroke="#fff" stroke-width="3" />
+      <circle cx="22.5" cy="8.5" r="3" fill="#ffd166" />
+      <circle cx="9" cy="21" r="3" fill="#fff" />
+    </svg>
+  );
+}
