@@ -13,8 +13,8 @@ function(bundle)
     message(FATAL_ERROR "the console cannot be bundled:\n${said}")
   endif()
 endfunction()
-# The script in parts: what the first page needs, and a part for each page that is asked for later.
-bundle(${SRC}/console.jsx --format=esm --splitting --jsx=automatic --jsx-import-source=preact
+# The script in two: what the first page needs, and the pages that are asked for later.
+bundle(${SRC}/entry.js --format=esm --splitting --jsx=automatic --jsx-import-source=preact
   --loader:.css=empty --entry-names=[name]-[hash] --chunk-names=console-[hash]
   --metafile=${DIR}/meta.json)
 # One style sheet of all: the base, then the parts, then the pages, which may say otherwise.
@@ -33,28 +33,25 @@ foreach(name ${made})
     set(CONSOLE_CSS ${name})
   endif()
 endforeach()
-# The entry is the output that has the entry's source; what it imports at once is loaded beside it.
+# What the entry imports is the script that the page loads; the entry itself does nothing else.
 file(READ ${DIR}/meta.json meta)
 string(JSON n LENGTH "${meta}" outputs)
 math(EXPR last "${n} - 1")
-set(CONSOLE_PRELOADS "")
 foreach(i RANGE ${last})
   string(JSON path MEMBER "${meta}" outputs ${i})
   string(JSON entry ERROR_VARIABLE none GET "${meta}" outputs ${path} entryPoint)
-  if(NOT entry MATCHES "console\\.jsx$")
-    continue()
-  endif()
-  get_filename_component(CONSOLE_JS ${path} NAME)
-  string(JSON m LENGTH "${meta}" outputs ${path} imports)
-  math(EXPR end "${m} - 1")
-  foreach(k RANGE ${end})
-    string(JSON kind GET "${meta}" outputs ${path} imports ${k} kind)
-    string(JSON import GET "${meta}" outputs ${path} imports ${k} path)
-    if(kind STREQUAL "import-statement")
-      get_filename_component(import ${import} NAME)
-      string(APPEND CONSOLE_PRELOADS "<link rel=\"modulepreload\" href=\"/console/${import}\">\n")
+  if(entry MATCHES "entry\\.js$")
+    get_filename_component(entry ${path} NAME)
+    string(JSON import GET "${meta}" outputs ${path} imports 0 path)
+    string(JSON m LENGTH "${meta}" outputs ${path} imports)
+    string(JSON bytes GET "${meta}" outputs ${path} bytes)
+    if(NOT m EQUAL 1 OR bytes GREATER 200)
+      message(FATAL_ERROR "the console's entry is not one import: ${path}, ${m} imports, ${bytes} bytes")
     endif()
-  endforeach()
+    get_filename_component(CONSOLE_JS ${import} NAME)
+    file(REMOVE ${DIR}/${entry})
+    list(REMOVE_ITEM made ${entry})
+  endif()
 endforeach()
 # What the scripts ask the engine as soon as they run comes while they are on their way; for the first page,
 # the list of calls too. As fetch() asks, or the browser asks twice.

@@ -92,18 +92,23 @@ function App({ began }) {
   );
 }
 
-applyTheme();
 // What takes a while is asked for before anything is drawn; what is there at once is drawn at once.
 const AT_ONCE_MS = 80;
-const page = Promise.allSettled([find(location.pathname.replace(/^\/console\/?/, "/")).Page.early?.(), api.early("/attention", {})]);
-const began = await api.whoami().then((session) => ({ session }), (error) => ({ error }));
-if (began.session) await Promise.race([page, new Promise((over) => setTimeout(over, AT_ONCE_MS))]);
+
+async function begin() {
+  const page = Promise.allSettled([find(location.pathname.replace(/^\/console\/?/, "/")).Page.early?.(), api.early("/attention", {})]);
+  const began = await api.whoami().then((session) => ({ session }), (error) => ({ error }));
+  if (began.session) await Promise.race([page, new Promise((over) => setTimeout(over, AT_ONCE_MS))]);
+  render(<App began={began} />, document.getElementById("app"));
+}
+
+applyTheme();
 options.debounceRendering = queueMicrotask; // an answer is seen in the next frame, not behind a timer
 // What the first picture brings with it (the stream, a look at how high the rows are) waits until it is seen.
 options.requestAnimationFrame = (effects) => whenSeen(() => {
   options.requestAnimationFrame = undefined;
   effects();
 });
-render(<App began={began} />, document.getElementById("app"));
+begin();
 // The other pages come when this one is there: going to them is at once, also while the engine is away.
 setTimeout(rest.early, 2000);

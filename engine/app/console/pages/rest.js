@@ -1,4 +1,6 @@
-// The pages that are not needed to show the first one: a script of their own.
+// The pages that are not needed to show the first one: a script of their own. All else is in the first, also
+// what these do not need.
+import "../console.jsx";
 export { Callbacks } from "./callbacks.jsx";
 export { Dead } from "./dead.jsx";
 export { Deliveries } from "./deliveries.jsx";
