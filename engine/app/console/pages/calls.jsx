@@ -3,7 +3,7 @@ import { early } from "../api.js";
 import { FIRST, useFeed, useNow, useQuery, useTyped } from "../hooks.js";
 import { Attention } from "../parts/attention.jsx";
 import { RulesState, Sentiment, Since, Steps, durationText, facts, goesOn, inWay, isMissed, phaseOf } from "../parts/call.jsx";
-import { Head } from "../parts/frame.jsx";
+import { Head, isNarrow } from "../parts/frame.jsx";
 import { Icon } from "../parts/icon.jsx";
 import { Link } from "../parts/link.jsx";
 import { More, Rows } from "../parts/rows.jsx";
@@ -87,7 +87,7 @@ export function Calls({ params }) {
       {list.loading && <Loading rows={8} />}
       {!list.loading && !list.error && rows.length === 0 && !list.hasMore && <NoCalls q={q} clear={() => setTyped("")} />}
       {rows.length > 0 && (
-        <Rows items={rows} feed={list} id={idOf} label="Calls, the newest first" className="calls" onEnd={list.more}
+        <Rows items={rows} feed={list} id={idOf} label="Calls, the newest first" className="calls" row={isNarrow() ? 104 : 64} onEnd={list.more}
           total={list.hasMore ? -1 : rows.length} render={(row) => <CallRow row={row} now={now} />} />
       )}
       <More list={list} />

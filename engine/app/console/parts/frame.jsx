@@ -64,6 +64,7 @@ export function LinkState({ connected, ...rest }) {
 }
 
 const narrow = matchMedia("(max-width: 760px)"); // as console.css has it
+export const isNarrow = () => narrow.matches;
 
 export function useNarrow() {
   const [is, set] = useState(narrow.matches);

@@ -12,8 +12,7 @@ const icons = { activity: Activity, chart: ChartLine, check: CircleCheck, more: 
 // A picture beside words: never the only thing that says something.
 export function Icon({ name, size = 20 }) {
   return (
-    <svg class="icon" width={size} height={size} viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"
-      stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+    <svg class="icon" width={size} height={size} viewBox="0 0 24 24" aria-hidden="true">
       {icons[name].map(([tag, attributes]) => h(tag, attributes))}
     </svg>
   );

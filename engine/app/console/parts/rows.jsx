@@ -5,16 +5,17 @@ import { Failure } from "./state.jsx";
 
 const SPARE = 8; // rows beyond what is seen, each way
 const SOON = 60; // rows before the end at which more are asked for
+const ABOVE = 100; // pixels of every page above its list, at least
 const REST_MS = 2500; // a pointer that has not moved for so long does not aim at a row
 
 // A list of any length of which only what is seen is in the page. All rows are equally high (the style
 // sheet's --row of the list). `render(item, index)` makes what is in a row; `id` tells them apart; onEnd is
 // called when the end comes into sight. When rows come in above what is read, it stays where it is. Arrow
 // keys go from row to row. rowProps(item): more attributes of a row. feed: what useFeed() made of the items;
-// then new ones wait behind a button while somebody reads.
-export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, rowProps, className = "" }) {
+// then new ones wait behind a button while somebody reads. row: how high they are, as long as nobody has measured it.
+export function Rows({ items, render, id = (item) => item.id, label, onEnd, total, feed, rowProps, row: high = 56, className = "" }) {
   const box = useRef(null);
-  const [range, setRange] = useState(() => ({ from: 0, to: Math.ceil((window.innerHeight - 100) / 56), row: 56 })); // what may be seen; look() knows
+  const [range, setRange] = useState(() => ({ from: 0, to: Math.ceil((window.innerHeight - ABOVE) / high), row: high })); // what may be seen; look() knows
   const anchor = useRef({ id: null, index: 0 });
   const known = useRef(false);
   const pointer = useRef(0);
