@@ -2,7 +2,7 @@
  * app.c: the list of commands, and which one is meant. */
 #include "app/app.h"
 
-#include "app/options.h"
+#include "app/commands.h"
 #include "app/suggest.h"
 
 #include <errno.h>
@@ -49,6 +49,8 @@ static const struct entry commands[] = {
     {"forget", sh_cmd_forget, "remove or make blank everything about a caller"},
     {"schema", sh_cmd_schema, "say which schema a store has; take it back for an older one"},
     {"api", sh_cmd_api, "print the rule API, for editors and for people"},
+    {"completion", sh_cmd_completion, "print what a shell completes command lines by"},
+    {"manual", sh_cmd_manual, NULL},         /* run when it is built */
     {"worker", sh_cmd_worker, NULL},         /* started by serve */
     {"playground", sh_cmd_playground, NULL}, /* likewise */
     {"version", sh_cmd_version, "say what this binary is: version, build, libraries"},
@@ -86,6 +88,14 @@ static const struct entry *find(const char *name)
     return NULL;
 }
 
+static const struct sh_command help_command = {
+    .name = "help",
+    .args = "[COMMAND]",
+    .summary = "List the commands, or say more about one.",
+    .example = "  switchhook help send",
+    .max_args = 1,
+};
+
 static int cmd_help(int argc, char **argv)
 {
     const struct entry *e = argc > 1 ? find(argv[1]) : NULL;
@@ -98,6 +108,55 @@ static int cmd_help(int argc, char **argv)
     }
     list_commands(stdout);
     return 0;
+}
+
+/* --- every command's table ------------------------------------------------------------------- */
+
+static void keep_table(void *arg, const struct sh_command *command)
+{
+    *(const struct sh_command **)arg = command;
+}
+
+/* The table that `COMMAND [WORD] --help` shows. */
+static const struct sh_command *table_of(const struct entry *e, char *word)
+{
+    char name[32], help[] = "--help";
+    char *argv[] = {name, word ? word : help, word ? help : NULL, NULL};
+    const struct sh_command *table = e->run == cmd_help ? &help_command : NULL;
+    snprintf(name, sizeof(name), "%s", e->name);
+    if (!table) {
+        sh_options_watch(keep_table, &table);
+        (void)e->run(word ? 3 : 2, argv);
+        sh_options_watch(NULL, NULL);
+    }
+    sh_require(table != NULL);
+    return table;
+}
+
+/* "[list | new NAME --role ROLE | revoke NAME]": list has no table of its own, new and revoke do.
+ */
+static void each_word(const struct entry *e, const char *args, sh_commands_fn *fn, void *arg)
+{
+    for (const char *p = args && *args == '[' ? args : ""; *p; p += strcspn(p, "|")) {
+        char word[32], path[64];
+        p += strspn(p, "[| ");
+        snprintf(word, sizeof(word), "%.*s", (int)strspn(p, "abcdefghijklmnopqrstuvwxyz"), p);
+        snprintf(path, sizeof(path), "%s %s", e->name, word);
+        const struct sh_command *table = *word ? table_of(e, word) : NULL;
+        if (table && strcmp(table->name, path) == 0)
+            fn(arg, path, table->summary, table);
+    }
+}
+
+void sh_commands_each(sh_commands_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < COUNT(commands); i++) {
+        if (!commands[i].summary)
+            continue;
+        const struct sh_command *table = table_of(&commands[i], NULL);
+        fn(arg, commands[i].name, commands[i].summary, table);
+        each_word(&commands[i], table->args, fn, arg);
+    }
 }
 
 /* Output that could not be written (a full disk behind a redirect) is a failure too. */

@@ -34,6 +34,8 @@ int sh_cmd_schema(int argc, char **argv);
 int sh_cmd_forget(int argc, char **argv);
 int sh_cmd_rules(int argc, char **argv); /* the list; pause, resume */
 int sh_cmd_api(int argc, char **argv);
+int sh_cmd_completion(int argc, char **argv);
+int sh_cmd_manual(int argc, char **argv);
 int sh_cmd_version(int argc, char **argv);
 
 #endif

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 static const struct sh_option options[] = {
-    {"format", "FORMAT", "luals (default), markdown, luacheck or json"},
+    {"format", "luals|markdown|luacheck|json", "for what (default: luals)"},
     {"out", "DIR", "write the format's files into this folder instead of printing them"},
 };
 static const struct sh_command command = {

@@ -17,7 +17,7 @@ static const struct sh_option options[] = {
     {"force", NULL, "replace FILE if it is there"},
     {"no-verify", NULL, "do not check the copy"},
     {"data", "DIR", "data folder (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"json", NULL, "what was done as one JSON object on one line"},
 };
 static const struct sh_command command = {

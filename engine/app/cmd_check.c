@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 static const struct sh_option options[] = {
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"rules", "DIR", "rules folder (default: as configured, rules/)"},
     {"scripts", "DIR", "scripts folder (default: as configured, scripts/)"},
     {"json", NULL, "one JSON object on one line"},

@@ -5,6 +5,7 @@
 
 #include "app/config.h"
 #include "app/control.h"
+#include "app/data_dir.h"
 #include "app/eraser.h"
 #include "app/options.h"
 #include "app/print.h"
@@ -29,7 +30,7 @@ static const struct sh_option options[] = {
     {"dry-run", NULL, "change nothing, only say what would be"},
     {"yes", NULL, "also what is still unfinished: calls to make, deliveries, events"},
     {"data", "DIR", "data folder (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"json", NULL, "what was done as one JSON object on one line"},
 };
 static const struct sh_command command = {
@@ -332,7 +333,7 @@ int sh_cmd_forget(int argc, char **argv)
         bool ok = sh_config_load(sh_options_get(&o, "config"), &config, &faults);
         sh_config_print_faults(faults);
         sh_config_override(&config.data, sh_options_get(&o, "data"));
-        code = ok ? go(&o, &config) : SH_EXIT_BAD;
+        code = ok && sh_data_dir_check(config.data, &command) ? go(&o, &config) : SH_EXIT_BAD;
     }
     cJSON_Delete(faults);
     sh_config_clear(&config);

@@ -24,7 +24,7 @@
 
 static const struct sh_option list_options[] = {
     {"data", "DIR", "data folder (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"limit", "N", "the newest N, 0 = all (default: 50, with --json all)"},
     {"export", "ID",
      "instead: write the files of this one (or live) into the new or empty folder DIR"},
@@ -221,7 +221,7 @@ int sh_cmd_generations(int argc, char **argv)
 
 static const struct sh_option diff_options[] = {
     {"data", "DIR", "data folder (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"json", NULL, "one JSON object a line: each file, with its change and its diff"},
 };
 static const struct sh_command diff_command = {
@@ -281,6 +281,7 @@ int sh_cmd_diff(int argc, char **argv)
             sh_config_print_faults(faults);
         cJSON_Delete(faults);
         sh_config_override(&config.data, data);
+        ok = ok && sh_data_dir_check(config.data, &diff_command);
         code = ok ? compare(&o, &config, a, b) : SH_EXIT_BAD;
     }
     sh_config_clear(&config);

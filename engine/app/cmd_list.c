@@ -42,7 +42,7 @@ static const struct sh_option event_options[] = {
     LIMIT_OPTION,
     SINCE_OPTION,
     {"id", "ID", "this event alone, with its body"},
-    {"state", "STATE", "stored, done or dead"},
+    {"state", "stored|done|dead", "in this state"},
     {"type", "TYPE", "of this type"},
 };
 static const struct sh_option run_options[] = {
@@ -51,7 +51,7 @@ static const struct sh_option run_options[] = {
     LIMIT_OPTION,
     SINCE_OPTION,
     {"event", "ID", "of this event"},
-    {"state", "OUTCOME", "done, retry, paused, dead or dropped"},
+    {"state", "done|retry|paused|dead|dropped", "that ended so"},
 };
 static const struct sh_option record_options[] = {
     SH_STEER_OPTIONS, JSON_OPTION, LIMIT_OPTION, SINCE_OPTION, {"id", "ID", "this record alone"},
@@ -63,7 +63,7 @@ static const struct sh_option callback_options[] = {
     SINCE_OPTION,
     {"id", "ID", "this callback alone"},
     {"event", "ID", "asked for by this event"},
-    {"state", "STATUS", "open, scheduled, snoozed, due, missed, done or cancelled"},
+    {"state", "open|scheduled|snoozed|due|missed|done|cancelled", "in this state"},
     {"assignee", "ADDRESS", "to be made by them"},
 };
 static const struct sh_option outbox_options[] = {
@@ -73,7 +73,7 @@ static const struct sh_option outbox_options[] = {
     SINCE_OPTION,
     {"id", "ID", "this item alone, with its payload"},
     {"event", "ID", "asked for by this event"},
-    {"state", "STATE", "queued, sent, dead or dropped"},
+    {"state", "queued|sent|dead|dropped", "in this state"},
 };
 
 static const struct sh_option timer_options[] = {

@@ -21,7 +21,7 @@
 
 static const struct sh_option options[] = {
     {"on", "TYPE", "the event it is for (default: call_stop)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"rules", "DIR", "rules folder (default: as configured, rules/)"},
     {"specs", "DIR", "specs folder (default: specs beside the rules folder)"},
 };

@@ -16,7 +16,7 @@
 static const struct sh_option options[] = {
     {"all", NULL, "every dead letter"},
     {"rule", "NAME", "only those of this rule; redrive --all: only its runs, unless --kind says"},
-    {"kind", "KIND", "with --all: only run, email or http"},
+    {"kind", "run|email|http", "with --all: only these"},
     SH_STEER_OPTIONS,
     {"json", NULL, "one JSON object on one line"},
 };

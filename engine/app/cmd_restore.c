@@ -20,7 +20,7 @@ static const struct sh_option options[] = {
     {"anyway", NULL, "also with faults that verify finds, but never with damage"},
     {"drop-tokens", NULL, "without the API tokens and calendar addresses of the backup"},
     {"data", "DIR", "data folder (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"json", NULL, "what was done as one JSON object on one line"},
 };
 static const struct sh_command command = {

@@ -32,7 +32,7 @@ static const struct sh_option options[] = {
     {"unsigned", NULL, "no proof of who sends, whatever the configuration says"},
     {"ca-file", "FILE",
      "certificates to trust, with --to (default: $SWITCHHOOK_CA_FILE, else the system's)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"day", NULL, "send a webphone's day: seven events"},
     {"fixed", NULL, "with --day: the same call ids each time"},
     {"pause", "TIME", "wait between events: 500ms, 2s"},

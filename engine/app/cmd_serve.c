@@ -10,14 +10,14 @@
 #include <string.h>
 
 static const struct sh_option options[] = {
-    {"config", "FILE", "configuration (default: switchhook.lua here, if there is one)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"listen", "ADDR:PORT", "address to listen on; port 0 takes any free one"},
     {"data", "DIR", "where the store, the mail files and the lock live"},
     {"rules", "DIR", "rule files"},
     {"scripts", "DIR", "Lua modules that rules require"},
     {"workers", "N", "rule worker processes (default: one a core, at most 8)"},
-    {"log-format", "FORMAT", "logfmt (default) or json"},
-    {"log-level", "LEVEL", "debug, info (default), warn or error"},
+    {"log-format", "logfmt|json", "how a line is written (default: logfmt)"},
+    {"log-level", "debug|info|warn|error", "from which level on (default: info)"},
     {"verbose", NULL, "log more: --log-level debug"},
 };
 

@@ -128,8 +128,8 @@ static bool read_config(struct trial *t, struct sh_error *err)
     const char *path = get(t, "config");
     if (!path && access(there, F_OK) == 0)
         path = strcmp(t->root, ".") == 0 ? "switchhook.lua" : there;
-    cJSON *faults;
-    bool ok = sh_config_load(path, &t->config, &faults);
+    cJSON *faults; /* specs are of a project: the service's configuration has no say */
+    bool ok = sh_config_load(path ? path : "", &t->config, &faults);
     sh_config_print_faults(faults);
     cJSON_Delete(faults);
     if (!path && strcmp(t->root, ".") != 0) { /* defaults stand in the current folder */

@@ -19,7 +19,7 @@
         "json", NULL, "one JSON object a line"                                                     \
     }
 static const struct sh_option new_options[] = {
-    {"role", "ROLE", "viewer, operator or admin"},
+    {"role", "viewer|operator|admin", "what its bearer may do"},
     {"expires", "WHEN", "90d from now, or 2027-01-01T00:00:00Z (default: never)"},
     {"quiet", NULL, "the token alone"},
     SH_STEER_OPTIONS,

@@ -20,7 +20,7 @@
 
 static const struct sh_option options[] = {
     {"scripts", "DIR", "scripts folder (default: scripts beside RULE_DIR, if it is there)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"source", "NAME",
      "the source that the events come from (default: by a request's path, else the only one, or "
      "webphone)"},

@@ -14,7 +14,7 @@
 
 static const struct sh_option options[] = {
     {"data", "DIR", "data folder (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"json", NULL, "the checks as one JSON object on one line"},
 };
 static const struct sh_command command = {

@@ -9,21 +9,23 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_FILE "switchhook.lua"
-#define DEFAULT_FROM "switchhook <switchhook@localhost>"
-#define KIB          1024LL
-#define MIB          (1024LL * KIB)
-#define GIB          (1024LL * MIB)
-#define SECOND       1000LL
-#define MINUTE       (60 * SECOND)
-#define HOUR         (60 * MINUTE)
-#define DAY          (24 * HOUR)
-#define COUNT(a)     (sizeof(a) / sizeof((a)[0]))
+#define DEFAULT_FILE  "switchhook.lua"
+#define DEFAULT_RULES "rules"
+#define DEFAULT_FROM  "switchhook <switchhook@localhost>"
+#define KIB           1024LL
+#define MIB           (1024LL * KIB)
+#define GIB           (1024LL * MIB)
+#define SECOND        1000LL
+#define MINUTE        (60 * SECOND)
+#define HOUR          (60 * MINUTE)
+#define DAY           (24 * HOUR)
+#define COUNT(a)      (sizeof(a) / sizeof((a)[0]))
 
 /* --- keys ----------------------------------------------------------------------------------- */
 
@@ -307,10 +309,43 @@ static void read_file(struct sh_cfg *cfg, struct sh_config *c)
     cfg->text = NULL;
 }
 
-bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults)
+/* "/usr/local/etc/switchhook/switchhook.lua" for a program /usr/local/bin/switchhook, if it is
+ * there; owned, or NULL. */
+static char *installed_file(void)
 {
-    if (!path && access(DEFAULT_FILE, F_OK) == 0)
-        path = DEFAULT_FILE;
+    char program[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (n <= 0)
+        return NULL;
+    program[n] = '\0';
+    char *slash = strrchr(program, '/'), *bin = NULL;
+    if (slash) {
+        *slash = '\0';
+        bin = strrchr(program, '/');
+    }
+    if (!bin || strcmp(bin, "/bin") != 0)
+        return NULL;
+    *bin = '\0';
+    char *path =
+        sh_strf("%s/etc/switchhook/" DEFAULT_FILE, strcmp(program, "/usr") == 0 ? "" : program);
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+char *sh_config_find(void)
+{
+    const char *said = getenv("SWITCHHOOK_CONFIG");
+    if (said && *said)
+        return sh_strdup(said);
+    if (access(DEFAULT_FILE, F_OK) == 0)
+        return sh_strdup(DEFAULT_FILE);
+    return access(DEFAULT_RULES, F_OK) == 0 ? NULL : installed_file();
+}
+
+static void load(const char *path, struct sh_config *c, cJSON **faults)
+{
     struct sh_cfg cfg = {.file = path, .faults = cJSON_CreateArray()};
     cfg.folder = folder_of(path ? path : "");
     sh_zones_load(NULL);
@@ -326,7 +361,14 @@ bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults)
     sh_cfg_sort_faults(&cfg);
     free(cfg.folder);
     *faults = cfg.faults;
-    return cJSON_GetArraySize(cfg.faults) == 0;
+}
+
+bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults)
+{
+    char *found = path ? NULL : sh_config_find();
+    load(path && *path ? path : found, c, faults);
+    free(found);
+    return cJSON_GetArraySize(*faults) == 0;
 }
 
 static void free_list(char **list)

@@ -104,7 +104,13 @@ struct sh_config {
     struct sh_retain retain; /* default: what is over, 90 days; records and audit, for good */
 };
 
-/* Read path (NULL: ./switchhook.lua if it is there, else defaults). Every fault is collected:
+/* The configuration that is meant where none is named: what SWITCHHOOK_CONFIG says; switchhook.lua
+ * of the current folder; if there is none, and no folder rules (a project with defaults), the
+ * installed one: /etc/switchhook/switchhook.lua of a program in /usr/bin,
+ * etc/switchhook/switchhook.lua of the prefix of one in any other bin. Owned; NULL: none, defaults.
+ */
+char *sh_config_find(void) SH_WARN_UNUSED;
+/* Read path (NULL: sh_config_find(), "": defaults alone). Every fault is collected:
  * false, and *faults (owned cJSON array of {"file","line","key","msg"}). An unknown key names the
  * nearest known one. With no file: one source `webphone` as shipped, auth unset. The texts of
  * secrets are in no fault. Loads the zone database (zone.h) to check `zone`: before threads. */

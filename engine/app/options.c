@@ -29,10 +29,13 @@ static void print_help(const struct sh_command *c)
         printf("\n%s\n", c->details);
     printf("\nOptions:\n");
     for (size_t i = 0; i < c->n_options; i++) {
-        char left[64];
+        char left[96];
         snprintf(left, sizeof(left), "--%s%s%s", c->options[i].name, c->options[i].value ? " " : "",
                  c->options[i].value ? c->options[i].value : "");
-        printf("  %-22s %s\n", left, c->options[i].help);
+        if (strlen(left) > 30) /* many words to choose from: the help goes below */
+            printf("  %s\n  %-22s %s\n", left, "", c->options[i].help);
+        else
+            printf("  %-22s %s\n", left, c->options[i].help);
     }
     printf("  %-22s %s\n", "--help", "this text");
     if (c->example)
@@ -103,11 +106,24 @@ static int check_count(const struct sh_options *o)
     return -1;
 }
 
+static sh_options_fn *watcher;
+static void *watcher_arg;
+
+void sh_options_watch(sh_options_fn *fn, void *arg)
+{
+    watcher = fn;
+    watcher_arg = arg;
+}
+
 int sh_options_parse(const struct sh_command *command, int argc, char **argv,
                      struct sh_options *out)
 {
     sh_require(command->n_options <= SH_MAX_OPTIONS);
     *out = (struct sh_options){.command = command};
+    if (watcher) {
+        watcher(watcher_arg, command);
+        return 0;
+    }
     out->args = sh_alloc((size_t)argc + 1, sizeof(*out->args));
     bool only_args = false;
     for (int i = 1; i < argc; i++) {

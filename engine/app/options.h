@@ -14,7 +14,8 @@
 /* One long option: "--name" (a flag) or "--name VALUE" / "--name=VALUE". */
 struct sh_option {
     const char *name;  /* without the dashes */
-    const char *value; /* what the value is called in the help ("FILE"), NULL = flag */
+    const char *value; /* what the value is called in the help: "FILE", "DIR"; "a|b|c": one of
+                          these words; NULL = flag */
     const char *help;
 };
 
@@ -42,6 +43,11 @@ struct sh_options {
 int sh_options_parse(const struct sh_command *command, int argc, char **argv,
                      struct sh_options *out) SH_WARN_UNUSED;
 void sh_options_clear(struct sh_options *o);
+
+/* From now on sh_options_parse() hands the command's table to fn, in place of parsing, and says to
+ * leave with 0: how manual pages and completions are made of the tables. fn NULL ends it. */
+typedef void sh_options_fn(void *arg, const struct sh_command *command);
+void sh_options_watch(sh_options_fn *fn, void *arg);
 
 /* The value given (the last, if given twice), "" for a flag, or NULL. The name must be known. */
 const char *sh_options_get(const struct sh_options *o, const char *name);

@@ -4,6 +4,7 @@
 
 #include "app/change.h"
 #include "app/control.h"
+#include "app/data_dir.h"
 #include "base/zone.h"
 #include "svc/http_ask.h"
 #include "svc/json.h"
@@ -106,7 +107,7 @@ bool sh_steer_open(struct sh_steer *s, const struct sh_options *o, int *code)
     *code = SH_EXIT_BAD;
     if (!data || s->config_ok)
         sh_config_print_faults(s->faults);
-    return s->config_ok || data;
+    return (s->config_ok || data) && sh_data_dir_check(s->dir, o->command);
 }
 
 void sh_steer_close(struct sh_steer *s)

@@ -10,7 +10,8 @@
 
 #define SH_STEER_OPTIONS                                                                           \
     {"data", "DIR", "data folder (default: as configured, var/)"},                                 \
-        {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},             \
+        {"config", "FILE",                                                                         \
+         "configuration (default: switchhook.lua here, else the installed one)"},                  \
         {"url", "URL", "an engine elsewhere: https://host:port (default: $SWITCHHOOK_URL)"},       \
         {"token-file", "FILE", "its token, with --url (default: $SWITCHHOOK_TOKEN)"},              \
     {                                                                                              \

@@ -37,8 +37,31 @@ file(INSTALL ${rules} DESTINATION ${ETC}/rules TYPE FILE)
 file(GLOB scripts ${SRC}/scripts/*.lua)
 file(INSTALL ${scripts} DESTINATION ${ETC}/scripts TYPE FILE)
 
+# Manual pages and completion: the program knows its commands itself.
+function(say out)
+  execute_process(COMMAND ${BUILD}/switchhook ${ARGN} OUTPUT_FILE ${out} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+file(REMOVE_RECURSE ${made}/man)
+say(/dev/null manual ${made}/man)
+say(${made}/switchhook completion bash)
+say(${made}/_switchhook completion zsh)
+say(${made}/switchhook.fish completion fish)
+file(INSTALL ${made}/switchhook DESTINATION ${prefix}/share/bash-completion/completions TYPE FILE)
+file(INSTALL ${made}/switchhook.fish DESTINATION ${prefix}/share/fish/vendor_completions.d
+  TYPE FILE)
+set(zsh site-functions)
+file(GLOB pages ${made}/man/*.1)
+if(prefix STREQUAL "/usr") # as Debian has it
+  set(zsh vendor-completions)
+  execute_process(COMMAND gzip -9n ${pages} COMMAND_ERROR_IS_FATAL ANY)
+  file(GLOB pages ${made}/man/*.1.gz)
+endif()
+file(INSTALL ${made}/_switchhook DESTINATION ${prefix}/share/zsh/${zsh} TYPE FILE)
+file(INSTALL ${pages} DESTINATION ${prefix}/${DIR_MAN}/man1 TYPE FILE)
+
 # What Debian's policy wants beside it, for the package alone.
 if(NOT prefix STREQUAL "/usr")
+  file(INSTALL ${SRC}/LICENSE DESTINATION ${DOC} TYPE FILE)
   return()
 endif()
 file(STRINGS ${SRC}/LICENSE lines)

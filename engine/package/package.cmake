@@ -2,7 +2,6 @@
 # folder, ./dev package).
 include(GNUInstallDirs)
 install(TARGETS switchhook RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN demo EXCLUDE)
 install(CODE "
@@ -10,6 +9,7 @@ install(CODE "
   set(VERSION \"${PROJECT_VERSION}\")
   set(BUILD \"${CMAKE_BINARY_DIR}\")
   set(DIR_BIN \"${CMAKE_INSTALL_BINDIR}\")
+  set(DIR_MAN \"${CMAKE_INSTALL_MANDIR}\")
   set(DIR_DOC \"${CMAKE_INSTALL_DOCDIR}\")")
 install(SCRIPT engine/package/install.cmake)
 
