@@ -24,7 +24,7 @@ static const struct sh_option options[] = {
     {"dry-run", NULL, "change nothing, only say what would be"},
     {"no-backup", NULL, "no copy of the store first"},
     {"data", "DIR", "data folder (default: as configured, var/)"},
-    {"config", "FILE", "configuration (default: switchhook.lua, if it is there)"},
+    {"config", "FILE", "configuration (default: switchhook.lua here, else the installed one)"},
     {"json", NULL, "one JSON object on one line"},
 };
 static const struct sh_command command = {
