@@ -551,6 +551,11 @@ void sh_ingress_accept(struct sh_ingress *in)
     sh_http_server_accept(in->server);
 }
 
+void sh_ingress_hold(struct sh_ingress *in)
+{
+    sh_http_server_hold(in->server);
+}
+
 void sh_ingress_stop(struct sh_ingress *in)
 {
     in->stopping = true;

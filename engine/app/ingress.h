@@ -48,6 +48,8 @@ struct sh_ingress *sh_ingress_new(struct event_base *base, const struct sh_confi
 /* From now on accept on sockets that were given: until then who connects waits, since an answer
  * that the engine is starting would be a worse one. On bound addresses that is what they hear. */
 void sh_ingress_accept(struct sh_ingress *in);
+/* The other way round: this process has nothing more to say to who comes now, the next one will. */
+void sh_ingress_hold(struct sh_ingress *in);
 /* Free once sh_ingress_pending() is 0, or after the store is closed: accepts still in the store
  * are then never reported, and their requests go unanswered. */
 void sh_ingress_free(struct sh_ingress *in);

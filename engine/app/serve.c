@@ -54,8 +54,10 @@ void sh_serve_fail(void *arg, const struct sh_error *err)
     s->exit_code = SH_EXIT_FATAL;
     sh_err("the store can no longer be trusted; ending so that a restart recovers", "error",
            err->msg);
-    if (s->ingress)
+    if (s->ingress) {
         sh_ingress_set_refusing(s->ingress, "the store has failed");
+        sh_ingress_hold(s->ingress);
+    }
     if (s->dispatch)
         sh_dispatch_stop(s->dispatch);
     if (s->timekeeper)

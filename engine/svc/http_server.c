@@ -313,9 +313,15 @@ struct sh_http_server *sh_http_server_new_given(struct event_base *base, const i
         (void)!setsockopt(sockets[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct sh_http_server *s = serve_on(base, sockets, n, limits, handler, refused, arg);
     s->port = bound_port(sockets[0]);
-    s->given = s->held_back = true;
-    update_listening(s);
+    s->given = true;
+    sh_http_server_hold(s);
     return s;
+}
+
+void sh_http_server_hold(struct sh_http_server *s)
+{
+    s->held_back = s->given;
+    update_listening(s);
 }
 
 void sh_http_server_accept(struct sh_http_server *s)

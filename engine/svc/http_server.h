@@ -68,6 +68,8 @@ struct sh_http_server *sh_http_server_new_given(struct event_base *base, const i
                                                 sh_http_refused_fn *refused,
                                                 void *arg) SH_WARN_UNUSED;
 void sh_http_server_accept(struct sh_http_server *s);
+/* Accept no more on sockets that were given; on bound ones nothing changes. */
+void sh_http_server_hold(struct sh_http_server *s);
 /* The same on a Unix socket dir/name, for this machine's owner alone (mode 0600). A file of that
  * name is replaced: the caller sees to it that no other process serves there. Removed by stop. */
 struct sh_http_server *sh_http_server_new_unix(struct event_base *base, const char *dir,
