@@ -461,15 +461,21 @@ end)
   end)
 
   it("ends in order with a reload under way, and answers who asked", function()
-    start { rules = { ["v.lua"] = version(1) } }
-    rules("slow.lua", "local n = 0 for i = 1, 2e7 do n = n + i end\n" ..
-      'rule "Slow to load" { on = "x", run = function() end }\n')
-    local pipe = io.popen(("cd %s && %s reload --data data 2>&1"):format(engine.dir,
-      os.getenv "SWITCHHOOK_BIN" or lfs.currentdir() .. "/build/switchhook"))
-    socket.sleep(0.1)
-    engine:stop(5)
-    local out = pipe:read "a"
-    pipe:close()
+    local out
+    for _, seconds in ipairs { 0.1, 0.5, 3 } do
+      start { rules = { ["v.lua"] = version(1) } }
+      rules("slow.lua", "local n = 0 for i = 1, 2e7 do n = n + i end\n" ..
+        'rule "Slow to load" { on = "x", run = function() end }\n')
+      local pipe = io.popen(("cd %s && %s reload --data data 2>&1"):format(engine.dir,
+        os.getenv "SWITCHHOOK_BIN" or lfs.currentdir() .. "/build/switchhook"))
+      socket.sleep(seconds)
+      engine:stop(5)
+      out = pipe:read "a"
+      pipe:close()
+      -- on a busy machine the command itself may be slower than the stop: once more, later
+      if not out:find("no engine is running", 1, true) then break end
+      engine:close()
+    end
     assert.is_true(out:find("is live", 1, true) ~= nil or out:find("the engine is stopping", 1, true) ~= nil,
       out)
   end)
