@@ -336,6 +336,22 @@ static void print_tls(const cJSON *s)
     printf("\n");
 }
 
+static void print_libraries(const cJSON *s)
+{
+    const cJSON *list = sh_json_member(s, "outdated"), *o;
+    const char *before = "";
+    if (!cJSON_GetArraySize(list))
+        return;
+    title("libraries");
+    printf("%swithout fixes that the engine relies on: ", warn_style(true));
+    cJSON_ArrayForEach(o, list)
+    {
+        printf("%s%s %s", before, text(o, "library"), text(o, "version"));
+        before = ", ";
+    }
+    printf("%s (switchhook version says more)\n", warn_end(true));
+}
+
 static void print_sandbox(const cJSON *s)
 {
     const cJSON *box = sh_json_member(s, "sandbox"), *missing = sh_json_member(box, "missing"), *m;
@@ -379,9 +395,9 @@ static int go(const struct sh_options *o, struct sh_steer *steer)
         sh_print_json(s);
     } else {
         static void (*const lines[])(const cJSON *) = {
-            print_engine, print_generation, print_reload, print_workers, print_backlog,
-            print_rates,  print_oldest,     print_dead,   print_paused,  print_refused,
-            print_disk,   print_tls,        print_sandbox};
+            print_engine, print_generation, print_reload,  print_workers,  print_backlog,
+            print_rates,  print_oldest,     print_dead,    print_paused,   print_refused,
+            print_disk,   print_tls,        print_sandbox, print_libraries};
         for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
             lines[i](s);
     }

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <seccomp.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,10 +153,13 @@ cJSON *sh_libraries_outdated(const char *status_file)
 
 struct sh_libraries_check {
     pthread_t thread;
+    cJSON *list; /* the thread's until it is done */
+    atomic_bool done;
 };
 
 static void *look(void *arg)
 {
+    struct sh_libraries_check *c = arg;
     char *file = sh_deb_status_file();
     cJSON *list = sh_libraries_outdated(file);
     const cJSON *o;
@@ -167,9 +171,10 @@ static void *look(void *arg)
                 sh_json_string(o, "fixed_in"), "fixes", sh_json_string(o, "why"), "next",
                 sh_json_string(o, "next"), package ? "package" : NULL, package);
     }
-    cJSON_Delete(list);
     free(file);
-    return arg;
+    c->list = list;
+    atomic_store(&c->done, true);
+    return NULL;
 }
 
 struct sh_libraries_check *sh_libraries_check_start(void)
@@ -181,10 +186,16 @@ struct sh_libraries_check *sh_libraries_check_start(void)
     return NULL;
 }
 
+const cJSON *sh_libraries_found(const struct sh_libraries_check *c)
+{
+    return c && atomic_load(&c->done) ? c->list : NULL;
+}
+
 void sh_libraries_check_end(struct sh_libraries_check *c)
 {
     if (!c)
         return;
     pthread_join(c->thread, NULL);
+    cJSON_Delete(c->list);
     free(c);
 }

@@ -44,6 +44,9 @@ cJSON *sh_libraries_outdated(const char *status_file) SH_WARN_UNUSED;
  * NULL if no thread is to be had. */
 struct sh_libraries_check;
 struct sh_libraries_check *sh_libraries_check_start(void);
+/* What it found, as sh_libraries_outdated() has it, borrowed; NULL: it is not done yet (or c is
+ * NULL). */
+const cJSON *sh_libraries_found(const struct sh_libraries_check *c);
 void sh_libraries_check_end(struct sh_libraries_check *c); /* waits for it; NULL is a no-op */
 
 #endif

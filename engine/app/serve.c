@@ -199,6 +199,11 @@ static void on_known(void *arg)
         s->libraries = sh_libraries_check_start();
 }
 
+static const cJSON *outdated(void *arg)
+{
+    return sh_libraries_found(((const struct server *)arg)->libraries);
+}
+
 static bool start_control(struct server *s, struct sh_error *err)
 {
     const struct sh_status_config status = {.config = s->config,
@@ -210,6 +215,7 @@ static bool start_control(struct server *s, struct sh_error *err)
                                             .meter = s->meter,
                                             .tls = s->tls,
                                             .refusing = refusing,
+                                            .outdated = outdated,
                                             .steady = steady,
                                             .arg = s};
     s->status = sh_status_new(&status);

@@ -251,6 +251,9 @@ static cJSON *tree(const struct sh_status *s)
     const cJSON *sandbox = sh_crew_sandbox(sh_live_crew(s->config.live));
     cJSON_AddItemToObject(root, "sandbox",
                           sandbox ? cJSON_Duplicate(sandbox, true) : cJSON_CreateNull());
+    const cJSON *outdated = s->config.outdated(s->config.arg);
+    cJSON_AddItemToObject(root, "outdated",
+                          outdated ? cJSON_Duplicate(outdated, true) : cJSON_CreateNull());
     return root;
 }
 

@@ -19,9 +19,10 @@ struct sh_status_config {
     struct sh_ingress *ingress;
     struct sh_outbox *outbox;
     struct sh_meter *meter;
-    const struct sh_tls *tls;           /* NULL: plain HTTP */
-    const char *(*refusing)(void *arg); /* why no event is taken now, or NULL */
-    bool (*steady)(void *arg);          /* sh_timekeeper_is_steady() */
+    const struct sh_tls *tls;            /* NULL: plain HTTP */
+    const char *(*refusing)(void *arg);  /* why no event is taken now, or NULL */
+    bool (*steady)(void *arg);           /* sh_timekeeper_is_steady() */
+    const cJSON *(*outdated)(void *arg); /* sh_libraries_found() */
     void *arg;
 };
 

@@ -130,24 +130,32 @@ describe("libraries", function()
   local function log_of(old)
     local dir = dpkg_folder(packages, old)
     local engine = support.engine { env = { DPKG_ADMINDIR = dir } }
+    local status = support.wait_for(function()
+      local now = engine:request("GET", "/api/v1/status").json
+      return now.outdated ~= cjson.null and now
+    end, 10, "the look at the libraries")
+    local _, text = engine:cli "status"
     engine:stop() -- waits for the look at the libraries
     local log, lines = engine:log(), {}
     for line in log:gmatch "[^\n]*a library lacks fixes[^\n]*" do lines[#lines + 1] = line end
     local said = version("DPKG_ADMINDIR=" .. dir).outdated
     engine:close()
     support.remove_dir(dir)
-    return lines, said
+    assert.same(said, status.outdated)
+    return lines, said, text
   end
 
   it("that are new enough are no line in the log", function()
-    local lines, said = log_of()
+    local lines, said, status = log_of()
     assert.same({ {}, {} }, { lines, said })
+    assert.is_nil(status:find("without fixes", 1, true))
   end)
 
   it("without fixes are a warning each at the start, with what to do", function()
-    local lines, said = log_of { ["libevent-2.1-7"] = "2.1.12-stable-8", ["libssl3"] = "3.0.20-1~deb12u1" }
+    local lines, said, status = log_of { ["libevent-2.1-7"] = "2.1.12-stable-8", ["libssl3"] = "3.0.20-1~deb12u1" }
     assert.equal(2, #lines)
     assert.equal(2, #said)
+    assert.truthy(status:find("libevent 2.1.12-stable-8, openssl 3.0.20-1~deb12u1", 1, true), status)
     local text = table.concat(lines, "\n")
     for _, part in ipairs { "level=warn", "library=libevent", "version=2.1.12-stable-8 ", "package=libevent-2.1-7",
       "fixed_in=" .. packages["libevent-2.1-7"], "CVE-2026-63379", "library=openssl", "package=libssl3",
