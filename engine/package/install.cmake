@@ -83,6 +83,8 @@ file(WRITE ${made}/changelog "switchhook (${VERSION}) stable; urgency=medium
 ")
 execute_process(COMMAND gzip -9nkf ${made}/changelog COMMAND_ERROR_IS_FATAL ANY)
 file(INSTALL ${made}/copyright ${made}/changelog.gz DESTINATION ${DOC} TYPE FILE)
+file(INSTALL ${SRC}/engine/package/debian/lintian-overrides DESTINATION ${prefix}/share/lintian/overrides
+  TYPE FILE RENAME switchhook)
 set(conffiles "")
 foreach(path ${ETC}/switchhook.lua ${rules} ${scripts})
   string(REPLACE ${SRC}/ ${ETC}/ path ${path})
