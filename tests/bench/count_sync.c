@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * count_sync.c: preloaded into the engine by sizing.py: counts its calls of fdatasync and fsync in the
- * file named by COUNT_SYNC, as one 64-bit number. */
+ * count_sync.c: preloaded into the engine by sizing.py: counts its calls of fdatasync and fsync in
+ * the file named by COUNT_SYNC, as one 64-bit number. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>

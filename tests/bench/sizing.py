@@ -227,9 +227,26 @@ def quiet(engine, args, rng):
 
 
 def started(folder, args, kind=Engine):
-    engine = kind(folder, args)
-    engine.start()
+    """An engine, once all of its workers take jobs."""
+    engine, end = kind(folder, args), time.monotonic() + 60
+    try:
+        engine.start()
+        while engine.metric("switchhook_workers") < args.workers:
+            if time.monotonic() > end:
+                raise BenchError("the workers did not start")
+            time.sleep(0.02)
+    except BaseException:
+        engine.kill()
+        raise
     return engine
+
+
+def signal_all(pids, what):
+    for pid in pids:
+        try:
+            os.kill(pid, what)
+        except ProcessLookupError:
+            pass
 
 
 # --- the measurements --------------------------------------------------------------------------
@@ -317,22 +334,16 @@ def backlog(args):
         engine = started(folder, args, Slow)
         stopped = engine.pids()[1:]
         try:
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+            signal_all(stopped, signal.SIGSTOP)
             rng = random.Random(10)
             for share in (0, 1, 2, 4):
                 if share:
                     Load(engine, [call(rng) for _ in range(args.calls * share // 4)]).run()
                 rows.append({"waiting": engine.unfinished(), "engine": measure.pss_kib(engine.pids()[:1]) / 1024})
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+            signal_all(stopped, signal.SIGCONT)
             settle(engine)
         finally:
-            for pid in stopped:
-                try:
-                    os.kill(pid, signal.SIGCONT)
-                except ProcessLookupError:
-                    pass
+            signal_all(stopped, signal.SIGCONT)
             engine.kill()
     return rows
 
@@ -424,7 +435,7 @@ was removed, the same number of other events made a file of %.1f MB %.0f %% larg
 The formula, with 20 %% on top for pages that are not full:
 
     disk   = events a day x retain in days x %.0f bytes x 1.2  +  events a day x days x %.0f bytes x 1.2 (records)  +  100 MB (log)
-    memory = %.0f MiB + workers x %.0f MiB  +  what waits: at most limits.memory_bodies (24 MiB) and 10,000 events
+    memory = %.0f MiB + workers x %.0f MiB, with as much waiting as the limits keep in memory
              (a rule that collects much may take up to budgets.memory, 64 MiB, in each worker)
     cores  = events in the worst second x %.2f ms, for engine and rules together
 
@@ -437,7 +448,7 @@ that in its worst minute, no core more than half busy, and a second one for back
         c["sh_runs"] / n, c["sh_records"] / n, c["sh_outbox"] / n, c["sh_callbacks"] / n, table_bytes(out),
         out["size"] / 1e6, 100 * (out["size_again"] / out["size"] - 1), table_costs(out), table_memory(rows, waiting),
         per_event(out, ("events", "outbox", "callbacks")), per_event(out, ("records",)),
-        max(r["peak"] - r["workers"] * r["worker"] for r in rows), max(r["worker"] for r in rows),
+        max(r["engine"] for r in rows + waiting), max(r["worker"] for r in rows),
         1000 * (load["cpu_main"] + load["cpu_other"] + load["cpu_workers"]) / n, table_days(out))
 
 

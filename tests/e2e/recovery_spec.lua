@@ -412,6 +412,16 @@ describe("the operations guide's blocks", function()
     local names = support.capture("ls " .. m:path "/var/backups/switchhook")
     assert.truthy(names:match("^before%-upgrade%.db\nswitchhook%-20250104T000000Z%.db\n" ..
       "switchhook%-20250105T000000Z%.db\nswitchhook%-202%d+T%d+Z%.db\n$"), names)
+    local service = support.read_file "examples/backup/switchhook-backup.service"
+    assert.truthy(service:find("\nExecStart=/usr/local/sbin/switchhook-backup\n", 1, true))
+    for name in service:match "\nEnvironment=([^\n]+)":gmatch "(%u+)=" do -- what the unit sets the script knows
+      assert.truthy(support.read_file "examples/backup/switchhook-backup":find("${" .. name .. ":-", 1, true), name)
+    end
+    if os.execute "command -v systemd-analyze >/dev/null 2>&1" == true then
+      out, code = support.capture("systemd-analyze calendar --iterations=1 " .. quote(
+        support.read_file "examples/backup/switchhook-backup.timer":match "\nOnCalendar=([^\n]+)") .. " 2>&1")
+      assert.equal(0, code, out)
+    end
     out = m:block("Restore drill", 1)
     assert.truthy(out:find("call_start", 1, true), out)
     -- one that fails leaves the others alone
