@@ -89,9 +89,10 @@ static sqlite3 *model(int64_t schema, struct sh_error *err)
     return NULL;
 }
 
+/* A trigger would do its work in the engine's transactions: there is none. */
 #define SCHEMA_ROWS                                                                                \
-    "SELECT type || ' ' || name AS what, sql FROM sqlite_schema WHERE name GLOB 'sh_*'"            \
-    " AND name <> 'sh_migrations' AND type IN ('table', 'index')"
+    "SELECT type || ' ' || name AS what, sql FROM sqlite_schema WHERE type = 'trigger' OR"         \
+    " (name GLOB 'sh_*' AND name <> 'sh_migrations' AND type IN ('table', 'index'))"
 
 /* What `of` has and `other` has not, or otherwise. */
 static bool compare(sqlite3 *of, sqlite3 *other, const char *what, struct finding *f,
@@ -226,18 +227,18 @@ cJSON *sh_store_checks_brief(cJSON *verify)
 
 /* --- files and folders --------------------------------------------------------------------- */
 
-static bool has_bytes(const char *file, const char *end)
+static bool lies_beside(const char *file, const char *end)
 {
     struct stat st;
     char *name = sh_strf("%s%s", file, end);
-    const bool has = stat(name, &st) == 0 && st.st_size > 0;
+    const bool lies = lstat(name, &st) == 0;
     free(name);
-    return has;
+    return lies;
 }
 
 sqlite3 *sh_store_open_still(const char *file, struct sh_error *err)
 {
-    const bool alone = !has_bytes(file, "-wal") && !has_bytes(file, "-journal");
+    const bool alone = !lies_beside(file, "-wal") && !lies_beside(file, "-journal");
     const struct sh_sqlite_config c = {
         .path = file, .read_only = true, .immutable = alone, .cache_kib = 16384, .busy_ms = 5000};
     struct stat st;
