@@ -25,8 +25,12 @@ describe("the console's files", function()
     local one = ask("GET", "/console")
     assert.equal(200, one.status)
     assert.equal("text/html; charset=utf-8", one.headers["content-type"])
-    for _, path in ipairs { "/console/", "/console/events/019eac2f", "/console/rules/Call%20back%2Fday" } do
-      assert.equal(one.body, ask("GET", path).body)
+    assert.equal(one.body, ask("GET", "/console/").body)
+    -- the first place also has its calls asked for while the script is on its way; nothing else differs
+    local rest, calls = one.body:gsub('<link rel="preload" href="/api/v1/calls[^\n]*\n', "")
+    assert.equal(1, calls)
+    for _, path in ipairs { "/console/events/019eac2f", "/console/rules/Call%20back%2Fday" } do
+      assert.equal(rest, ask("GET", path).body)
     end
     assert.equal(404, ask("GET", "/consolex").status)
   end)
