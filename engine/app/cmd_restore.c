@@ -96,7 +96,10 @@ static void print_done(const cJSON *report, bool dry)
     printf("%s: ", sh_json_string(report, "file"));
     sh_verify_print_facts(report);
     if (dry)
-        printf("Nothing was changed (--dry-run).\n");
+        printf("Nothing was changed (--dry-run).%s\n",
+               cJSON_IsTrue(sh_json_member(report, "store_there"))
+                   ? " There is a store: --replace is needed, and keeps it aside."
+                   : "");
     else
         printf("It is the store of %s now.\n", sh_json_string(report, "data"));
     if (kept)

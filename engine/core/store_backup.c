@@ -52,10 +52,12 @@ bool sh_store_number(sqlite3 *db, const char *sql, int64_t now_ms, int64_t *out,
 bool sh_store_is_none(const char *name, struct sh_error *err)
 {
     const struct sh_error why = *err;
+    const size_t n = strlen(name);
+    const bool named = strncmp(why.msg, name, n) == 0 && strncmp(why.msg + n, ": ", 2) == 0;
     if (why.code == SH_EFATAL)
         sh_error_set(err, SH_EINVAL,
                      "%s: is no store of switchhook, or its beginning is damaged: %s", name,
-                     why.msg);
+                     why.msg + (named ? n + 2 : 0));
     return false;
 }
 

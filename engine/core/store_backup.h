@@ -42,7 +42,7 @@ bool sh_store_backup(const struct sh_backup *b, cJSON **report,
 struct sh_restore {
     const char *file, *dir; /* dir: made if it is not there */
     bool replace;           /* a store that is there is kept aside */
-    bool dry;               /* look only */
+    bool dry;               /* look at the file only: whatever is in the folder, or runs there */
     bool anyway;            /* also with faults that sh_store_verify() finds; never with damage */
     bool drop_tokens;       /* API tokens and calendar addresses too */
     const char *who;        /* for the audit table */
@@ -51,10 +51,12 @@ struct sh_restore {
 /* The file is copied into the folder, the copy is verified, and takes the store's place in one
  * step. Sessions of the console are dropped. Where a store is replaced and can be read, tokens and
  * calendar addresses that it has no more stay away.
- * *report, also when checks are bad: {"file","data","restored","kept_as"|null,"schema","events",
+ * *report, also when checks are bad: {"file","data","restored","kept_as"|null,"kept_with_log": why,
+ * if the old log could not be folded in,"store_there": was there one,"schema","bytes","events",
  * "newest_event","verify","next_start": {"events","retries","paused_runs","deliveries","timers",
  * "timers_due","callbacks","callbacks_due"},"dropped": {"sessions","tokens","feeds"},
- * "tokens": [names]}.
+ * "revoked_known": did the old store tell which tokens it has,"tokens": [names]}; the last three and
+ * next_start only as far as it got.
  * Errors: SH_EBUSY an engine runs there, or there is a store; SH_EINVAL no backup, or too new. */
 bool sh_store_restore(const struct sh_restore *r, cJSON **report,
                       struct sh_error *err) SH_WARN_UNUSED;

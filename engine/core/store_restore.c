@@ -435,12 +435,13 @@ bool sh_store_restore(const struct sh_restore *r, cJSON **report, struct sh_erro
                         .lock = -1,
                         .part.fd = -1,
                         .report = cJSON_CreateObject()};
+    struct stat there;
     cJSON_AddStringToObject(x.report, "file", r->file);
     cJSON_AddStringToObject(x.report, "data", r->dir);
     cJSON_AddFalseToObject(x.report, "restored");
     cJSON_AddNullToObject(x.report, "kept_as");
-    bool ok = open_backup(&x, err) &&
-              (r->dry ? check_place(&x, err) && only_look(&x, err) : within_folder(&x, err));
+    cJSON_AddBoolToObject(x.report, "store_there", lstat(x.db, &there) == 0);
+    bool ok = open_backup(&x, err) && (r->dry ? only_look(&x, err) : within_folder(&x, err));
     sh_sqlite_close(x.copy);
     if (x.from >= 0)
         close(x.from);

@@ -95,7 +95,8 @@ static bool set_up(sqlite3 *db, const struct sh_sqlite_config *c, struct sh_erro
              c->read_only ? " PRAGMA query_only=ON;"
              : c->scratch ? SCRATCH
                           : LASTING);
-    return sh_sqlite_exec(db, sql, err);
+    const int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK || sh_sqlite_fail(db, rc, c->path ? c->path : ":memory:", err);
 }
 
 /* The path as SQLite's address of a file (sqlite.org/uri.html); the caller's. */
