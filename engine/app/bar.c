@@ -59,8 +59,3 @@ void sh_bar_end(void)
         fprintf(stderr, "\r%*s\r", LINE, "");
     shown = false;
 }
-
-bool sh_bar_stopped(void)
-{
-    return stopped != 0;
-}

@@ -10,7 +10,5 @@
 void sh_bar_begin(struct sh_store_watch *watch);
 /* Away with the line. */
 void sh_bar_end(void);
-/* The command was broken off by a signal. */
-bool sh_bar_stopped(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,10 +75,12 @@ static void on_tick(void *arg)
     fprintf(stderr, "\rat work for %lld s", (long long)((now - p->began_us) / 1000000));
 }
 
-static void end_progress(const struct progress *p)
+/* The line is gone before anything else is said. */
+static void end_progress(struct progress *p)
 {
     if (p->drawn_us)
         fprintf(stderr, "\r%*s\r", 30, "");
+    p->drawn_us = 0;
 }
 
 /* --- what it is ------------------------------------------------------------------------------- */
@@ -149,15 +152,23 @@ static void print_plan(const cJSON *plan, bool dry)
     fflush(stdout); /* before it is done */
 }
 
-/* Where the copy goes: beside the store, named after its schema and the time. */
+/* Where the copy goes: beside the store, named after its schema and the time; a name that is free.
+ */
 static char *copy_name(const char *dir, int64_t from)
 {
-    char when[32];
+    char when[32], more[16] = "";
     const time_t now = (time_t)(sh_now_ms() / 1000);
     struct tm tm;
     gmtime_r(&now, &tm);
     strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-    return sh_strf("%s/switchhook-schema-%lld-%s.db", dir, (long long)from, when);
+    for (int i = 2;; i++) {
+        char *name = sh_strf("%s/switchhook-schema-%lld-%s%s.db", dir, (long long)from, when, more);
+        struct stat st;
+        if (lstat(name, &st) != 0)
+            return name;
+        free(name);
+        snprintf(more, sizeof(more), ".%d", i);
+    }
 }
 
 static bool copy_first(struct sh_store_move *m, const char *dir, cJSON *plan, struct sh_error *err)
@@ -195,11 +206,13 @@ static void report(const struct sh_options *o, const cJSON *plan, bool dry, bool
         printf("The store has schema %lld now, it had %lld.\n", (long long)to, (long long)from);
 }
 
-static int move(const struct sh_options *o, struct sh_store_move *m, const char *dir)
+static int move(const struct sh_options *o, struct sh_store_move *m, const char *dir,
+                struct progress *p)
 {
     struct sh_error err = {0};
     const bool dry = sh_options_get(o, "dry-run") != NULL;
     cJSON *plan = sh_store_move_plan(m, &err);
+    end_progress(p);
     if (!plan)
         return complain(&err);
     const bool barred = cJSON_GetArraySize(sh_json_member(plan, "in_the_way")) > 0;
@@ -207,6 +220,7 @@ static int move(const struct sh_options *o, struct sh_store_move *m, const char 
         print_plan(plan, dry || barred);
     bool done = !barred && !dry && carry_out(o, m, dir, plan, &err);
     cJSON_AddBoolToObject(plan, "done", done);
+    end_progress(p);
     report(o, plan, dry || barred, done);
     cJSON_Delete(plan);
     if (barred)
@@ -232,8 +246,7 @@ static int go(const struct sh_options *o, const char *dir)
     if (!m)
         return complain(&err);
     sh_store_move_watch(m, on_tick, &p);
-    int code = move(o, m, dir);
-    end_progress(&p);
+    int code = move(o, m, dir, &p);
     sh_store_move_close(m);
     return code;
 }

@@ -277,6 +277,9 @@ describe("restore", function()
     out, code = sh("restore", "--replace", "--dry-run", file, "--data", engine.data)
     assert.equal(0, code, out)
     assert.matches("Nothing was changed", out)
+    out, code = sh("restore", "--dry-run", file, "--data", engine.data)
+    assert.equal(0, code, out)
+    assert.matches("There is a store: %-%-replace is needed", out)
     engine:stop()
     out, code = sh("restore", file, "--data", engine.data)
     assert.equal(1, code)
@@ -295,6 +298,7 @@ describe("restore", function()
       out, code = sh("restore", "--replace", dir .. "/" .. name, "--data", engine.data)
       assert.equal(1, code, out)
       assert.matches(said, out)
+      assert.is_nil(out:find("PRAGMA", 1, true), out) -- how it looked at it is nobody's business
     end
     out, code = sh("restore", "--replace", engine.data .. "/switchhook.db", "--data", engine.data)
     assert.equal(1, code)
@@ -376,6 +380,19 @@ describe("restore", function()
     assert.matches("Tokens that open the API again: leaked stays\n",
       (sh("restore", "--dry-run", file, "--data", dir .. "/new2")) .. (sh("restore", file, "--data", dir .. "/new2")))
     assert.same({}, restored("--drop-tokens", "--data", dir .. "/new3").tokens)
+  end)
+
+  it("shows how far it is on a terminal, as does a backup", function()
+    local bar = "\r%[#* *%] +%d+ %% copying[^\n]*\r +\r" -- and it is gone before the first line
+    local out, code = support.on_slow_terminal("backup --force " .. quote(file) .. " --data " .. quote(engine.data))
+    assert.equal(0, code, out)
+    assert.matches(bar .. ".*MiB, schema", out)
+    out, code = support.on_slow_terminal("restore " .. quote(file) .. " --data " .. quote(dir .. "/new"))
+    assert.equal(0, code, out)
+    assert.matches(bar .. ".*MiB, schema", out)
+    out, code = support.capture(("script -qec '%s verify %s' /dev/null </dev/null"):format(BIN, file))
+    assert.equal(0, code, out)
+    assert.is_nil(out:find("%%", 1, true)) -- nor where it takes no time
   end)
 
   it("is killed at any moment: there is the old store or the new one", function()

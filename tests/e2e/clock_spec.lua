@@ -5,11 +5,6 @@ local cjson = require "cjson"
 local socket = require "socket"
 local support = require "tests.e2e.support"
 
-local function library()
-  local out = support.capture "ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null"
-  return (assert(out:match "%S+", "libfaketime is not installed"))
-end
-
 local rules = [[
 rule "Set" { on = "set", run = function(e)
   after(e.when, "ring", { n = e.n }, { name = e.name })
@@ -39,7 +34,7 @@ describe("a clock that steps", function()
         sources = { webphone = { path = "/hooks/webphone", auth = "none",
         type = { field = "event" }, key = { field = "call_id" } } } }]],
       rules = { ["clock.lua"] = (rules:gsub("@", sink.url)) },
-      env = { LD_PRELOAD = library(), FAKETIME_TIMESTAMP_FILE = stamp, FAKETIME_NO_CACHE = "1",
+      env = { LD_PRELOAD = support.faketime(), FAKETIME_TIMESTAMP_FILE = stamp, FAKETIME_NO_CACHE = "1",
         FAKETIME_DONT_FAKE_MONOTONIC = "1", DONT_FAKE_MONOTONIC = "1" },
     }
   end)

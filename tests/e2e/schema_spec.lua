@@ -253,6 +253,27 @@ describe("switchhook schema", function()
     assert.truthy(out:find("The store has schema 2 already.", 1, true), out)
   end)
 
+  it("shows on a terminal that it is at work, and no more once something is said", function()
+    local out, code = support.on_slow_terminal("schema --to 3 --data " .. quote(engine.data))
+    assert.equal(0, code, out)
+    local seen = assert(out:match "\rat work for %d+ s", out)
+    for line in out:gmatch "[^\n]+" do -- what of it is to be seen: after the last return
+      assert.is_nil(line:gsub("\r$", ""):match "[^\r]*$":find("at work", 1, true), out)
+    end
+    assert.truthy(out:find("\r" .. (" "):rep(30) .. "\rA copy of the store as it was: ", 1, true), seen .. out)
+  end)
+
+  it("makes each copy under a name of its own", function()
+    for _ = 1, 3 do
+      local out, code = schema(engine, "--to", "3")
+      assert.equal(0, code, out)
+      out, code = schema(engine, "--to", "4")
+      assert.equal(0, code, out)
+    end
+    local copies = support.capture("ls " .. quote(engine.data) .. " | grep -c '^switchhook-schema-4-.*[.]db$'")
+    assert.equal(3, tonumber(copies))
+  end)
+
   it("refuses what would be lost, and a folder that an engine uses", function()
     local before = sql(engine, objects)
     local out, code = schema(engine, "--to", "1")

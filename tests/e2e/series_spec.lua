@@ -15,11 +15,6 @@ local config = [[return { retry = { "100ms" }, workers = 1,
 local columns = { "events", "duplicates", "refused", "runs", "failed", "dead", "sent", "send_failed", "cpu_ms",
                   "backlog", "ack_p50_ms", "ack_p99_ms", "settle_p50_ms", "settle_p99_ms" }
 
-local function library()
-  local out = support.capture "ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null"
-  return (assert(out:match "%S+", "libfaketime is not installed"))
-end
-
 describe("the series", function()
   local engine, sink, stamp
 
@@ -179,7 +174,7 @@ describe("the series", function()
     before_each(function()
       stamp = support.temp_dir() .. "/stamp"
       set "+0"
-      start { LD_PRELOAD = library(), FAKETIME_TIMESTAMP_FILE = stamp, FAKETIME_NO_CACHE = "1",
+      start { LD_PRELOAD = support.faketime(), FAKETIME_TIMESTAMP_FILE = stamp, FAKETIME_NO_CACHE = "1",
               FAKETIME_DONT_FAKE_MONOTONIC = "1", DONT_FAKE_MONOTONIC = "1" }
     end)
     local function sql(text)

@@ -12,7 +12,7 @@ static void wait_if_told(void)
     const char *switch_file = getenv("SLOW_SYNC"), *ms_text = getenv("SLOW_SYNC_MS");
     if (!switch_file || access(switch_file, F_OK) != 0)
         return;
-    const long ms = ms_text ? atol(ms_text) : 0;
+    const long ms = ms_text ? strtol(ms_text, NULL, 10) : 0;
     struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     while (nanosleep(&left, &left) != 0)
         continue;

@@ -50,6 +50,20 @@ function support.capture(command)
   return out, tonumber(code)
 end
 
+-- The library that makes a program's clocks others (LD_PRELOAD, FAKETIME).
+function support.faketime()
+  local out = support.capture "ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null"
+  return (assert(out:match "%S+", "libfaketime is not installed"))
+end
+
+-- What a person sees whose terminal runs switchhook with these words, and to whom it takes very long:
+-- its clocks run 100,000 times as fast. Lines end with "\r\n". And the exit code.
+function support.on_slow_terminal(words)
+  local command = ("LD_PRELOAD=%s FAKETIME='+0 x100000' %s %s"):format(support.faketime(),
+    support.quote(support.bin), words)
+  return support.capture("script -qec " .. support.quote(command) .. " /dev/null </dev/null")
+end
+
 function support.temp_dir()
   local out = support.capture "mktemp -d /tmp/switchhook-e2e-XXXXXX"
   return (assert(out:match "^(%S+)", "mktemp failed"))
