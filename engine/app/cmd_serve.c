@@ -23,7 +23,7 @@ static const struct sh_option options[] = {
 
 static const struct sh_command command = {
     .name = "serve",
-    .summary = "take webhooks, run rules, deliver what they ask for",
+    .summary = "Take webhooks, run rules, deliver what they ask for.",
     .details =
         "Prints one line when it is ready; GET /readyz answers 200 from then on, and people\n"
         "see and steer it in a browser at /console. Takes up changed rule files by itself,\n"

@@ -19,7 +19,7 @@ void sh_manual_name(const char *path, char out[SH_MANUAL_NAME])
 /* --- roff ------------------------------------------------------------------------------------ */
 
 /* Text of which roff is to make nothing but text: its own signs, and a dot or an apostrophe at the
- * beginning of a line. Dashes stay what people type; what is not ASCII is named by its number. */
+ * beginning of a line. Dashes stay what people type. */
 static void text_n(struct sh_buf *out, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -65,15 +65,26 @@ static void title(struct sh_buf *out, const char *name, const char *date)
     sh_buf_addf(out, " 1 %s \"switchhook %s\" \"switchhook manual\"\n", date, SH_VERSION);
 }
 
-/* "List stored events, oldest first." as NAME wants it: without the full stop. */
+/* "Check the store. It goes on." in short, as NAME and lists want it: "check the store". */
+static void in_short(struct sh_buf *out, const char *summary)
+{
+    const char *end = strstr(summary, ". ");
+    size_t n = end ? (size_t)(end - summary) : strlen(summary);
+    n -= n > 0 && summary[n - 1] == '.';
+    if (n > 1 && islower((unsigned char)summary[1])) { /* not an abbreviation */
+        sh_buf_addc(out, (char)tolower((unsigned char)*summary));
+        summary++, n--;
+    }
+    text_n(out, summary, n);
+    sh_buf_adds(out, "\n");
+}
+
 static void name_section(struct sh_buf *out, const char *name, const char *summary)
 {
-    size_t n = strlen(summary);
     section(out, "NAME");
     text(out, name);
     sh_buf_adds(out, " \\- ");
-    text_n(out, summary, n && summary[n - 1] == '.' ? n - 1 : n);
-    sh_buf_adds(out, "\n");
+    in_short(out, summary);
 }
 
 /* Is it set by hand, in columns or with a margin? */
@@ -225,8 +236,7 @@ static void list_command(void *arg, const char *path, const char *brief,
     sh_buf_adds(out, ".TP\n.BR ");
     text(out, name);
     sh_buf_adds(out, " (1)\n");
-    text(out, brief);
-    sh_buf_adds(out, "\n");
+    in_short(out, brief);
 }
 
 struct item {
