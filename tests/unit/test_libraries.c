@@ -31,7 +31,7 @@ static void write_status(const char *text)
 static int setup(void **state)
 {
     (void)state;
-    memcpy(path + strlen(path) - 6, "XXXXXX", 6);
+    memset(path + strlen(path) - 6, 'X', 6);
     const int fd = mkstemp(path);
     return fd < 0 ? -1 : close(fd);
 }
