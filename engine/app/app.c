@@ -99,7 +99,7 @@ static const struct sh_command help_command = {
 static int cmd_help(int argc, char **argv)
 {
     const struct entry *e = argc > 1 ? find(argv[1]) : NULL;
-    if (argc > 1 && !e && argv[1][0] != '-')
+    if (argc > 1 && !e && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0)
         return unknown_command(argv[1]);
     if (e && e->run != cmd_help) {
         char help[] = "--help";

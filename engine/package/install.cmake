@@ -37,6 +37,21 @@ file(INSTALL ${rules} DESTINATION ${ETC}/rules TYPE FILE)
 file(GLOB scripts ${SRC}/scripts/*.lua)
 file(INSTALL ${scripts} DESTINATION ${ETC}/scripts TYPE FILE)
 
+# The pages lie otherwise to one another than in the sources: the examples are below the documentation.
+file(GLOB_RECURSE pages RELATIVE ${SRC} ${SRC}/docs/*.md ${SRC}/examples/*.md)
+list(FILTER pages EXCLUDE REGEX "^examples/demo/")
+foreach(page IN LISTS pages)
+  file(READ ${SRC}/${page} text)
+  string(REPLACE "](../examples/" "](examples/" text "${text}")
+  string(REPLACE "](../docs/" "](../" text "${text}")
+  string(REPLACE "](../../docs/" "](../../" text "${text}")
+  string(REPLACE "](../../scripts/)" "](${ETC}/scripts/)" text "${text}")
+  string(REGEX REPLACE "\n[^\n]*\\(demo/\\)[^\n]*" "" text "${text}") # not installed
+  string(REGEX REPLACE "^docs/" "" page ${page})
+  file(WRITE ${made}/doc/${page} "${text}")
+endforeach()
+file(INSTALL ${made}/doc/ DESTINATION ${prefix}/${DIR_DOC} TYPE DIRECTORY)
+
 # Manual pages and completion: the program knows its commands itself.
 function(say out)
   execute_process(COMMAND ${BUILD}/switchhook ${ARGN} OUTPUT_FILE ${out} COMMAND_ERROR_IS_FATAL ANY)

@@ -91,20 +91,25 @@ describe("usage", function()
   end)
 
   it("has --help with an example for each", function()
-    for _, name in ipairs { "serve", "check", "try", "send", "events", "runs", "records",
-      "callbacks", "outbox", "redrive", "version" } do
-      local code, out = run { name, "--help" }
+    local _, list = run { "help" }
+    local n = 0
+    for name in list:gmatch "\n  (%l+) " do
+      local code, out = run(name == "help" and { "help" } or { name, "--help" })
       assert.equal(0, code, name)
-      has(out, "switchhook " .. name)
-      has(out, "Example")
+      has(out, "switchhook " .. (name == "help" and "COMMAND" or name))
+      has(out, name == "help" and "Commands:" or "Example")
       has(out, "--help")
+      n = n + 1
     end
+    assert.is_true(n >= 31, n)
   end)
 
   it("names the nearest command and option, with exit code 2", function()
     local code, _, err = run { "evnets" }
     assert.equal(2, code)
     has(err, "did you mean events?")
+    assert.equal(2, (run { "help", "--nonsense" }))
+    assert.equal(0, (run { "help", "--help" }))
     code, _, err = run { "events", "--jsno" }
     assert.equal(2, code)
     has(err, "did you mean --json?")
