@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "svc/service_manager.h"
 #include "svc/unix_socket.h"
 
 #include <arpa/inet.h>
@@ -81,14 +82,10 @@ static int bind_socket(const char *host, int port, struct sh_error *err)
 
 static int bound_port(int fd)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } a = {0};
-    socklen_t len = sizeof(a);
-    sh_require(getsockname(fd, &a.any, &len) == 0);
-    return ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
+    char host[SH_SERVICE_HOST];
+    int port = 0;
+    sh_require(sh_service_address(fd, host, &port));
+    return port;
 }
 
 /* --- Accepting -------------------------------------------------------------------------------- */
