@@ -7,6 +7,7 @@
 #include "app/print.h"
 #include "app/rules.h"
 #include "svc/json.h"
+#include "svc/owner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,9 @@ static const struct sh_command command = {
     .name = "check",
     .summary = "Read configuration and rules as serve would, and say everything that is wrong.",
     .details =
-        "Prints each error and warning as file:line: message. Exit code 1 if there is an\n"
+        "Prints each error and warning as file:line: message. Run by root it reads everything\n"
+        "as the user whose the data folder is: what this user may not read is an error, as it\n"
+        "is one for the service. Exit code 1 if there is an\n"
         "error. A running engine then keeps the rules it has; one that starts takes up those\n"
         "that were live last, and starts not at all if there were none or if it is the\n"
         "configuration.",
@@ -37,6 +40,7 @@ struct check {
     cJSON *report;             /* of the rules, or NULL */
     struct sh_error rules_err; /* when there is no report */
     const char *scripts;       /* NULL: none there */
+    char *reader;              /* the user that root has become to read; NULL: nobody else */
 };
 
 /* asked: the command line names the scripts folder, so it must be there. */
@@ -133,6 +137,8 @@ static void print_summary(const struct check *k)
                                                {"LINE", "line", true, false}};
     const struct sh_config *c = &k->config;
     printf("Configuration: %s\n", c->file ? c->file : "none, defaults");
+    if (k->reader)
+        printf("Read as the user %s, whose the data folder is\n", k->reader);
     printf("Listens on %s port %d, data in %s\n\n", c->listen_host, c->listen_port, c->data);
     for (size_t i = 0; i < c->n_sources; i++)
         printf("Source %s: POST %s, auth %s\n", c->sources[i].source.name, c->sources[i].path,
@@ -148,6 +154,8 @@ static void print_summary(const struct check *k)
 
 static void print_text(const struct check *k, bool ok)
 {
+    if (!ok && k->reader)
+        fprintf(stderr, "Read as the user %s, whose the data folder is:\n", k->reader);
     sh_config_print_faults(k->faults);
     if (k->report)
         sh_rules_print_faults(stderr, k->report, k->config.rules, k->scripts);
@@ -171,6 +179,28 @@ static void check_exposure(struct check *k)
     cJSON_AddItemToArray(k->faults, fault);
 }
 
+/* Root may read everything, and so would find nothing wrong with a file that the service's user may
+ * not: it goes on as that user, and reads anew. What root itself cannot read is said as it is. */
+static bool load_config(struct check *k, const struct sh_options *o)
+{
+    struct sh_error err;
+    const char *file = sh_options_get(o, "config");
+    if (!sh_config_load(file, &k->config, &k->faults))
+        return false;
+    if (!sh_owner_become(k->config.data, &k->reader, &err)) {
+        fprintf(stderr, "switchhook check: %s\n", err.msg);
+        return false;
+    }
+    if (!k->reader)
+        return true;
+    char *found = sh_strdup(k->config.file ? k->config.file : "");
+    cJSON_Delete(k->faults);
+    sh_config_clear(&k->config);
+    const bool ok = sh_config_load(found, &k->config, &k->faults);
+    free(found);
+    return ok;
+}
+
 int sh_cmd_check(int argc, char **argv)
 {
     struct sh_options o;
@@ -180,7 +210,7 @@ int sh_cmd_check(int argc, char **argv)
         sh_options_clear(&o);
         return code;
     }
-    bool ok = sh_config_load(sh_options_get(&o, "config"), &k.config, &k.faults);
+    bool ok = load_config(&k, &o);
     sh_config_override(&k.config.rules, sh_options_get(&o, "rules"));
     sh_config_override(&k.config.scripts, sh_options_get(&o, "scripts"));
     if (ok) {
@@ -196,6 +226,7 @@ int sh_cmd_check(int argc, char **argv)
     cJSON_Delete(k.faults);
     cJSON_Delete(k.report);
     sh_config_clear(&k.config);
+    free(k.reader);
     sh_options_clear(&o);
     return ok ? 0 : SH_EXIT_BAD;
 }

@@ -46,6 +46,7 @@ struct names {
     char *one, *two;   /* the members that source's events must have, with key "1" and "2"; owned */
     char *source;      /* what hook.send needs to know of it, mostly nothing; owned */
     char *rule, *spec; /* paths; owned */
+    char *config;      /* what `test` has to be told to find the project; owned, "" nothing */
 };
 
 /* Letters with marks, as code points of two bytes each, and the plain ones for them. */
@@ -325,6 +326,7 @@ static bool find_places(const struct sh_options *o, struct names *n, struct sh_e
     n->rule = sh_strf("%.*s/%s.lua", (int)len, c.rules, n->slug);
     n->spec = specs ? sh_strf("%s/%s_spec.lua", specs, n->slug)
                     : sh_strf("%.*sspecs/%s_spec.lua", (int)base, c.rules, n->slug);
+    n->config = c.file && strchr(c.file, '/') ? sh_strf(" --config %s", c.file) : sh_strdup("");
     find_source(&c, n);
     sh_config_clear(&c);
     return ok || sh_error_set(err, SH_EINVAL, "the configuration has faults");
@@ -349,10 +351,10 @@ static int make_rule(const struct sh_options *o)
         return sh_usage_error(&command, "--on \"%s\": expected the type of an event", n.type);
     bool ok = find_places(o, &n, &err) && write_both(&n, &err);
     if (ok)
-        printf("%s\n%s\n\nNext: switchhook test %s\n", n.rule, n.spec, n.spec);
+        printf("%s\n%s\n\nNext: switchhook test%s %s\n", n.rule, n.spec, n.config, n.spec);
     else
         fprintf(stderr, "switchhook new: %s\n", err.msg);
-    char *owned[] = {n.rule, n.spec, n.one, n.two, n.source};
+    char *owned[] = {n.rule, n.spec, n.config, n.one, n.two, n.source};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         free(owned[i]);
     return ok ? 0 : SH_EXIT_BAD;

@@ -148,6 +148,9 @@ static struct curl_slist *add_headers(struct curl_slist *headers, const struct s
     return curl_slist_append(headers, "Expect:");
 }
 
+/* The socket of the service manager lets senders in also while no engine runs. */
+#define NO_ANSWER " (does it start? systemctl status switchhook)"
+
 static bool perform(struct sending *s, const char *url, long *status, struct sh_error *err)
 {
     char why[CURL_ERROR_SIZE] = "";
@@ -162,7 +165,9 @@ static bool perform(struct sending *s, const char *url, long *status, struct sh_
     const size_t n = s->source->auth.kind == SH_AUTH_PATH ? host_length(url) : strlen(url);
     return sh_error_set(err, SH_ESYS, "%.*s: %s%s", (int)n, url,
                         *why ? why : curl_easy_strerror(code),
-                        code == CURLE_COULDNT_CONNECT ? " (is `switchhook serve` running?)" : "");
+                        code == CURLE_COULDNT_CONNECT      ? " (is `switchhook serve` running?)"
+                        : code == CURLE_OPERATION_TIMEDOUT ? NO_ANSWER
+                                                           : "");
 }
 
 static bool post(struct sending *s, const struct sh_sent *sent, long *status, struct sh_error *err)

@@ -4,6 +4,7 @@
 #include "app/options.h"
 #include "app/serve.h"
 #include "base/log.h"
+#include "svc/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,19 @@ static bool use_sockets(struct sh_config *c, const struct sh_service *service, s
     return ok;
 }
 
+/* The first fault, for the service manager; all of them have been printed. */
+static void say_faults(const struct sh_service *service, const cJSON *faults)
+{
+    const cJSON *first = cJSON_GetArrayItem(faults, 0);
+    const char *file = sh_json_string(first, "file"), *key = sh_json_string(first, "key");
+    int64_t line = 0;
+    (void)!sh_json_get_int(sh_json_member(first, "line"), &line);
+    char *why = sh_strf("%s:%lld: %s%s%s", file ? file : "", (long long)line, key ? key : "",
+                        key && *key ? ": " : "", sh_json_string(first, "msg"));
+    sh_service_notify_failed(service, why);
+    free(why);
+}
+
 /* What the command line says goes over what the file says. */
 static int override(const struct sh_options *o, struct sh_config *c,
                     const struct sh_service *service)
@@ -118,6 +132,7 @@ static int override(const struct sh_options *o, struct sh_config *c,
     if (service->n_sockets && use_sockets(c, service, &err))
         return -1;
     fprintf(stderr, "switchhook: %s\n", err.msg);
+    sh_service_notify_failed(service, err.msg);
     return SH_EXIT_BAD;
 }
 
@@ -130,6 +145,7 @@ static int serve_with(const struct sh_options *o, struct sh_service *service)
         sh_config_check_tls(&config, faults);
     if (!ok || cJSON_GetArraySize(faults) > 0) {
         sh_config_print_faults(faults);
+        say_faults(service, faults);
         cJSON_Delete(faults);
         sh_config_clear(&config);
         return SH_EXIT_BAD;

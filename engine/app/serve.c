@@ -13,6 +13,7 @@
 #include "base/zone.h"
 #include "svc/json.h"
 #include "svc/last_end.h"
+#include "svc/owner.h"
 #include "svc/tls.h"
 
 #include <inttypes.h>
@@ -320,6 +321,7 @@ static void on_loaded(void *arg, const cJSON *report)
         if (!report)
             fprintf(stderr, "switchhook: rule workers end while they load the rules (see above)\n");
         fprintf(stderr, "switchhook: the rules did not load; nothing was started\n");
+        sh_service_notify_failed(s->service, "the rules did not load: switchhook check");
         leave(s, SH_EXIT_BAD);
         return;
     }
@@ -385,6 +387,9 @@ static bool open_store(struct server *s, struct sh_error *err)
                                            .zone = s->config->settings.zone};
     s->store = sh_store_open(&config, err);
     if (s->store) {
+        static const char *const made[] = {
+            "lock", "mail", "switchhook.db", "switchhook.db-wal", "switchhook.db-shm", NULL};
+        sh_owner_give(s->config->data, made); /* started by root, by hand: the service comes next */
         sh_serve_find_newest(s);
         return true;
     }
@@ -469,6 +474,7 @@ int sh_serve(const struct sh_config *config, struct sh_service *service)
         sh_loop_run(s.base);
     } else {
         fprintf(stderr, "switchhook: %s\n", err.msg);
+        sh_service_notify_failed(service, err.msg);
         s.exit_code = err.code == SH_EFATAL ? SH_EXIT_FATAL : SH_EXIT_BAD;
     }
     return sh_serve_finish(&s);

@@ -158,6 +158,9 @@ static bool run_check(struct verify *v, const struct sh_store_check_of *c, struc
     return strcmp(c->name, "pages") == 0 ? check_pages(v, f, err) : check_schema(v, f, err);
 }
 
+#define UNREADABLE                                                                                 \
+    "it could not be read: the file is damaged, see docs/operations.md (A damaged database)"
+
 /* A question that cannot be asked is a fault found, not an end: the file is damaged there. */
 static bool one(struct verify *v, const struct sh_store_check_of *c, cJSON *out,
                 struct sh_error *err)
@@ -174,7 +177,7 @@ static bool one(struct verify *v, const struct sh_store_check_of *c, cJSON *out,
     cJSON_AddItemToObject(row, "bad", sh_json_int(f.bad));
     cJSON_AddItemToObject(row, "examples", f.examples);
     cJSON_AddStringToObject(row, "says", c->says);
-    cJSON_AddStringToObject(row, "advice", c->advice);
+    cJSON_AddStringToObject(row, "advice", asked ? c->advice : UNREADABLE);
     cJSON_AddItemToArray(cJSON_GetObjectItem(out, "checks"), row);
     if (f.bad) {
         cJSON_ReplaceItemInObject(out, "ok", cJSON_CreateFalse());

@@ -3,6 +3,7 @@
 #include "lua/config_file.h"
 
 #include "base/clock.h"
+#include "lua/config_env.h"
 #include "svc/json.h"
 
 #include <errno.h>
@@ -84,10 +85,15 @@ static void note_unset(lua_State *L, struct reader *rd, const char *name)
 static int env(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
-    const char *value = getenv(name);
+    struct reader *rd = reader_of(L);
+    char *value = sh_config_env(rd->folder, rd->folder_len, name);
     if (!value)
-        note_unset(L, reader_of(L), name);
-    lua_pushstring(L, value ? value : "");
+        note_unset(L, rd, name);
+    const size_t len = value ? strlen(value) : 0;
+    char *own = lua_newuserdatauv(L, len + 1, 0); /* which an error does not leak */
+    memcpy(own, value ? value : "", len + 1);
+    free(value);
+    lua_pushlstring(L, own, len);
     return 1;
 }
 

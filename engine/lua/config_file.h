@@ -7,8 +7,8 @@
 
 #include <cjson/cJSON.h>
 
-/* Run the file in a state of its own with only `env NAME` (environment variable; unset ones are
- * one error, with the lines), `file NAME` (the text of a file without its last line end, at most 64
+/* Run the file in a state of its own with only `env NAME` (lua/config_env.h; those that are not
+ * set are one error, with the lines), `file NAME` (the text of a file without its last line end, at most 64
  * KiB, relative to the configuration's folder; one that cannot be read is an error with its line),
  * string, table, math and tostring/tonumber/ipairs/pairs; time and memory limited. The returned
  * table as a tree (caller deletes), or NULL and err ("switchhook.lua:7: .."), which cites no string

@@ -3,7 +3,9 @@
 #include "svc/owner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,4 +41,34 @@ void sh_owner_leave(struct sh_owner *was)
                    setgroups((size_t)was->n_groups, was->groups) == 0);
     free(was->groups);
     *was = (struct sh_owner){0};
+}
+
+bool sh_owner_become(const char *dir, char **name, struct sh_error *err)
+{
+    struct stat st;
+    *name = NULL;
+    if (geteuid() != 0 || stat(dir, &st) != 0 || st.st_uid == 0)
+        return true;
+    const struct passwd *user = getpwuid(st.st_uid);
+    const gid_t gid = user ? user->pw_gid : st.st_gid;
+    if ((user ? initgroups(user->pw_name, gid) : setgroups(1, &gid)) != 0 || setgid(gid) != 0 ||
+        setuid(st.st_uid) != 0)
+        return sh_error_set(err, SH_ESYS, "%s: cannot go on as its owner (user %u): %s", dir,
+                            (unsigned)st.st_uid, strerror(errno));
+    *name = user ? sh_strdup(user->pw_name) : sh_strf("%u", (unsigned)st.st_uid);
+    return true;
+}
+
+void sh_owner_give(const char *dir, const char *const *names)
+{
+    struct stat whose, st;
+    const int at = geteuid() == 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (at < 0)
+        return;
+    if (fstat(at, &whose) == 0 && whose.st_uid != 0)
+        for (; *names; names++)
+            if (fstatat(at, *names, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == 0 &&
+                (S_ISDIR(st.st_mode) || st.st_nlink == 1))
+                (void)!fchownat(at, *names, whose.st_uid, whose.st_gid, AT_SYMLINK_NOFOLLOW);
+    close(at);
 }

@@ -20,6 +20,13 @@ struct sh_owner {
  * those of the folder's owner. A folder that is not there changes nothing. All threads change:
  * for commands with one. */
 bool sh_owner_enter(const char *dir, struct sh_owner *was, struct sh_error *err) SH_WARN_UNUSED;
+/* For good: if the process is root and the folder is another's, it goes on as that user, with all
+ * of this user's groups, as a service manager would start it. *name: the user's, owned; NULL when
+ * nothing changed. */
+bool sh_owner_become(const char *dir, char **name, struct sh_error *err) SH_WARN_UNUSED;
+/* What root has made in another's folder under these names (the last is NULL), if it is there,
+ * becomes the other's, who would be locked out of it. A link is not followed. */
+void sh_owner_give(const char *dir, const char *const *names);
 /* Back. Once for each enter, also a failed one. */
 void sh_owner_leave(struct sh_owner *was);
 

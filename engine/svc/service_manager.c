@@ -158,6 +158,13 @@ void sh_service_notify(const struct sh_service *m, const char *text)
     close(fd);
 }
 
+void sh_service_notify_failed(const struct sh_service *m, const char *why)
+{
+    char text[1024];
+    snprintf(text, sizeof(text), "STATUS=cannot start: %.*s", (int)strcspn(why, "\n"), why);
+    sh_service_notify(m, text);
+}
+
 void sh_service_notify_reloading(const struct sh_service *m)
 {
     char text[80];

@@ -38,6 +38,8 @@ bool sh_service_address(int socket, char *host, int *port) SH_WARN_UNUSED;
 /* Say text, lines of NAME=value ("READY=1\nSTATUS=..."). Never waits: what the manager does not
  * take at once is lost. Any thread. */
 void sh_service_notify(const struct sh_service *m, const char *text);
+/* STATUS=cannot start, and why (its first line), for the manager to show beside the failure. */
+void sh_service_notify_failed(const struct sh_service *m, const char *why);
 /* RELOADING=1, with the time that belongs to it. */
 void sh_service_notify_reloading(const struct sh_service *m);
 /* Something that may take minutes begins (a migration): until it ends, the manager is asked every

@@ -118,6 +118,19 @@ describe("what is refused", function()
       "nor is C_TOKEN (line 8)", 1, true), out)
   end)
 
+  -- What a service manager reads into the service's environment, a command at its side reads itself.
+  it("a file `environment` beside the configuration stands in for variables", function()
+    local file = engine.dir .. "/environment"
+    support.write_file(file, "# of the service\nA_TOKEN=first\nA_TOKEN='abcdefghijklmnopqrstuvwxyz'\n" ..
+      " B_SECRET = \"no\"\nB_SECRET=\"two words\" \n")
+    local out, code = run "check --config switchhook.lua"
+    os.remove(file)
+    assert.equal(1, code)
+    assert.truthy(out:find("switchhook.lua:8: environment variable C_TOKEN is not set", 1, true), out)
+    assert.falsy(out:find("A_TOKEN", 1, true), out)
+    assert.falsy(out:find("B_SECRET", 1, true), out)
+  end)
+
   it("of the API: the log says whose token is too low; --url says what to do", function()
     local url = "http://127.0.0.1:" .. engine.port
     assert(select(2, run "token new eye --role viewer --quiet --data data >eye") == 0)

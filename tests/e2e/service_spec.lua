@@ -219,6 +219,16 @@ describe("under a service manager the engine", function()
     assert.truthy(engine:log():find("no sign of life to the service manager", 1, true))
   end)
 
+  it("says why it cannot start", function()
+    manager_ear = listen()
+    engine = support.engine { start = false, wrap = manager("--notify " .. manager_ear.path) }
+    support.write_file(engine.dir .. "/switchhook.lua", "return {\n  ruels = 'rules',\n}\n")
+    support.capture(("cd %s && %s %s serve --config %s 2>&1"):format(support.quote(engine.dir),
+      manager("--notify " .. manager_ear.path), support.quote(support.bin), "switchhook.lua"))
+    local said = manager_ear:wait("STATUS").message.STATUS
+    assert.matches("^cannot start: switchhook.lua:2: ruels: unknown key", said)
+  end)
+
   it("asks for more time while a start takes long", function()
     manager_ear = listen()
     engine = support.engine { start = false, wrap = manager("--notify " .. manager_ear.path) }
