@@ -251,8 +251,22 @@ static char *aside_name(const struct restore *x)
 }
 
 /* Its log into its file, so that it is one file. False: it cannot be, it is damaged, say. */
+/* Is there nothing beside the file? Then it is whole as it is. To open it would turn one that was
+ * restored before into one with a log, which makes a journal for a moment; killed in that moment it
+ * could not be read until somebody who may write has taken that back. */
+static bool is_alone(const struct restore *x)
+{
+    char *journal = sh_strf("%s-journal", x->db), *log = sh_strf("%s-wal", x->db);
+    const bool alone = access(journal, F_OK) != 0 && access(log, F_OK) != 0;
+    free(journal);
+    free(log);
+    return alone;
+}
+
 static bool fold(const struct restore *x, struct sh_error *err)
 {
+    if (is_alone(x))
+        return true;
     const struct sh_sqlite_config c = {.path = x->db, .cache_kib = 2048, .busy_ms = 2000};
     sqlite3 *old = sh_sqlite_open(&c, err);
     const int rc =
