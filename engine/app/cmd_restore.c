@@ -85,7 +85,11 @@ static void print_keys(const cJSON *report)
     if (cJSON_GetArraySize(sh_json_member(report, "tokens")) == 0)
         return;
     printf("Tokens that open the API again:");
-    cJSON_ArrayForEach(name, sh_json_member(report, "tokens")) printf(" %s", name->valuestring);
+    cJSON_ArrayForEach(name, sh_json_member(report, "tokens"))
+    {
+        putchar(' ');
+        sh_print_text(stdout, name->valuestring, NULL); /* a backup may come from anybody */
+    }
     printf("\n  Revoke those that were revoked after the backup: switchhook token revoke NAME\n");
 }
 

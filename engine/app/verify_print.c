@@ -24,8 +24,11 @@ void sh_verify_print_facts(const cJSON *report)
     printf("%.1f MiB, schema %" PRId64 ", %" PRId64 " events",
            (double)sh_verify_int(report, "bytes") / 1048576, sh_verify_int(report, "schema"),
            sh_verify_int(report, "events"));
-    if (id && at)
-        printf(", the newest %s of %s", id, at);
+    if (id && at) {
+        printf(", the newest ");
+        sh_print_text(stdout, id, NULL);
+        printf(" of %s", at);
+    }
     putchar('\n');
 }
 

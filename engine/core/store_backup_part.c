@@ -69,10 +69,24 @@ bool sh_store_part_open(struct sh_store_part *p, const char *path, struct sh_err
     return true;
 }
 
+/* SQLite opens by name. Who owns the folder could put a link in the place of the name, and root
+ * would write where it leads: so no links, and it is the file that was opened. */
 sqlite3 *sh_store_part_db(const struct sh_store_part *p, struct sh_error *err)
 {
-    const struct sh_sqlite_config c = {.path = p->path, .scratch = true, .cache_kib = 16384};
-    return sh_sqlite_open(&c, err);
+    char *folder = sh_store_folder_of(p->path), *real = realpath(folder, NULL);
+    const char *slash = strrchr(p->path, '/');
+    char *path = sh_strf("%s/%s", real ? real : folder, slash ? slash + 1 : p->path);
+    const struct sh_sqlite_config c = {
+        .path = path, .scratch = true, .no_links = true, .cache_kib = 16384};
+    sqlite3 *db = NULL;
+    if (is_there(path, p->fd))
+        db = sh_sqlite_open(&c, err);
+    else
+        sh_error_set(err, SH_EBUSY, "%s: another put something else in its place", p->path);
+    free(path);
+    free(real);
+    free(folder);
+    return db;
 }
 
 bool sh_store_part_settle(sqlite3 *db, struct sh_error *err)

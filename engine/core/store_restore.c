@@ -42,6 +42,19 @@ static bool has_log(const char *file)
     return has;
 }
 
+/* Its first bytes say so (sqlite.org/fileformat.html). Nothing else is copied: the folder's owner
+ * may have put a link to a file that only root may read under the name. */
+static bool looks_like_store(int fd)
+{
+    static const char magic[] = "SQLite format 3";
+    uint8_t head[72];
+    if (pread(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
+        return false;
+    const uint32_t mark = (uint32_t)head[68] << 24 | (uint32_t)head[69] << 16 |
+                          (uint32_t)head[70] << 8 | (uint32_t)head[71];
+    return memcmp(head, magic, sizeof(magic)) == 0 && mark == SH_STORE_APPLICATION_ID;
+}
+
 static bool open_backup(struct restore *x, struct sh_error *err)
 {
     const char *file = x->r->file;
@@ -53,6 +66,9 @@ static bool open_backup(struct restore *x, struct sh_error *err)
     if (!S_ISREG(st.st_mode) || st.st_size == 0)
         return sh_error_set(err, SH_EINVAL, "%s: is no backup: %s", file,
                             S_ISREG(st.st_mode) ? "it is empty" : "it is no file");
+    if (!looks_like_store(x->from))
+        return sh_error_set(err, SH_EINVAL,
+                            "%s: is no store of switchhook, or its beginning is damaged", file);
     if (stat(x->db, &there) == 0 && st.st_ino == there.st_ino && st.st_dev == there.st_dev)
         return sh_error_set(err, SH_EINVAL, "%s: is the store itself", file);
     if (has_log(file))

@@ -87,6 +87,8 @@ static bool set_up(sqlite3 *db, const struct sh_sqlite_config *c, struct sh_erro
     sqlite3_busy_timeout(db, c->busy_ms);
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL); /* a file's own code: we have */
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);    /* none, it may be anybody's */
     sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
     snprintf(sql, sizeof(sql),
              "PRAGMA cell_size_check=ON; PRAGMA cache_size=-%d; PRAGMA foreign_keys=OFF;"
@@ -122,6 +124,7 @@ sqlite3 *sh_sqlite_open(const struct sh_sqlite_config *c, struct sh_error *err)
     sqlite3 *db = NULL;
     int flags = SQLITE_OPEN_NOMUTEX;
     flags |= c->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    flags |= c->no_links ? SQLITE_OPEN_NOFOLLOW : 0;
     char *uri = c->immutable ? immutable_uri(c->path) : NULL;
     const char *name = uri ? uri : c->path ? c->path : ":memory:";
     int rc = sqlite3_open_v2(name, &db, uri ? flags | SQLITE_OPEN_URI : flags, c->vfs);

@@ -19,13 +19,15 @@ struct sh_sqlite_config {
     bool read_only;
     bool immutable; /* with read_only: nobody writes to it; no locks, and no files beside it */
     bool scratch;   /* a file that is not anybody's yet: one connection, one file, never synced */
+    bool no_links;  /* a path with a symbolic link in it, anywhere, is refused */
     int cache_kib;  /* page cache, at most */
     int busy_ms;    /* how long to wait for another's lock */
 };
 
 /* Open (or create, unless read_only) and set: WAL, synchronous=FULL, no automatic checkpoints,
- * trusted_schema off, cell_size_check on, defensive, page size 4096. NULL and *err on failure.
- * Close with sh_sqlite_close() after finalizing every statement. */
+ * trusted_schema off, cell_size_check on, defensive, page size 4096. Triggers of the file do not
+ * run, and its views can be made but not asked: a file that comes from elsewhere runs nothing here.
+ * NULL and *err on failure. Close with sh_sqlite_close() after finalizing every statement. */
 sqlite3 *sh_sqlite_open(const struct sh_sqlite_config *config, struct sh_error *err) SH_WARN_UNUSED;
 void sh_sqlite_close(sqlite3 *db); /* NULL is a no-op */
 

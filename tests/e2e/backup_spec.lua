@@ -303,11 +303,22 @@ describe("restore", function()
     out, code = sh("restore", "--replace", engine.data .. "/switchhook.db", "--data", engine.data)
     assert.equal(1, code)
     assert.matches("is the store itself", out)
+    -- what only root may read is copied nowhere: it is looked at before anything is made
+    out, code = sh("restore", dir .. "/text", "--data", dir .. "/nowhere")
+    assert.equal(1, code, out)
+    assert.is_false(exists(dir .. "/nowhere"))
+    -- names out of a backup do not reach the terminal as they are
+    sql(dir .. "/faulty", "INSERT INTO sh_tokens(name, role, hash, created_ms, created_by) VALUES("
+      .. "'a' || char(27) || '[2J', 'viewer', zeroblob(32), 1, 'x')")
     assert.same({ "lock", "mail", "switchhook.db" }, files_of(engine.data, "^%a[^-]*$"))
     assert.equal(before, sql(engine.data .. "/switchhook.db", "SELECT group_concat(id) FROM sh_events"))
     out, code = sh("restore", "--replace", "--anyway", dir .. "/faulty", "--data", engine.data)
     assert.equal(0, code, out)
     assert.matches("restored anyway", out)
+    out, code = sh("restore", dir .. "/faulty", "--anyway", "--data", dir .. "/other")
+    assert.equal(0, code, out)
+    assert.matches("a\\x1b[2J", out, 1, true)
+    assert.is_nil(out:find("\27", 1, true))
   end)
 
   it("keeps the old store aside, and sends again what was queued", function()

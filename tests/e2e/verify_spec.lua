@@ -228,6 +228,21 @@ describe("verify", function()
     end
   end)
 
+  it("runs nothing that a file from elsewhere brings along", function()
+    local copy = engine.dir .. "/theirs.db"
+    for table, columns in pairs { sh_events = "seq, id, received_ms", sh_migrations = "version, applied_ms" } do
+      assert(os.execute("cp " .. quote(engine.dir .. "/good.db") .. " " .. quote(copy)))
+      local out, code = support.capture("sqlite3 " .. quote(copy) .. " " .. quote(("DROP TABLE %s; CREATE VIEW " ..
+        "%s(%s) AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT %s FROM c"):format(table,
+        table, columns, columns:gsub("[%a_]+", "x"))) .. " 2>&1")
+      assert.equal(0, code, out)
+      for _, words in ipairs { "verify", "restore --data " .. quote(engine.dir .. "/nowhere") } do
+        out, code = support.capture(("timeout -s KILL 30 %s %s %s 2>&1"):format(quote(BIN), words, quote(copy)))
+        assert.equal(1, code, words .. ": " .. out)
+      end
+    end
+  end)
+
   it("says for people what is bad, how much, and what to do", function()
     local copy = engine.dir .. "/people.db"
     assert(os.execute("cp " .. quote(engine.dir .. "/good.db") .. " " .. quote(copy)))
