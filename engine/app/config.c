@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_FILE  "switchhook.lua"
@@ -334,14 +335,44 @@ static char *installed_file(void)
     return NULL;
 }
 
-char *sh_config_find(void)
+/* What the environment names, or NULL. */
+static const char *named_file(void)
 {
     const char *said = getenv("SWITCHHOOK_CONFIG");
-    if (said && *said)
-        return sh_strdup(said);
+    return said && *said ? said : NULL;
+}
+
+char *sh_config_find(void)
+{
+    if (named_file())
+        return sh_strdup(named_file());
     if (access(DEFAULT_FILE, F_OK) == 0)
         return sh_strdup(DEFAULT_FILE);
     return access(DEFAULT_RULES, F_OK) == 0 ? NULL : installed_file();
+}
+
+/* A configuration is a program that may read every file that its reader may (`file "..."`), and
+ * says where things are written. One that root merely stands beside is not taken from a stranger:
+ * only root's own, and that of who called sudo. */
+static bool is_strangers(const char *path, uid_t *owner)
+{
+    struct stat link, st;
+    if (geteuid() != 0 || lstat(path, &link) != 0 || stat(path, &st) != 0)
+        return false;
+    const char *caller = getenv("SUDO_UID");
+    const uid_t own = caller && *caller ? (uid_t)strtoul(caller, NULL, 10) : 0;
+    *owner = link.st_uid != 0 && link.st_uid != own ? link.st_uid : st.st_uid;
+    return *owner != 0 && *owner != own;
+}
+
+static void refuse_strangers(const char *path, uid_t owner, cJSON *faults)
+{
+    char *msg = sh_strf("belongs to user %lu, and this is root: a configuration that is found, and "
+                        "not named, has to be root's own. If you trust it: --config %s",
+                        (unsigned long)owner, path);
+    struct sh_cfg cfg = {.file = path, .faults = faults};
+    file_fault(&cfg, msg);
+    free(msg);
 }
 
 static void load(const char *path, struct sh_config *c, cJSON **faults)
@@ -366,7 +397,12 @@ static void load(const char *path, struct sh_config *c, cJSON **faults)
 bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults)
 {
     char *found = path ? NULL : sh_config_find();
-    load(path && *path ? path : found, c, faults);
+    uid_t owner = 0;
+    const bool refused =
+        found && !named_file() && strcmp(found, DEFAULT_FILE) == 0 && is_strangers(found, &owner);
+    load(refused ? NULL : path && *path ? path : found, c, faults);
+    if (refused)
+        refuse_strangers(found, owner, *faults);
     free(found);
     return cJSON_GetArraySize(*faults) == 0;
 }

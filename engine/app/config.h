@@ -112,8 +112,10 @@ struct sh_config {
 char *sh_config_find(void) SH_WARN_UNUSED;
 /* Read path (NULL: sh_config_find(), "": defaults alone). Every fault is collected:
  * false, and *faults (owned cJSON array of {"file","line","key","msg"}). An unknown key names the
- * nearest known one. With no file: one source `webphone` as shipped, auth unset. The texts of
- * secrets are in no fault. Loads the zone database (zone.h) to check `zone`: before threads. */
+ * nearest known one. Root is refused a file that was found in the current folder and belongs to
+ * another user than root or $SUDO_UID. With no file: one source `webphone` as shipped, auth unset.
+ * The texts of secrets are in no fault. Loads the zone database (zone.h) to check `zone`: before
+ * threads. */
 bool sh_config_load(const char *path, struct sh_config *c, cJSON **faults) SH_WARN_UNUSED;
 void sh_config_clear(struct sh_config *c);
 /* Is the listen address loopback (127.0.0.0/8, ::1)? */
