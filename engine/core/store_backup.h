@@ -55,9 +55,9 @@ struct sh_restore {
  * if the old log could not be folded in,"store_there": was there one,"schema","bytes","events",
  * "newest_event","verify","next_start": {"events","retries","paused_runs","deliveries","timers",
  * "timers_due","callbacks","callbacks_due"},"dropped": {"sessions","tokens","feeds"},
- * "revoked_known": did the old store tell which tokens it has,"tokens": [names]}; the last three and
- * next_start only as far as it got.
- * Errors: SH_EBUSY an engine runs there, or there is a store; SH_EINVAL no backup, or too new. */
+ * "revoked_known": did the old store tell which tokens it has,"tokens": [names]}; the last three
+ * and next_start only as far as it got. Errors: SH_EBUSY an engine runs there, or there is a store;
+ * SH_EINVAL no backup, or too new. */
 bool sh_store_restore(const struct sh_restore *r, cJSON **report,
                       struct sh_error *err) SH_WARN_UNUSED;
 

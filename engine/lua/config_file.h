@@ -8,11 +8,12 @@
 #include <cjson/cJSON.h>
 
 /* Run the file in a state of its own with only `env NAME` (lua/config_env.h; those that are not
- * set are one error, with the lines), `file NAME` (the text of a file without its last line end, at most 64
- * KiB, relative to the configuration's folder; one that cannot be read is an error with its line),
- * string, table, math and tostring/tonumber/ipairs/pairs; time and memory limited. The returned
- * table as a tree (caller deletes), or NULL and err ("switchhook.lua:7: .."), which cites no string
- * of the file: it may be a secret. *text (owned) is the file's text for sh_config_line(). */
+ * set are one error, with the lines), `file NAME` (the text of a file without its last line end, at
+ * most 64 KiB, relative to the configuration's folder; one that cannot be read is an error with its
+ * line), string, table, math and tostring/tonumber/ipairs/pairs; time and memory limited. The
+ * returned table as a tree (caller deletes), or NULL and err ("switchhook.lua:7: .."), which cites
+ * no string of the file: it may be a secret. *text (owned) is the file's text for sh_config_line().
+ */
 cJSON *sh_config_file_read(const char *path, char **text, struct sh_error *err) SH_WARN_UNUSED;
 
 /* The line (from 1) on which the key of a dotted path ("sources.webphone.path") is written in a
